@@ -1,0 +1,81 @@
+"""bam_core: balanced self-attention matching for any kind of data.
+
+The public names below are loaded on first use, so that `import bam_core` costs nothing and
+`from bam_core import BAMObjective` needs only torch, einops and jaxtyping.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__distribution__ = "bam-ssl"
+
+if TYPE_CHECKING:
+    from bam_core.attention import log_attention, positive_mask, unit_rows
+    from bam_core.diagnostics import embedding_spread, entropy, rankme
+    from bam_core.errors import (
+        BAMError,
+        CollapseWarning,
+        DataError,
+        InputError,
+        MissingExtraError,
+        RecipeError,
+    )
+    from bam_core.loss import BAMLoss, BAMLossOutput, bam_loss
+    from bam_core.objective import BAMObjective, BAMOutput
+    from bam_core.projector import Projector
+    from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
+    from bam_core.sinkhorn import Balanced, sinkhorn
+    from bam_core.teacher import EMATeacher
+    from bam_core.views import Views
+
+_HOME = {
+    "attention": ("log_attention", "positive_mask", "unit_rows"),
+    "diagnostics": ("embedding_spread", "entropy", "rankme"),
+    "errors": ("BAMError", "CollapseWarning", "DataError", "InputError", "MissingExtraError", "RecipeError"),
+    "loss": ("BAMLoss", "BAMLossOutput", "bam_loss"),
+    "objective": ("BAMObjective", "BAMOutput"),
+    "projector": ("Projector",),
+    "schedules": ("CosineSchedule", "WarmupCosineSchedule"),
+    "sinkhorn": ("Balanced", "sinkhorn"),
+    "teacher": ("EMATeacher",),
+    "views": ("Views",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "BAMError",
+    "BAMLoss",
+    "BAMLossOutput",
+    "BAMObjective",
+    "BAMOutput",
+    "Balanced",
+    "CollapseWarning",
+    "CosineSchedule",
+    "DataError",
+    "EMATeacher",
+    "InputError",
+    "MissingExtraError",
+    "Projector",
+    "RecipeError",
+    "Views",
+    "WarmupCosineSchedule",
+    "bam_loss",
+    "embedding_spread",
+    "entropy",
+    "log_attention",
+    "positive_mask",
+    "rankme",
+    "sinkhorn",
+    "unit_rows",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'bam_core' has no attribute {name!r}")
+    return getattr(import_module(f"bam_core.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

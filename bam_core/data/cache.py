@@ -1,0 +1,162 @@
+"""Prepare once, map afterwards: rows go to Arrow files under a key made from the input files and the settings.
+
+The cache lies in `$BAM_CACHE`, or `~/.cache/bam-ssl`. An entry appears under its name only when it is complete, so an
+interrupted or a concurrent preparation does no harm.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets.arrow_writer import ArrowWriter
+
+from bam_core.data.prepared import PreparedData, SetAside
+from bam_core.errors import DataError
+
+FORMAT = 1  # raise it when the layout of an entry changes
+
+
+def cache_root() -> Path:
+    """Folder of all prepared data."""
+    return Path(os.environ.get("BAM_CACHE") or Path.home() / ".cache" / "bam-ssl")
+
+
+class SplitWriter:
+    """Collects the rows of every split and what is to be said about them; readers get one from `cached`.
+
+    Attributes:
+        facts: plain JSON values about the data; `shape` (of one `signal`) is filled in by `add`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.facts: dict[str, Any] = {}
+        self._folder = folder
+        self._writers: dict[str, ArrowWriter] = {}
+        self._set_aside: list[SetAside] = []
+        self._repairs: Counter[str] = Counter()
+
+    def add(self, split: str, **columns: Any) -> None:
+        """Append rows to a split.
+
+        Args:
+            split: "train", "validation" or "test".
+            **columns: equally long columns, the same in every call. An array (n, *shape) is stored flat, with its
+                shape in `facts["shape"]` for the column `signal` and `facts["shapes"][name]` for others (but for
+                `label`); a list of 1-D arrays keeps its lengths; strings stay strings.
+
+        Raises:
+            DataError: columns of different lengths, or another shape than before.
+        """
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"columns must be equally long; got {lengths}.")
+        if not next(iter(lengths.values()), 0):
+            return
+        arrays = {name: self._to_arrow(name, values) for name, values in columns.items()}
+        if split not in self._writers:
+            self._writers[split] = self._open(split, {name: array.type for name, array in arrays.items()})
+        schema = self._writers[split].schema
+        self._writers[split].write_table(pa.table([arrays[name] for name in schema.names], schema=schema))
+
+    def set_aside(self, source: object, reason: object) -> None:
+        """Record an input that could not be used."""
+        self._set_aside.append(SetAside(str(source), str(reason)))
+
+    def repaired(self, kind: str, count: int = 1) -> None:
+        """Count inputs that were mended and used."""
+        self._repairs[kind] += count
+
+    def _open(self, split: str, types: Mapping[str, pa.DataType]) -> ArrowWriter:
+        features = datasets.Features.from_arrow_schema(pa.schema(list(types.items())))
+        return ArrowWriter(path=str(self._folder / f"{split}.arrow"), features=features)
+
+    def _to_arrow(self, name: str, values: Any) -> pa.Array:
+        if not isinstance(values, np.ndarray):
+            return pa.array(list(values))
+        if values.ndim == 1:
+            return pa.array(values)
+        if name != "label":
+            shape = list(values.shape[1:])
+            known = self.facts.setdefault("shape", shape) if name == "signal" else self._shapes().setdefault(name, shape)
+            if known != shape:
+                raise DataError(f"column {name!r} expected rows of shape {tuple(known)}; got {tuple(shape)}.")
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+
+    def _shapes(self) -> dict[str, list[int]]:
+        shapes: dict[str, list[int]] = self.facts.setdefault("shapes", {})
+        return shapes
+
+    def finish(self) -> None:
+        """Close the files and write what is to be said."""
+        for writer in self._writers.values():
+            writer.finalize()
+        about = {"facts": self.facts, "set_aside": self._set_aside, "repairs": self._repairs}
+        (self._folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def fingerprint(files: Iterable[Path], settings: Mapping[str, Any]) -> str:
+    """Hash of the files (path, size, time of change) and the settings."""
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(files)]
+    text = json.dumps([FORMAT, stats, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def cached(
+    name: str, files: Iterable[Path], settings: Mapping[str, Any], build: Callable[[SplitWriter], None]
+) -> PreparedData:
+    """Open the prepared data of these files and settings, after building it if it is not there.
+
+    Args:
+        name: of the reader; part of the key.
+        files: all files that the result depends on.
+        settings: all options that the result depends on; plain values.
+        build: writes the rows; called only if there is no entry yet.
+
+    Returns:
+        Memory-mapped splits with facts and report.
+
+    Raises:
+        DataError: `build` wrote no row to the split "train"; the message lists what was set aside.
+    """
+    key = fingerprint(files, {"reader": name, **settings})
+    folder = cache_root() / f"{name}-{key}"
+    if not (folder / "about.json").exists():
+        cache_root().mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
+        try:
+            writer = SplitWriter(partial)
+            build(writer)
+            writer.finish()
+            if not (partial / "train.arrow").exists():
+                raise DataError(_nothing_usable(name, writer._set_aside))
+            try:
+                partial.rename(folder)
+            except OSError:  # another process was faster
+                if not (folder / "about.json").exists():
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    about = json.loads((folder / "about.json").read_text())
+    return PreparedData(
+        splits={f.stem: datasets.Dataset.from_file(str(f)) for f in sorted(folder.glob("*.arrow"))},
+        facts=about["facts"],
+        set_aside=[SetAside(*row) for row in about["set_aside"]],
+        repairs=about["repairs"],
+        fingerprint=key,
+    )
+
+
+def _nothing_usable(name: str, set_aside: list[SetAside]) -> str:
+    shown = "".join(f"\n  {source}: {reason}" for source, reason in set_aside[:10])
+    more = f"\n  ... and {len(set_aside) - 10} more" if len(set_aside) > 10 else ""
+    return f"reader {name!r} found no usable row for the split 'train'.{shown}{more}"

@@ -1,0 +1,98 @@
+"""What a reader returns: splits of rows, facts about them, and a report of what was left out or mended.
+
+Columns of every split: the inputs (named by the modality, `signal` for sampled signals), `id`, and where known
+`label` (int64, -1 for none; or a row of 0/1 for multi-label data) and `group` (whose rows must stay together: the
+person, the machine, the recording).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import datasets
+import numpy as np
+import torch
+
+from bam_core.errors import DataError
+
+
+class SetAside(NamedTuple):
+    """An input that could not be used, and why; it is named in the run's report."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The result of a reader.
+
+    Attributes:
+        splits: "train", and where the data has them "validation" and "test": memory-mapped Hugging Face data sets.
+        facts: plain JSON values about the data, such as `shape`, `in_channels`, `sampling_rate_hz`, `classes`.
+        set_aside: inputs left out, with reasons.
+        repairs: kind of repair -> number of inputs mended that way.
+        fingerprint: identifies files and settings.
+    """
+
+    splits: Mapping[str, datasets.Dataset]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    set_aside: Sequence[SetAside] = ()
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def column(self, split: str, name: str) -> np.ndarray | None:
+        """A whole column of a split as an array, or None if the data has none."""
+        rows = self.splits[split]
+        return np.asarray(rows.with_format("numpy")[name][:]) if name in rows.column_names else None
+
+    def labels(self, split: str) -> np.ndarray | None:
+        """(n,) int64 class indices with -1 for unlabelled, (n, k) 0/1 for multi-label data, or None."""
+        return self.column(split, "label")
+
+    def groups(self, split: str) -> np.ndarray | None:
+        """(n,) group names, or None."""
+        return self.column(split, "group")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row can carry several labels."""
+        label = self.splits["train"].features.get("label")
+        return label is not None and not isinstance(label, datasets.Value)
+
+
+class SplitDataset(torch.utils.data.Dataset[Any]):
+    """Rows of one split as batches for a modality: `__getitems__` fetches many rows at once.
+
+    Use it with a DataLoader whose `collate_fn` is the identity.
+
+    Args:
+        rows: one of `PreparedData.splits`.
+        collate: `Modality.collate`.
+        facts: `PreparedData.facts`.
+
+    Raises:
+        DataError: the split is empty.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.Dataset,
+        collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
+        facts: Mapping[str, Any],
+    ) -> None:
+        if len(rows) == 0:
+            raise DataError("a split expected at least one row; got none.")
+        keep = [name for name in rows.column_names if name not in ("label", "group", "id")]
+        self.rows = rows.select_columns(keep).with_format("numpy")
+        self.collate = collate
+        self.facts = facts
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        return self.collate(self.rows[list(indices)], self.facts)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])

@@ -1,0 +1,25 @@
+"""Errors and warnings of the project: each says what was expected, what came, and the way out."""
+
+
+class BAMError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class InputError(BAMError, ValueError):
+    """A tensor or an argument does not fit (shape, range, not finite)."""
+
+
+class DataError(BAMError, ValueError):
+    """Files or tables that cannot be read, or that hold nothing usable."""
+
+
+class RecipeError(BAMError, ValueError):
+    """A recipe or an override with a wrong key or value."""
+
+
+class MissingExtraError(BAMError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class CollapseWarning(UserWarning):
+    """The settings or the embeddings point to representation collapse."""

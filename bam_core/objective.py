@@ -1,0 +1,213 @@
+"""BAMObjective: any encoder, any views, one loss. The five lines that a user writes stand in its docstring."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from bam_core.errors import InputError
+from bam_core.loss import bam_loss, check_sharpness
+from bam_core.projector import Projector
+from bam_core.teacher import EMATeacher
+from bam_core.views import View, Views, encode_views, make_views
+
+
+class BAMOutput(NamedTuple):
+    """What `BAMObjective` returns: the fields of `BAMLossOutput`, and the embeddings of the views.
+
+    Attributes:
+        loss: cross-entropy of target and attention, in nats; differentiable.
+        kl: what is left to learn, in nats; detached, like all below.
+        target_entropy: mean entropy of the targets, in nats.
+        attention_entropy: mean entropy of the attention, in nats.
+        column_error: largest relative deviation of a column total of the plan.
+        embeddings: (n_views * b, d) encoder outputs of all views, view-major.
+    """
+
+    loss: Float[Tensor, ""]
+    kl: Float[Tensor, ""]
+    target_entropy: Float[Tensor, ""]
+    attention_entropy: Float[Tensor, ""]
+    column_error: Float[Tensor, ""]
+    embeddings: Float[Tensor, "rows d"]
+
+
+class _Student(nn.Module):
+    """Encoder and projector: what the teacher copies."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+
+    def forward(self, views: list[View]) -> tuple[Tensor, Tensor]:
+        embeddings = torch.cat(encode_views(self.encoder, views))
+        return embeddings, self.projector(embeddings)
+
+
+class BAMObjective(nn.Module):
+    """Balanced self-attention matching around any encoder and any views.
+
+    Args:
+        encoder: module that maps a view (a tensor, or a dict or tuple of tensors) to (b, d) embeddings.
+        view_fn: callable that maps a batch to a list of views or a `Views(global_views, local_views)`; it may take
+            a `generator=` keyword. Every view holds the same b samples in the same order; shapes may differ. If it
+            has a method `untouched(batch)`, that turns a batch into the view that `embed` shows the encoder.
+        projector: module between embeddings and loss, (n, d) -> (n, p). Default: `Projector()`, which finds out d
+            from the first batch; `nn.Identity()` for none.
+        momentum: None for no teacher; else the momentum of an EMA teacher, a number or a function of the step.
+        n_target: the first T global views are the attended columns. Default: all global views.
+        temperature: of the students' attention.
+        epsilon: regularisation of the balanced target; keep it below `temperature`.
+        iterations: Sinkhorn iterations.
+        top_k: keep only the k largest entries of a target row.
+        mask_positives: leave a sample's own columns out.
+
+    Raises:
+        InputError: settings out of range; in `forward`, views or embeddings that do not fit.
+
+    Example:
+        >>> encoder = nn.Linear(8, 4)
+        >>> objective = BAMObjective(encoder, lambda x: [x + 0.1 * torch.randn_like(x) for _ in range(2)])
+        >>> optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
+        >>> for batch in torch.randn(2, 32, 8):
+        ...     objective(batch).loss.backward()
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+        ...     objective.update_teacher()
+        >>> objective.embed(torch.randn(5, 8)).shape
+        torch.Size([5, 4])
+
+    Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view_fn: Callable[..., Any],
+        *,
+        projector: nn.Module | None = None,
+        momentum: float | Callable[[int], float] | None = None,
+        n_target: int | None = None,
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        iterations: int = 3,
+        top_k: int | None = None,
+        mask_positives: bool = True,
+    ) -> None:
+        super().__init__()
+        check_sharpness(temperature=temperature, epsilon=epsilon, top_k=top_k)
+        self.student = _Student(encoder, Projector() if projector is None else projector)
+        self.view_fn = view_fn
+        self.momentum = momentum
+        self.n_target = n_target
+        self.temperature = temperature
+        self.epsilon = epsilon
+        self.iterations = iterations
+        self.top_k = top_k
+        self.mask_positives = mask_positives
+        self.teacher: EMATeacher | None = None
+        if momentum is not None and not self._is_lazy():
+            self.teacher = EMATeacher(self.student, momentum)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The student's encoder: what pretraining is for."""
+        return self.student.encoder
+
+    @property
+    def projector(self) -> nn.Module:
+        """The student's projector."""
+        return self.student.projector
+
+    def _is_lazy(self) -> bool:
+        return any(is_lazy(p) for p in self.student.parameters())
+
+    def initialize(self, batch: Any) -> None:
+        """Find out the width of the embeddings from a batch, and make the teacher.
+
+        The first `forward` does it by itself; call this before wrapping in DistributedDataParallel or loading a
+        state dict. Nothing is learnt from the batch.
+        """
+        if self._is_lazy():
+            with torch.no_grad(), _evaluating(self.student):
+                self._materialize(make_views(self.view_fn, batch, None))
+        if self.momentum is not None and self.teacher is None:
+            self.teacher = EMATeacher(self.student, self.momentum)
+
+    def _materialize(self, views: Views) -> None:
+        self.student([views.global_views[0]])
+
+    def forward(self, batch: Any, *, generator: torch.Generator | None = None) -> BAMOutput:
+        """Make views of a batch, embed them and compare.
+
+        Args:
+            batch: whatever `view_fn` takes.
+            generator: random generator handed to `view_fn` if it takes one.
+
+        Returns:
+            Loss, diagnostics and embeddings.
+
+        Raises:
+            InputError: views or embeddings that do not fit; see `bam_loss`.
+        """
+        self.initialize(batch)
+        views = make_views(self.view_fn, batch, generator)
+        all_views = [*views.global_views, *views.local_views]
+        embeddings, projections = self.student(all_views)
+        teacher = None if self.teacher is None else self.teacher(all_views)[1]
+        out = bam_loss(
+            projections,
+            teacher,
+            n_views=len(all_views),
+            n_global=len(views.global_views),
+            n_target=self.n_target,
+            temperature=self.temperature,
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            top_k=self.top_k,
+            mask_positives=self.mask_positives,
+        )
+        return BAMOutput(*out, embeddings=embeddings.detach())
+
+    def update_teacher(self) -> None:
+        """Move the teacher towards the student; call once per optimiser step. Without a teacher it does nothing."""
+        if self.teacher is not None:
+            self.teacher.update(self.student)
+
+    @torch.no_grad()
+    def embed(self, batch: Any, *, teacher: bool = False) -> Float[Tensor, "b d"]:
+        """Embeddings of the untouched batch, in evaluation mode.
+
+        Args:
+            batch: what `view_fn` takes if it has an `untouched` method; else what the encoder takes.
+            teacher: use the teacher's encoder.
+
+        Returns:
+            (b, d) embeddings, detached.
+
+        Raises:
+            InputError: `teacher=True` without a teacher, or an encoder that does not return (b, d).
+        """
+        if teacher and self.teacher is None:
+            raise InputError("embed(teacher=True) expected an objective with momentum; this one has no teacher.")
+        network = self.teacher.module if teacher and self.teacher is not None else self.student
+        untouched = getattr(self.view_fn, "untouched", None)
+        view = batch if untouched is None else untouched(batch)
+        with _evaluating(network):
+            return encode_views(network.encoder, [view])[0]
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes:
+            m.training = training

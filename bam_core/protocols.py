@@ -1,0 +1,79 @@
+"""What the parts of a run must offer each other. Nothing has to inherit from these; having the methods is enough.
+
+A *modality* is the adapter of one domain: readers, views, encoders. Its functions are plain callables with typed
+keyword arguments; a recipe's section is the keyword arguments of the function that it names. An argument that the
+recipe leaves out and that bears the name of a fact of the data (such as `in_channels`) is filled in from the data.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from bam_core.views import View, Views
+
+Batch = Any  # what `Modality.collate` makes of some rows, and what views and encoders take
+
+
+@runtime_checkable
+class ViewFn(Protocol):
+    """Maps a batch to views; `untouched`, when there, maps it to the one view that is embedded after training."""
+
+    def __call__(self, batch: Batch, *, generator: torch.Generator | None = None) -> Views | list[View]:
+        """Random views of the batch, on its device, reproducible from the generator."""
+        ...
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A trainable module around an encoder: BAM, or another method of the field.
+
+    Calling it with a batch and `generator=` returns a NamedTuple with `loss` and `embeddings`; every further scalar
+    field is logged.
+    """
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network that pretraining is for."""
+        ...
+
+    def initialize(self, batch: Batch) -> None:
+        """Make every parameter, learning nothing."""
+        ...
+
+    def update_teacher(self) -> None:
+        """Called once per optimiser step."""
+        ...
+
+    def embed(self, batch: Batch, *, teacher: bool = False) -> Tensor:
+        """(b, d) embeddings of the untouched batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The adapter of one domain.
+
+    Attributes:
+        name: as recipes write it.
+        readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`.
+        views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
+        encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`.
+        collate: (columns of some rows, facts) -> batch. Columns are numpy arrays, or lists where lengths differ.
+        raw_features: batch -> (b, k) tensor: what a user would feed a linear model without any network.
+        example: (**options) -> `PreparedData`, small, synthetic, in a second; for tests and trials.
+        draw: (matplotlib axes, one sample of a view) -> None: a picture of it for reports.
+        invalidates: for every random change that the views make, the labels that it may destroy.
+    """
+
+    name: str
+    readers: Mapping[str, Callable[..., Any]]
+    views: Mapping[str, Callable[..., Callable[..., Any]]]
+    encoders: Mapping[str, Callable[..., nn.Module]]
+    collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
+    raw_features: Callable[[Batch], Tensor]
+    example: Callable[..., Any]
+    draw: Callable[[Any, View], None]
+    invalidates: Mapping[str, str] = field(default_factory=dict[str, str])

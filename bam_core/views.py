@@ -1,0 +1,128 @@
+"""What a view function returns, and how views are put through an encoder together.
+
+A *view* is a tensor whose first axis is the batch, or a dict or tuple of such tensors.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bam_core.errors import InputError
+
+View = Any  # a Tensor, or a dict / tuple of Tensors: encoders decide what they take
+
+
+class Views(NamedTuple):
+    """Several views of one batch, all in the same order of samples.
+
+    Attributes:
+        global_views: views that give targets and are students.
+        local_views: views that are students only, such as small crops.
+    """
+
+    global_views: Sequence[View]
+    local_views: Sequence[View] = ()
+
+
+def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | None) -> Views:
+    """Call `view_fn`, with `generator=` if it takes one, and check what comes back.
+
+    Raises:
+        InputError: the result is no list of views, is empty, or the views differ in batch size.
+    """
+    takes_generator = generator is not None and accepts_keyword(view_fn, "generator")
+    made = view_fn(batch, generator=generator) if takes_generator else view_fn(batch)
+    if isinstance(made, Tensor) or not isinstance(made, list | tuple):
+        raise InputError(
+            "view_fn must return a list of views or a Views(global_views, local_views); got "
+            f"{type(made).__name__}. Return [view1, view2], each with the batch as first axis."
+        )
+    views = made if isinstance(made, Views) else Views(list(made))
+    if not views.global_views:
+        raise InputError("view_fn returned no global views; at least one is needed, two are usual.")
+    sizes = [_batch_size(view) for view in (*views.global_views, *views.local_views)]
+    if len(set(sizes)) > 1:
+        raise InputError(f"view_fn returned views of different batch sizes: {sizes}. Each view shows every sample.")
+    return views
+
+
+def accepts_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Whether a callable can be called with the keyword `name`."""
+    target = function.forward if isinstance(function, torch.nn.Module) else function
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(p.kind is p.VAR_KEYWORD or (p.name == name and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
+
+
+def encode_views(encoder: Callable[[View], Tensor], views: Sequence[View]) -> list[Tensor]:
+    """Embed views with one pass of the encoder for every distinct shape.
+
+    Args:
+        encoder: maps a view to (b, d).
+        views: views of b samples each.
+
+    Returns:
+        One (b, d) tensor a view, in the order of `views`.
+
+    Raises:
+        InputError: the encoder returns something else than a (b, d) tensor.
+    """
+    batch_size = _batch_size(views[0])
+    groups: dict[Any, list[int]] = {}
+    for index, view in enumerate(views):
+        groups.setdefault(_signature(view), []).append(index)
+    embeddings: list[Tensor | None] = [None] * len(views)
+    for indices in groups.values():
+        joined = _concatenate([views[i] for i in indices])
+        out = encoder(joined)
+        rows = len(indices) * batch_size
+        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != rows:
+            got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise InputError(
+                f"the encoder must map a view to a tensor of shape (b, d), here ({rows}, d); got {got}. Pool over time "
+                "or space and return one vector a sample."
+            )
+        for index, part in zip(indices, out.split(batch_size), strict=True):
+            embeddings[index] = part
+    return [e for e in embeddings if e is not None]
+
+
+def _leaves(view: View) -> list[Tensor]:
+    if isinstance(view, Tensor):
+        return [view]
+    if isinstance(view, dict):
+        return [leaf for key in sorted(view) for leaf in _leaves(view[key])]
+    if isinstance(view, list | tuple):
+        return [leaf for part in view for leaf in _leaves(part)]
+    raise InputError(f"a view must be a tensor, or a dict or tuple of tensors; got {type(view).__name__}.")
+
+
+def _batch_size(view: View) -> int:
+    sizes = {len(leaf) for leaf in _leaves(view)}
+    if len(sizes) != 1:
+        raise InputError(f"the tensors of one view must share their first axis, the batch; got sizes {sorted(sizes)}.")
+    return sizes.pop()
+
+
+def _signature(view: View) -> Any:
+    return (
+        tuple(sorted(view)) if isinstance(view, dict) else None,
+        tuple((leaf.shape[1:], leaf.dtype) for leaf in _leaves(view)),
+    )
+
+
+def _concatenate(views: Sequence[View]) -> View:
+    first = views[0]
+    if len(views) == 1:
+        return first
+    if isinstance(first, Tensor):
+        return torch.cat(list(views))
+    if isinstance(first, dict):
+        return {key: _concatenate([view[key] for view in views]) for key in first}
+    parts = [_concatenate([view[i] for view in views]) for i in range(len(first))]
+    return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
