@@ -86,7 +86,9 @@ class SplitWriter:
             return pa.array(values)
         if name != "label":
             shape = list(values.shape[1:])
-            known = self.facts.setdefault("shape", shape) if name == "signal" else self._shapes().setdefault(name, shape)
+            known = (
+                self.facts.setdefault("shape", shape) if name == "signal" else self._shapes().setdefault(name, shape)
+            )
             if known != shape:
                 raise DataError(f"column {name!r} expected rows of shape {tuple(known)}; got {tuple(shape)}.")
         flat = pa.array(np.ascontiguousarray(values).reshape(-1))

@@ -1,0 +1,61 @@
+"""Which rows are held out as a test split when the data has none of its own."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bam_core.errors import DataError, InputError
+
+
+def hold_out(
+    n: int,
+    fraction: float,
+    *,
+    seed: int,
+    labels: Sequence[int] | np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+) -> np.ndarray:
+    """Choose rows for testing: whole groups if there are groups, else the same fraction of every class.
+
+    Args:
+        n: number of rows.
+        fraction: to hold out, in (0, 1).
+        seed: of the choice.
+        labels: (n,) class indices; rows with -1 are not held out, since they cannot be scored.
+        groups: (n,) names of what must stay together.
+
+    Returns:
+        (n,) bool, true for held-out rows.
+
+    Raises:
+        InputError: the fraction is outside (0, 1).
+        DataError: fewer than two groups, or too few rows to hold any out.
+
+    Example:
+        >>> hold_out(6, 0.5, seed=0, labels=[0, 0, 0, 0, 1, 1]).sum()
+        np.int64(3)
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"test_fraction expected a value between 0 and 1; got {fraction}.")
+    held_out = np.zeros(n, bool)
+    if groups is not None:
+        names = np.asarray(groups)
+        if len(set(names.tolist())) < 2:
+            raise DataError(
+                "a held-out test split expected at least two groups (persons, recordings); got one. "
+                "Name the splits, or set test_fraction to 0."
+            )
+        from sklearn.model_selection import GroupShuffleSplit
+
+        split = GroupShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
+        _, test = next(split.split(names, groups=names))
+        held_out[test] = True
+        return held_out
+    generator = np.random.default_rng(seed)
+    classes = np.zeros(n, np.int64) if labels is None else np.asarray(labels)
+    for label in np.unique(classes[classes >= 0]):
+        rows = generator.permutation(np.flatnonzero(classes == label))
+        held_out[rows[: round(fraction * len(rows))]] = True
+    if not held_out.any():
+        raise DataError(f"cannot hold out {fraction:g} of {n} rows: no class is large enough. Set test_fraction to 0.")
+    return held_out

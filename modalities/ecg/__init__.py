@@ -1,0 +1,1 @@
+"""Electrocardiograms: readers, views, encoders."""

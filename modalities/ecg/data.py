@@ -1,0 +1,201 @@
+"""Reader of WFDB records, PhysioNet's format, in beats or in windows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.progress import track
+from bam_core.errors import DataError, InputError, MissingExtraError
+from modalities.ecg.assignment import (
+    Name,
+    NamedSplit,
+    Split,
+    class_names,
+    complete_splits,
+    per_record,
+    table_file,
+    wanted_records,
+)
+from modalities.ecg.cutting import check_cut, cut_record
+from modalities.ecg.records import Header, find_records, read_header, read_strip, segment_paths, shared_leads
+
+
+def read_wfdb(
+    *,
+    path: str,
+    window_s: float,
+    cut: Literal["beats", "windows"] = "windows",
+    before_s: float | None = None,
+    hop_s: float | None = None,
+    leads: list[str | list[str]] | None = None,
+    missing_leads: Literal["zero", "set_aside"] = "set_aside",
+    sampling_rate_hz: float | None = None,
+    max_gap_s: float = 0.1,
+    normalize: Literal["record", "window", "none"] = "record",
+    annotations: str = "atr",
+    classes: list[str] | None = None,
+    labels: dict[Name, Name] | str | None = None,
+    groups: dict[Name, Name] | str | None = None,
+    split: NamedSplit | dict[Split, list[Name]] | None = None,
+    exclude: list[Name] | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    database: str | None = None,
+    download: bool = False,
+) -> PreparedData:
+    """Read a folder of WFDB records of any format, also of several segments.
+
+    Columns: `signal` (c, t), `id` ("record@sample", counted in samples of the file), `group` (the person), `label` if
+    known, and for beats `rr` (see `beats.rr_intervals`).
+
+    Args:
+        path: folder, searched with its subfolders.
+        window_s: length of a row in seconds.
+        cut: "beats" cuts a row around every annotated beat, "windows" cuts at regular steps.
+        before_s: for beats, the part of `window_s` before the R peak; default a third.
+        hop_s: for windows, the step from one to the next; default `window_s`.
+        leads: one channel each, by name or by alternatives such as ["MLII", "II"]; case does not matter. Default: the
+            leads that all records have.
+        missing_leads: records without one of the leads are set aside, or their channel is zero.
+        sampling_rate_hz: common rate; default: the one that most records have.
+        max_gap_s: missing samples are interpolated; rows that touch a longer gap are left out.
+        normalize: "record" takes off the record's median and divides each lead by the median standard deviation of
+            its two-second pieces; "window" standardises each row and lead; "none" only takes off the median.
+        annotations: suffix of the annotation files with the beats.
+        classes: AAMI classes of the beats to keep, in the order of their labels; default N, S, V, F, Q.
+        labels: for windows, record -> label, or "table.csv:column" of which the first column names the record.
+            Records without an entry stay unlabelled.
+        groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
+            of MIT-BIH are one.
+        split: names of the records in each split, others are not read. "mitbih_inter_patient" is de Chazal's DS1 and
+            DS2, strict about persons only with `exclude: [202]`. Default: a part of the persons, drawn at random, is
+            the test split if there are labels.
+        exclude: names of records not to read.
+        test_fraction: part of the persons to hold out; 0 for none.
+        seed: of that choice.
+        database: PhysioNet's name of the data, such as "mitdb".
+        download: fetch `database` into `path` if that folder is not there.
+
+    Returns:
+        Splits with the facts in_channels, length, shape, sampling_rate_hz, leads and classes.
+
+    Raises:
+        InputError: options that contradict each other.
+        DataError: no folder, no readable record, or names of records that do not exist.
+    """
+    settings = dict(locals())
+    how = check_cut(
+        cut,
+        window_s=window_s,
+        before_s=before_s,
+        hop_s=hop_s,
+        normalize=normalize,
+        annotations=annotations,
+        classes=classes,
+    )
+    if cut == "beats" and labels is not None:
+        raise InputError("labels are for windows; beats have the classes of their annotations.")
+    folder = _folder(Path(path).expanduser(), database, download)
+    paths = find_records(folder)
+    if not paths:
+        raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
+    split_of = wanted_records(list(paths), split, exclude or [])
+    tables = [table_file(source, folder) for source in (labels, groups) if isinstance(source, str)]
+
+    def build(writer: SplitWriter) -> None:
+        _require_wfdb()
+        headers = _read_headers({name: paths[name] for name in split_of}, writer)
+        if not headers:
+            return
+        names = list(headers)
+        person = {name: name for name in names} | per_record(groups, names, folder)
+        label_of = per_record(labels, names, folder)
+        label_names = list(how.classes) if cut == "beats" else class_names(label_of.values())
+        part_of = complete_splits(
+            {name: split_of[name] for name in names},
+            person,
+            test_fraction=test_fraction if label_names else 0,
+            seed=seed,
+        )
+        wanted = leads or shared_leads(list(headers.values()))
+        rate_hz = sampling_rate_hz or Counter(h.sampling_rate_hz for h in headers.values()).most_common(1)[0][0]
+        for name, header in track(list(headers.items()), f"Reading {folder.name}"):
+            try:
+                strip = read_strip(
+                    header, leads=wanted, missing_leads=missing_leads, rate_hz=rate_hz, max_gap_s=max_gap_s
+                )
+                rows = cut_record(strip, how, header.path, rate_hz)
+            except Exception as error:  # wfdb raises all sorts on damaged files
+                writer.set_aside(name, _reason(error))
+                continue
+            columns = dict(rows.beats)
+            if label_of:
+                label = label_names.index(label_of[name]) if name in label_of else -1
+                columns["label"] = np.full(len(rows.signal), label, np.int64)
+            ids = [f"{name}@{sample}" for sample in rows.samples]
+            writer.add(part_of[name], signal=rows.signal, id=ids, group=[person[name]] * len(ids), **columns)
+            for reason, count in rows.left_out.items():
+                writer.set_aside(name, f"{count} {cut} of {count + len(ids)}: {reason}")
+            for kind, count in (strip.repairs | rows.repairs).items():
+                writer.repaired(kind, count)
+        writer.facts |= {
+            "in_channels": len(wanted),
+            "length": how.length(rate_hz),
+            "sampling_rate_hz": rate_hz,
+            "leads": [lead if isinstance(lead, str) else lead[0] for lead in wanted],
+            "classes": label_names,
+        }
+
+    return cached("wfdb", [*_files_beside(paths), *tables], settings, build)
+
+
+def _folder(folder: Path, database: str | None, download: bool) -> Path:
+    if folder.is_dir():
+        return folder
+    if not download:
+        way = f"Set download: true to fetch {database!r} from PhysioNet." if database else "Correct the path."
+        raise DataError(f"expected a folder of WFDB records at {folder}; there is none. {way}")
+    if not database:
+        raise InputError("download expected the name of a PhysioNet database, such as database: mitdb; got none.")
+    _require_wfdb()
+    import wfdb
+
+    partial = folder.with_name(f"{folder.name}.partial")  # an interrupted download goes on from here
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        wfdb.dl_database(database, str(partial))
+    except Exception as error:  # of the network, of wfdb
+        raise DataError(f"could not download {database!r} from PhysioNet: {_reason(error)}") from error
+    return partial.rename(folder)
+
+
+def _require_wfdb() -> None:
+    try:
+        import wfdb  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("WFDB records need the package wfdb: pip install 'bam-ssl[ecg]'.") from error
+
+
+def _files_beside(paths: Mapping[str, Path]) -> list[Path]:
+    folders = {path.parent for path in paths.values()}
+    return [file for folder in folders for file in folder.iterdir() if file.is_file()]
+
+
+def _read_headers(paths: Mapping[str, Path], writer: SplitWriter) -> dict[str, Header]:
+    headers: dict[str, Header] = {}
+    segments: set[Path] = set()
+    for name, path in paths.items():
+        try:
+            headers[name] = read_header(path)
+            segments.update(segment_paths(path))
+        except Exception as error:  # as above
+            writer.set_aside(name, _reason(error))
+    return {name: header for name, header in headers.items() if header.path not in segments}
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"

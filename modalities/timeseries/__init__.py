@@ -1,0 +1,1 @@
+"""Sampled signals in general: arrays of records, with or without labels."""
