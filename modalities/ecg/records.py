@@ -167,8 +167,8 @@ def scale_by_record(signal: np.ndarray, rate_hz: float) -> np.ndarray:
     length = min(round(2 * rate_hz), signal.shape[1])
     pieces = signal[:, : signal.shape[1] // length * length].reshape(len(signal), -1, length)
     spread = pieces.std(axis=-1)
-    scale = [np.median(lead[lead > 0]) if (lead > 0).any() else 1.0 for lead in spread]
-    return (signal / np.array(scale)[:, None]).astype(np.float32)
+    scale = np.array([np.median(lead[lead > 0]) if (lead > 0).any() else 1 for lead in spread], np.float32)
+    return np.asarray(signal / scale[:, None], np.float32)
 
 
 def _lead_name(lead: Lead) -> str:
