@@ -11,7 +11,8 @@ class ResNet1d(nn.Module):
     Args:
         in_channels: channels of the signal.
         width: channels of the first block; the blocks have width, 2 * width, 2 * width, ... channels.
-        n_blocks: residual blocks of two convolutions each; all but the first halve the time axis.
+        n_blocks: residual blocks of two convolutions each; all but the first halve the time axis. The stem, a
+            convolution and a maximum, divides it by four.
         kernel_size: of the convolutions, in samples; odd.
 
     Shape:
@@ -27,7 +28,9 @@ class ResNet1d(nn.Module):
 
     def __init__(self, *, in_channels: int, width: int = 64, n_blocks: int = 3, kernel_size: int = 7) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(in_channels, width, kernel_size, stride=2), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            _conv(in_channels, width, kernel_size, stride=2), nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1)
+        )
         channels = [width] + [2 * width] * (n_blocks - 1)
         self.blocks = nn.Sequential(
             *(

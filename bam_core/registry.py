@@ -1,0 +1,126 @@
+"""Find modalities and objectives by name: an installed entry point, or `file.py:NAME` of a third party's one file."""
+
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bam_core.errors import MissingExtraError, RecipeError
+from bam_core.protocols import Modality
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str:
+    """A hint such as `; did you mean 'epsilon'?`, or a full stop if no known word is near."""
+    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def load_modality(name: str) -> Modality:
+    """The adapter of a domain.
+
+    Args:
+        name: of an installed entry point in the group `bam_ssl.modalities`, or `path/to/file.py:NAME`.
+
+    Raises:
+        RecipeError: no such modality, file or name in the file, or it is no `Modality`.
+        MissingExtraError: the modality needs a package that is not installed.
+    """
+    found = _load("modality", "bam_ssl.modalities", name)
+    if not isinstance(found, Modality):
+        raise RecipeError(f"modality {name!r} expected a bam_core.protocols.Modality; got {type(found).__name__}.")
+    return found
+
+
+def load_objective(name: str) -> Callable[..., Any]:
+    """The factory of an objective: (encoder, view_fn, *, total_steps, **options) -> `Objective`.
+
+    Args:
+        name: of an installed entry point in the group `bam_ssl.objectives`, or `path/to/file.py:NAME`.
+
+    Raises:
+        RecipeError: no such objective, file or name in the file, or it is not callable.
+        MissingExtraError: the objective needs a package that is not installed.
+    """
+    found = _load("objective", "bam_ssl.objectives", name)
+    if not callable(found):
+        raise RecipeError(f"objective {name!r} expected a callable; got {type(found).__name__}.")
+    return found  # type: ignore[no-any-return]
+
+
+def choose(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    """One of several by name.
+
+    Raises:
+        RecipeError: no such name; the message lists those that exist.
+    """
+    if name not in known:
+        raise RecipeError(f"{kind} {name!r} does not exist{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    return known[name]
+
+
+def complete(kind: str, factory: Callable[..., Any], options: Mapping[str, Any], facts: Mapping[str, Any]) -> dict:
+    """The keyword arguments for a factory: the recipe's options, and for the rest the facts of the data.
+
+    Raises:
+        RecipeError: a required argument is in neither.
+    """
+    filled = dict(options)
+    for parameter in keyword_parameters(factory):
+        if parameter.name in filled:
+            continue
+        if parameter.name in facts:
+            filled[parameter.name] = facts[parameter.name]
+        elif parameter.default is inspect.Parameter.empty:
+            raise RecipeError(
+                f"{kind} needs {parameter.name!r}, which neither the recipe gives nor the data know "
+                f"(facts: {', '.join(facts)}). Set it in the recipe."
+            )
+    return filled
+
+
+def keyword_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The keyword-only parameters of a factory: what a recipe may set."""
+    return [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def _load(kind: str, group: str, name: str) -> Any:
+    if ".py:" in name:
+        path, _, attribute = name.rpartition(":")
+        return _attribute(_import_file(kind, Path(path)), attribute, name)
+    known = {entry.name: entry for entry in entry_points(group=group)}
+    if name not in known:
+        raise RecipeError(
+            f"{kind} {name!r} is not installed{did_you_mean(name, known)} Known: {', '.join(sorted(known))}; "
+            "or give 'path/to/file.py:NAME'."
+        )
+    try:
+        return known[name].load()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{kind} {name!r} needs the package {error.name!r}, which is not installed: pip install 'bam-ssl[{name}]'"
+        ) from error
+
+
+def _import_file(kind: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise RecipeError(f"{kind} file {str(path)!r} does not exist; the path is relative to the current folder.")
+    module_name = f"bam_ssl_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{kind} file {str(path)!r} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _attribute(module: ModuleType, attribute: str, name: str) -> Any:
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise RecipeError(f"{name!r}: the file defines no {attribute!r}{did_you_mean(attribute, public)}")
+    return getattr(module, attribute)

@@ -1,0 +1,1 @@
+"""Pretraining runs: recipe in, run folder out. Needs the `train` extra."""

@@ -1,0 +1,217 @@
+"""Recipes: what to run, as YAML; checked as a whole, with all mistakes named at once.
+
+A recipe's `data`, `views`, `encoder` and `objective` sections are the keyword arguments of the function that they
+name; so a modality or an objective of a third party brings its own keys, and typos in them are found as well.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from bam_core.errors import BAMError, RecipeError
+from bam_core.evaluation.protocol import EvaluationProtocol
+from bam_core.protocols import Modality
+from bam_core.registry import choose, did_you_mean, keyword_parameters, load_modality, load_objective
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_FILLED_IN = {"total_steps"}  # by the run, never by a recipe
+
+
+class TrainSettings(BaseModel):
+    """How long, how fast and on what to train; Lightning does the rest."""
+
+    model_config = _STRICT
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    """Passes over the training split."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Samples per optimiser step, over all devices."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak of the learning rate (AdamW): linear warm-up, then half a cosine, set at every step."""
+    final_learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Learning rate at the end."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    """Length of the linear warm-up."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """At the start; only tensors with two or more dimensions decay."""
+    final_weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """At the end, on a cosine; none: constant."""
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest global norm of the gradient."""
+    seed: int = 0
+    """Of weights, order of samples and views."""
+    accelerator: str = "auto"
+    """Lightning's accelerator: auto, cpu, gpu, ..."""
+    devices: int | str | list[int] = 1
+    """Lightning's devices: a number, a list of indices, or auto."""
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+    """Machines."""
+    strategy: str = "auto"
+    """Lightning's strategy: auto, ddp, fsdp, ..."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"] = "32-true"
+    """Lightning's precision; the loss itself is always computed in float32 or better."""
+    num_workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that read data, per device."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    """Optimiser steps between checkpoints."""
+    log_every: Annotated[int, Field(ge=1)] = 10
+    """Optimiser steps between rows of metrics.csv."""
+
+
+class Recipe(BaseModel):
+    """One pretraining run with its evaluation."""
+
+    model_config = _STRICT
+
+    modality: str
+    """Name of a modality, or path/to/file.py:NAME."""
+    data: dict[str, Any]
+    """`reader` and its options."""
+    views: dict[str, Any]
+    """`name` and its options."""
+    encoder: dict[str, Any]
+    """`name` and its options."""
+    objective: dict[str, Any] = Field(default_factory=lambda: {"name": "bam"})
+    """`name` and its options."""
+    train: TrainSettings = TrainSettings()
+    """How long, how fast and on what."""
+    evaluate: EvaluationProtocol = EvaluationProtocol()
+    """Probes on the frozen embeddings."""
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file, apply `key=value` overrides and check everything.
+
+    Args:
+        path: of a YAML file.
+        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML.
+
+    Returns:
+        The recipe, with the options of data, views, encoder and objective converted to the types they should have.
+
+    Raises:
+        RecipeError: names every mistake, with the nearest known key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"recipe {str(path)!r} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {str(path)!r} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
+    problems: list[str] = []
+    for override in overrides:
+        problems += _apply(raw, override)
+    return check_recipe(raw, where=str(path), problems=problems)
+
+
+def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Iterable[str] = ()) -> Recipe:
+    """Check the plain values of a recipe; see `load_recipe`."""
+    found = list(problems)
+    sections: dict[str, Any] = {}
+    modality = _modality(raw, found)
+    if modality is not None:
+        named = (("data", "reader", modality.readers), ("views", "name", modality.views))
+        for section, key, known in (*named, ("encoder", "name", modality.encoders)):
+            sections[section] = _check_options(section, key, raw.get(section), known.__getitem__, known, found)
+    objective = raw.get("objective", {"name": "bam"})
+    sections["objective"] = _check_options("objective", "name", objective, load_objective, None, found)
+    try:
+        recipe = Recipe.model_validate({**raw, **{k: v for k, v in sections.items() if v is not None}})
+    except ValidationError as error:
+        found += [_describe(e, Recipe) for e in error.errors()]
+    if found:
+        unique = list(dict.fromkeys(found))
+        raise RecipeError(f"{where} has {len(unique)} mistake(s):" + "".join(f"\n  {line}" for line in unique))
+    return recipe
+
+
+def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
+    """A pydantic model of a factory's keyword arguments; nothing is required, since data may fill it in."""
+    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    fields: dict[str, Any] = {
+        p.name: (hints.get(p.name, Any), None)
+        for p in keyword_parameters(factory)
+        if p.name not in _FILLED_IN
+    }
+    return create_model(factory.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
+
+
+def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:
+    try:
+        return load_modality(str(raw["modality"])) if "modality" in raw else None
+    except BAMError as error:
+        problems.append(f"modality: {error}")
+        return None
+
+
+def _check_options(
+    section: str,
+    key: str,
+    options: Any,
+    load: Callable[[str], Callable[..., Any]],
+    known: Mapping[str, Any] | None,
+    problems: list[str],
+) -> dict[str, Any] | None:
+    if not isinstance(options, Mapping):
+        return None  # pydantic says so
+    if key not in options:
+        names = f", one of {', '.join(known)}" if known else ""
+        problems.append(f"{section}.{key}: is missing{names}")
+        return None
+    name = str(options[key])
+    try:
+        factory = load(name) if known is None else choose(f"{section}.{key}", name, known)
+    except BAMError as error:
+        problems.append(str(error))
+        return None
+    model = options_model(factory)
+    given = {k: v for k, v in options.items() if k != key}
+    try:
+        checked = model.model_validate(given)
+    except ValidationError as error:
+        problems += [_describe(e, model, prefix=f"{section}.") for e in error.errors()]
+        return None
+    return {key: name, **checked.model_dump(include=set(given))}
+
+
+def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        for part in error["loc"][:-1]:
+            inner = model.model_fields.get(str(part))
+            model = inner.annotation if inner and isinstance(inner.annotation, type) else model  # type: ignore
+        hint = did_you_mean(str(error["loc"][-1]), model.model_fields)
+        known = "" if hint.endswith("?") else f" Known: {', '.join(model.model_fields)}."
+        return f"{prefix}{path}: no such key{hint}{known}"
+    got = "" if error["type"] == "missing" else f", got {error['input']!r}"
+    return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
+
+
+def _apply(raw: dict[str, Any], override: str) -> list[str]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        return [f"override {override!r}: expected key=value, such as train.epochs=5"]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return [f"override {override!r}: the value is not valid YAML"]
+    *parents, leaf = key.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            return [f"override {override!r}: {parent!r} is a value, not a section"]
+    if not parents and key not in Recipe.model_fields and key in TrainSettings.model_fields:
+        return [f"override {override!r}: no such key; did you mean 'train.{key}'?"]
+    node[leaf] = value
+    return []

@@ -1,0 +1,131 @@
+"""Batched, seeded views of ECGs on the device of the batch, made of the transforms of ecg-augmentations.
+
+Every random change is drawn per sample from the generator; nothing waits for an accelerator. `INVALIDATES` says which
+labels each change may destroy: no view suits every task.
+
+Source: ecg-augmentations (MIT), https://github.com/klean2050/ecg-augmentations.
+"""
+
+from collections.abc import Sequence
+
+import ecg_augmentations as ea
+import torch
+from ecg_augmentations.base import Transform
+from jaxtyping import Float
+from torch import Tensor
+
+from bam_core.errors import InputError
+from bam_core.views import Views
+
+INVALIDATES = {
+    "crop": "record-level labels of passing events: the event may lie outside the window",
+    "stretch": "heart rate, QT and QRS width (brady- and tachycardia, long QT, bundle branch block)",
+    "shift": "position in the record; beats at the border leave the window",
+    "gain": "voltage criteria (hypertrophy, low voltage)",
+    "noise": "at low signal-to-noise ratio: P waves (atrial fibrillation, AV block), small Q waves",
+    "wander": "ST deviation, if strong relative to the ST level",
+    "mask": "labels defined by the masked wave",
+    "lead_drop": "axis, and findings localised by lead (territory of an infarction)",
+}
+
+Range = tuple[float, float]
+
+
+class ECGViews:
+    """Random views of a batch of ECGs (b, leads, time).
+
+    A view is a random window (`crop`), of which the other changes happen with probability `p` each, per sample, in the
+    order of the arguments. `None` switches a change off.
+
+    Args:
+        sampling_rate_hz: of the signals.
+        n_views: global views.
+        n_local: local views, shorter windows that are students only.
+        crop: length of a global view's window, as a fraction of the record.
+        local_crop: the same for local views.
+        stretch: tempo factor; 1.1 is a 10 % lower heart rate.
+        shift_s: delay in seconds; what leaves the window is lost, what enters is zero.
+        gain: factor of the amplitude, log-uniform.
+        noise_snr_db: white noise, as signal-to-noise ratio in dB.
+        wander: baseline drift of 0.05-0.5 Hz, amplitude relative to each lead's standard deviation.
+        mask_s: length in seconds of one masked stretch, all leads.
+        lead_drop: number of leads set to zero; a signal with one lead keeps it.
+        p: probability of each change, per sample.
+
+    Raises:
+        InputError: counts or fractions out of range.
+
+    Example:
+        >>> views = ECGViews(sampling_rate_hz=100, n_local=1)
+        >>> [tuple(v.shape) for v in sum(views(torch.randn(4, 12, 200)), [])]
+        [(4, 12, 160), (4, 12, 160), (4, 12, 80)]
+    """
+
+    def __init__(
+        self,
+        *,
+        sampling_rate_hz: float,
+        n_views: int = 2,
+        n_local: int = 0,
+        crop: float = 0.8,
+        local_crop: float = 0.4,
+        stretch: Range | None = (0.9, 1.1),
+        shift_s: Range | None = None,
+        gain: Range | None = (0.7, 1.4),
+        noise_snr_db: Range | None = (10.0, 30.0),
+        wander: Range | None = (0.05, 0.5),
+        mask_s: Range | None = (0.05, 0.2),
+        lead_drop: tuple[int, int] | None = (1, 6),
+        p: float = 0.5,
+    ) -> None:
+        if n_views < 1 or n_local < 0:
+            raise InputError(f"ECGViews expected n_views >= 1 and n_local >= 0; got {n_views} and {n_local}.")
+        for name, fraction in (("crop", crop), ("local_crop", local_crop)):
+            if not 0 < fraction <= 1:
+                raise InputError(f"ECGViews expected 0 < {name} <= 1, a fraction of the record; got {fraction}.")
+        if not 0 <= p <= 1:
+            raise InputError(f"ECGViews expected a probability p in [0, 1]; got {p}.")
+        fs = sampling_rate_hz
+        self.n_views = n_views
+        self.n_local = n_local
+        self.crop = crop
+        self.local_crop = local_crop
+        self.p = p
+        self.transforms: list[Transform] = [
+            make(value)
+            for value, make in (
+                (stretch, lambda v: ea.TimeStretch(factor=v)),
+                (shift_s, lambda v: ea.TimeShift(fs, shift=v, circular=False)),
+                (gain, lambda v: ea.AmplitudeScale(scale=v)),
+                (noise_snr_db, lambda v: ea.GaussianNoise(snr_db=v)),
+                (wander, lambda v: ea.BaselineWander(fs, amplitude=v)),
+                (mask_s, lambda v: ea.TimeMask(fs, duration=v)),
+                (lead_drop, lambda v: ea.LeadMask(n_leads=v)),
+            )
+            if value is not None
+        ]
+
+    def __call__(self, batch: Float[Tensor, "b c t"], *, generator: torch.Generator | None = None) -> Views:
+        """Views of a batch; a generator on the batch's device makes them reproducible."""
+        return Views(
+            [self._view(batch, self.crop, generator) for _ in range(self.n_views)],
+            [self._view(batch, self.local_crop, generator) for _ in range(self.n_local)],
+        )
+
+    def _view(self, x: Tensor, crop: float, generator: torch.Generator | None) -> Tensor:
+        x = ea.RandomCrop(n_samples=max(1, round(crop * x.shape[-1]))).apply(x, generator)
+        for transform in self.transforms:
+            x = _with_probability(self.p, transform, x, generator)
+        return x
+
+
+def _with_probability(p: float, transform: Transform, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Change a sample with probability p; unlike `transform(x)`, never asks the device which samples those are."""
+    device = x.device if generator is None else generator.device
+    chosen = torch.rand(len(x), 1, 1, generator=generator, device=device).to(x.device) < p
+    return torch.where(chosen, transform.apply(x, generator), x)
+
+
+def names() -> Sequence[str]:
+    """The changes that `ECGViews` can make."""
+    return tuple(INVALIDATES)
