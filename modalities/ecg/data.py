@@ -1,6 +1,5 @@
 """Reader of WFDB records, PhysioNet's format, in beats or in windows."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from modalities.ecg.assignment import (
     wanted_records,
 )
 from modalities.ecg.cutting import check_cut, cut_record
-from modalities.ecg.records import Header, find_records, read_header, read_strip, segment_paths, shared_leads
+from modalities.ecg.records import Header, find_records, most_common_rate, read_header, read_strip, shared_leads
 
 
 def read_wfdb(
@@ -108,27 +107,25 @@ def read_wfdb(
 
     def build(writer: SplitWriter) -> None:
         _require_wfdb()
-        headers = _read_headers({name: paths[name] for name in split_of}, writer)
-        if not headers:
-            return
-        names = list(headers)
+        names = list(split_of)
         person = {name: name for name in names} | per_record(groups, names, folder)
         label_of = per_record(labels, names, folder)
         label_names = list(how.classes) if cut == "beats" else class_names(label_of.values())
-        part_of = complete_splits(
-            {name: split_of[name] for name in names},
-            person,
-            test_fraction=test_fraction if label_names else 0,
-            seed=seed,
-        )
-        wanted = leads or shared_leads(list(headers.values()))
-        rate_hz = sampling_rate_hz or Counter(h.sampling_rate_hz for h in headers.values()).most_common(1)[0][0]
-        for name, header in track(list(headers.items()), f"Reading {folder.name}"):
+        part_of = complete_splits(split_of, person, test_fraction=test_fraction if label_names else 0, seed=seed)
+        wanted, rate_hz = leads, sampling_rate_hz
+        if wanted is None or rate_hz is None:
+            headers = _read_headers({name: paths[name] for name in names}, writer)
+            names = list(headers)
+            if not headers:
+                return
+            wanted = wanted or [*shared_leads(list(headers.values()))]
+            rate_hz = rate_hz or most_common_rate(headers.values())
+        for name in track(names, f"Reading {folder.name}"):
             try:
                 strip = read_strip(
-                    header, leads=wanted, missing_leads=missing_leads, rate_hz=rate_hz, max_gap_s=max_gap_s
+                    paths[name], leads=wanted, missing_leads=missing_leads, rate_hz=rate_hz, max_gap_s=max_gap_s
                 )
-                rows = cut_record(strip, how, header.path, rate_hz)
+                rows = cut_record(strip, how, paths[name], rate_hz)
             except Exception as error:  # wfdb raises all sorts on damaged files
                 writer.set_aside(name, _reason(error))
                 continue
@@ -187,14 +184,12 @@ def _files_beside(paths: Mapping[str, Path]) -> list[Path]:
 
 def _read_headers(paths: Mapping[str, Path], writer: SplitWriter) -> dict[str, Header]:
     headers: dict[str, Header] = {}
-    segments: set[Path] = set()
-    for name, path in paths.items():
+    for name, path in track(list(paths.items()), "Reading headers"):
         try:
             headers[name] = read_header(path)
-            segments.update(segment_paths(path))
         except Exception as error:  # as above
             writer.set_aside(name, _reason(error))
-    return {name: header for name, header in headers.items() if header.path not in segments}
+    return headers
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """One WFDB record: found, described by its header, and read at a common rate with the leads that were asked for."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,6 @@ MissingLeads = Literal["zero", "set_aside"]
 class Header(NamedTuple):
     """What is known of a record before its samples are read."""
 
-    path: Path
     leads: list[str]
     sampling_rate_hz: float
 
@@ -42,10 +41,23 @@ class Strip(NamedTuple):
 
 
 def find_records(folder: Path) -> dict[str, Path]:
-    """Name -> path without suffix of every header under a folder; names are short if that is unambiguous."""
-    paths = sorted(header.with_suffix("") for header in folder.rglob("*.hea"))
+    """Name -> path without suffix of every record under a folder; names are short if that is unambiguous.
+
+    Records that are only segments of another one are not listed.
+    """
+    headers = sorted(folder.rglob("*.hea"))
+    segments = {path for header in headers for path in _segments(header)}
+    paths = [path for path in (header.with_suffix("") for header in headers) if path not in segments]
     unique = len({path.name for path in paths}) == len(paths)
     return {path.name if unique else path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _segments(header: Path) -> list[Path]:
+    with header.open(encoding="ascii", errors="ignore") as file:
+        lines = [line.split() for line in file if line.strip() and not line.startswith("#")]
+    if not lines or "/" not in lines[0][0]:  # "name/2" announces two segments, a line each
+        return []
+    return [header.with_name(fields[0]) for fields in lines[1:]]
 
 
 def read_header(path: Path) -> Header:
@@ -53,18 +65,7 @@ def read_header(path: Path) -> Header:
     import wfdb
 
     header = wfdb.rdheader(str(path), rd_segments=True)
-    if not header.n_sig:
-        raise DataError("the header names no signal.")
-    leads = [name or f"signal {i}" for i, name in enumerate(header.sig_name)]
-    return Header(path, leads, float(header.fs))
-
-
-def segment_paths(path: Path) -> list[Path]:
-    """Records that are only parts of this one."""
-    import wfdb
-
-    header = wfdb.rdheader(str(path))
-    return [path.with_name(name) for name in getattr(header, "seg_name", []) if name != "~"]
+    return Header(_lead_names(header), float(header.fs))
 
 
 def shared_leads(headers: Sequence[Header]) -> list[str]:
@@ -85,6 +86,11 @@ def shared_leads(headers: Sequence[Header]) -> list[str]:
     return list(dict.fromkeys(shared))
 
 
+def most_common_rate(headers: Iterable[Header]) -> float:
+    """The sampling rate that most records have."""
+    return Counter(header.sampling_rate_hz for header in headers).most_common(1)[0][0]
+
+
 def pick_leads(available: Sequence[str], wanted: Sequence[Lead]) -> list[int | None]:
     """Position of every wanted lead, or None; names are compared without case.
 
@@ -101,12 +107,12 @@ def pick_leads(available: Sequence[str], wanted: Sequence[Lead]) -> list[int | N
 
 
 def read_strip(
-    header: Header, *, leads: Sequence[Lead], missing_leads: MissingLeads, rate_hz: float, max_gap_s: float
+    path: Path, *, leads: Sequence[Lead], missing_leads: MissingLeads, rate_hz: float, max_gap_s: float
 ) -> Strip:
     """Read a record.
 
     Args:
-        header: of the record.
+        path: of the record, without suffix.
         leads: wanted leads, one channel each.
         missing_leads: what to do when a lead is not there, or has no valid sample: a channel of zeros, or an error.
         rate_hz: to resample to, with an anti-aliasing filter.
@@ -117,27 +123,28 @@ def read_strip(
     """
     import wfdb
 
-    raw: Any = wfdb.rdrecord(str(header.path), return_res=32).p_signal
-    found = pick_leads(header.leads, leads)
+    record: Any = wfdb.rdrecord(str(path), return_res=32)
+    available, raw, source_rate_hz = _lead_names(record), record.p_signal, float(record.fs)
+    found = pick_leads(available, leads)
     empty = [i is None or not np.isfinite(raw[:, i]).any() for i in found]
     if all(empty) or (any(empty) and missing_leads == "set_aside"):
         lacking = ", ".join(_lead_name(lead) for lead, is_empty in zip(leads, empty, strict=True) if is_empty)
-        raise DataError(f"has no samples of lead {lacking}; its leads are {', '.join(header.leads)}.")
+        raise DataError(f"has no samples of lead {lacking}; its leads are {', '.join(available)}.")
     signal = np.zeros((len(leads), len(raw)), np.float32)
     for channel, i in enumerate(found):
         if not empty[channel]:
             signal[channel] = raw[:, i]
-    filled = fill_gaps(signal, round(max_gap_s * header.sampling_rate_hz))
+    filled = fill_gaps(signal, round(max_gap_s * source_rate_hz))
     signal = filled.signal - np.median(filled.signal, axis=1, keepdims=True)
     changes = np.pad(np.cumsum(np.diff(signal, axis=1) != 0, axis=1), ((0, 0), (1, 0)))
     repairs = {
         "short gaps interpolated": filled.n_gaps,
         "records with missing leads set to zero": int(any(empty)),
-        f"records resampled to {rate_hz:g} Hz": int(header.sampling_rate_hz != rate_hz),
+        f"records resampled to {rate_hz:g} Hz": int(source_rate_hz != rate_hz),
     }
     return Strip(
-        signal=resample(signal, header.sampling_rate_hz, rate_hz),
-        source_rate_hz=header.sampling_rate_hz,
+        signal=resample(signal, source_rate_hz, rate_hz),
+        source_rate_hz=source_rate_hz,
         missing=np.concatenate([[0], np.cumsum(filled.missing.any(axis=0))]),
         changes=changes,
         repairs={kind: count for kind, count in repairs.items() if count},
@@ -169,6 +176,12 @@ def scale_by_record(signal: np.ndarray, rate_hz: float) -> np.ndarray:
     spread = pieces.std(axis=-1)
     scale = np.array([np.median(lead[lead > 0]) if (lead > 0).any() else 1 for lead in spread], np.float32)
     return np.asarray(signal / scale[:, None], np.float32)
+
+
+def _lead_names(header: Any) -> list[str]:
+    if not header.n_sig:
+        raise DataError("the header names no signal.")
+    return [name or f"signal {i}" for i, name in enumerate(header.sig_name)]
 
 
 def _lead_name(lead: Lead) -> str:
