@@ -1,4 +1,4 @@
-"""Which rows are held out as a test split when the data has none of its own."""
+"""Splits that keep groups together: a held-out one where the data has none, and a check of those it has."""
 
 from collections.abc import Sequence
 
@@ -59,3 +59,23 @@ def hold_out(
     if not held_out.any():
         raise DataError(f"cannot hold out {fraction:g} of {n} rows: no class is large enough. Set test_fraction to 0.")
     return held_out
+
+
+def check_disjoint(splits: Sequence[str], groups: Sequence[str]) -> None:
+    """See to it that no group is in two splits.
+
+    Args:
+        splits: (n,) name of the split of every row, or record.
+        groups: (n,) what must stay together.
+
+    Raises:
+        DataError: a group is in two splits.
+    """
+    split_of: dict[str, str] = {}
+    for split, group in zip(splits, groups, strict=True):
+        other = split_of.setdefault(group, split)
+        if other != split:
+            raise DataError(
+                f"group {group!r} is in the splits {other!r} and {split!r}: results would be flattering. "
+                "Leave out its rows in one of them, or name no groups."
+            )

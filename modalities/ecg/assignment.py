@@ -1,13 +1,13 @@
 """Which record belongs to which person, class and split."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from bam_core.data.holdout import hold_out
+from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import MITBIH_INTER_PATIENT
 
@@ -105,29 +105,8 @@ def complete_splits(
             return dict.fromkeys(names, "train")
         held_out = hold_out(len(names), test_fraction, seed=seed, groups=[person[name] for name in names])
         return {name: "test" if out else "train" for name, out in zip(names, held_out, strict=True)}
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(person[name], name)
-        if split_of[other] != split_of[name]:
-            raise DataError(
-                f"person {person[name]!r} is in two splits: record {other} in {split_of[other]!r}, record {name} in "
-                f"{split_of[name]!r}. Exclude one of them."
-            )
+    check_disjoint(list(split_of.values()), [person[name] for name in names])
     return dict(split_of)
-
-
-def class_names(labels: Iterable[str]) -> list[str]:
-    """Distinct names, numbers in numerical order.
-
-    Example:
-        >>> class_names(["10", "9", "10"]), class_names(["b", "a", "10"])
-        (['9', '10'], ['10', 'a', 'b'])
-    """
-    names = sorted(set(labels))
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return names
 
 
 def _read_column(source: str, folder: Path) -> dict[str, str]:

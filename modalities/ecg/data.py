@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.labels import sort_names
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError, MissingExtraError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
     Split,
-    class_names,
     complete_splits,
     per_record,
     table_file,
@@ -110,7 +110,7 @@ def read_wfdb(
         names = list(split_of)
         person = {name: name for name in names} | per_record(groups, names, folder)
         label_of = per_record(labels, names, folder)
-        label_names = list(how.classes) if cut == "beats" else class_names(label_of.values())
+        label_names = list(how.classes) if cut == "beats" else sort_names(set(label_of.values()))
         part_of = complete_splits(split_of, person, test_fraction=test_fraction if label_names else 0, seed=seed)
         wanted, rate_hz = leads, sampling_rate_hz
         if wanted is None or rate_hz is None:
@@ -142,7 +142,7 @@ def read_wfdb(
         writer.facts |= {
             "in_channels": len(wanted),
             "length": how.length(rate_hz),
-            "sampling_rate_hz": rate_hz,
+            "sampling_rate_hz": float(rate_hz),
             "leads": [lead if isinstance(lead, str) else lead[0] for lead in wanted],
             "classes": label_names,
         }

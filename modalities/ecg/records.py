@@ -138,7 +138,7 @@ def read_strip(
     signal = filled.signal - np.median(filled.signal, axis=1, keepdims=True)
     changes = np.pad(np.cumsum(np.diff(signal, axis=1) != 0, axis=1), ((0, 0), (1, 0)))
     repairs = {
-        "short gaps interpolated": filled.n_gaps,
+        "short gaps interpolated": int(filled.n_gaps.sum()),
         "records with missing leads set to zero": int(any(empty)),
         f"records resampled to {rate_hz:g} Hz": int(source_rate_hz != rate_hz),
     }

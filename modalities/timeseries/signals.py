@@ -11,12 +11,12 @@ class Filled(NamedTuple):
     Attributes:
         signal: (..., t), missing values replaced along straight lines (zero where nothing is known).
         missing: (..., t), true where a value was replaced in a gap longer than allowed.
-        n_gaps: number of short gaps that were filled, over all channels.
+        n_gaps: (...) number of short gaps that were filled.
     """
 
     signal: np.ndarray
     missing: np.ndarray
-    n_gaps: int
+    n_gaps: np.ndarray
 
 
 def fill_gaps(signal: np.ndarray, max_gap: int) -> Filled:
@@ -28,17 +28,18 @@ def fill_gaps(signal: np.ndarray, max_gap: int) -> Filled:
 
     Example:
         >>> filled = fill_gaps(np.array([1.0, np.nan, 3.0, np.nan, np.nan, 9.0]), max_gap=1)
-        >>> filled.signal.tolist(), filled.missing.tolist(), filled.n_gaps
+        >>> filled.signal.tolist(), filled.missing.tolist(), int(filled.n_gaps)
         ([1.0, 2.0, 3.0, 5.0, 7.0, 9.0], [False, False, False, True, True, False], 1)
     """
     known = np.isfinite(signal)
+    n_gaps = np.zeros(signal.shape[:-1], np.int64)
     if known.all():
-        return Filled(signal, ~known, 0)
+        return Filled(signal, ~known, n_gaps)
     filled = np.where(known, signal, 0)
     missing = np.zeros_like(known)
-    n_gaps = 0
     time = np.arange(signal.shape[-1])
-    for channel in np.ndindex(signal.shape[:-1]):
+    for place in np.argwhere(~known.all(axis=-1)):
+        channel = tuple(place)
         here = known[channel]
         if here.any():
             filled[channel] = np.interp(time, time[here], signal[channel][here])
@@ -47,7 +48,7 @@ def fill_gaps(signal: np.ndarray, max_gap: int) -> Filled:
             if stop - start > max_gap:
                 missing[channel][start:stop] = True
             else:
-                n_gaps += 1
+                n_gaps[channel] += 1
     return Filled(filled, missing, n_gaps)
 
 
