@@ -1,19 +1,21 @@
 """BAMObjective: any encoder, any views, one loss. The five lines that a user writes stand in its docstring."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from bam_core.distributed import world_size
 from bam_core.errors import InputError
 from bam_core.loss import bam_loss, check_sharpness
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher
-from bam_core.views import View, Views, encode_views, make_views
+from bam_core.views import View, encode_views, make_views
 
 
 class BAMOutput(NamedTuple):
@@ -25,6 +27,8 @@ class BAMOutput(NamedTuple):
         target_entropy: mean entropy of the targets, in nats.
         attention_entropy: mean entropy of the attention, in nats.
         column_error: largest relative deviation of a column total of the plan.
+        uniform_loss: log of the columns that a row may attend to: the loss of an attention that knows nothing. Total
+            collapse ends there, with a kl of zero.
         embeddings: (n_views * b, d) encoder outputs of all views, view-major.
     """
 
@@ -33,6 +37,7 @@ class BAMOutput(NamedTuple):
     target_entropy: Float[Tensor, ""]
     attention_entropy: Float[Tensor, ""]
     column_error: Float[Tensor, ""]
+    uniform_loss: Float[Tensor, ""]
     embeddings: Float[Tensor, "rows d"]
 
 
@@ -135,12 +140,9 @@ class BAMObjective(nn.Module):
         """
         if self._is_lazy():
             with torch.no_grad(), _evaluating(self.student):
-                self._materialize(make_views(self.view_fn, batch, None))
+                self.student([make_views(self.view_fn, batch, None).global_views[0]])
         if self.momentum is not None and self.teacher is None:
             self.teacher = EMATeacher(self.student, self.momentum)
-
-    def _materialize(self, views: Views) -> None:
-        self.student([views.global_views[0]])
 
     def forward(self, batch: Any, *, generator: torch.Generator | None = None) -> BAMOutput:
         """Make views of a batch, embed them and compare.
@@ -172,7 +174,10 @@ class BAMObjective(nn.Module):
             top_k=self.top_k,
             mask_positives=self.mask_positives,
         )
-        return BAMOutput(*out, embeddings=embeddings.detach())
+        n_target = self.n_target or len(views.global_views)
+        n_others = len(projections) // len(all_views) * world_size() - self.mask_positives
+        uniform_loss = torch.full_like(out.kl, math.log(n_target * n_others))
+        return BAMOutput(*out, uniform_loss=uniform_loss, embeddings=embeddings.detach())
 
     def update_teacher(self) -> None:
         """Move the teacher towards the student; call once per optimiser step. Without a teacher it does nothing."""
@@ -195,7 +200,7 @@ class BAMObjective(nn.Module):
         """
         if teacher and self.teacher is None:
             raise InputError("embed(teacher=True) expected an objective with momentum; this one has no teacher.")
-        network = self.teacher.module if teacher and self.teacher is not None else self.student
+        network = cast(_Student, self.teacher.module if teacher and self.teacher is not None else self.student)
         untouched = getattr(self.view_fn, "untouched", None)
         view = batch if untouched is None else untouched(batch)
         with _evaluating(network):

@@ -1,0 +1,83 @@
+"""The command `bam`: one file a subcommand, each a thin call into the rooms above. Imports happen when it runs."""
+
+import argparse
+import sys
+from importlib import import_module
+
+from bam_core.errors import BAMError
+
+COMMANDS = {
+    "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
+    "pretrain": "pretrain an encoder from a recipe",
+    "evaluate": "judge a run with probes and write its report",
+    "embed": "write the embeddings of new data to a parquet file",
+    "recipes": "list, show or copy the recipes that come with bam-ssl",
+    "validate": "check a recipe without data",
+}
+
+EPILOG = """\
+the way from data to embeddings:
+  bam demo                                          see it work, in three minutes
+  bam recipes copy ecg/mitbih_resnet1d my.yaml      start from the recipe that is nearest
+  bam pretrain my.yaml data.path=FOLDER run=runs/a  pretrain on your data, without labels
+  bam evaluate runs/a                               table and report.html
+  bam embed runs/a FOLDER -o embeddings.parquet     one row a record
+'bam COMMAND --help' explains a command."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `bam`; returns the exit code: 0, 1 for an error that is explained, 2 for wrong usage, 130 if interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser(argv)
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(import_module(f"bam_core.cli.{args.command}").run(args) or 0)
+    except BAMError as error:
+        print(f"bam {args.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] in _EXTRAS:
+            extra = _EXTRAS[error.name.partition(".")[0]]
+            print(
+                f"bam {args.command}: needs the package {error.name!r}, which is not installed: "
+                f"pip install 'bam-ssl[{extra}]'",
+                file=sys.stderr,
+            )
+            return 1
+        raise
+    except KeyboardInterrupt:
+        return 130
+
+
+_PACKAGES = {
+    "train": "datasets huggingface_hub jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich safetensors sklearn"
+    " torchmetrics yaml",
+    "ecg": "ecg_augmentations scipy wfdb",
+}
+_EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    from bam_core import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="bam",
+        description="Self-supervised pretraining for data that is not photographs: balanced self-attention matching.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"bam-ssl {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, line in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=line,
+            description=f"{line[0].upper()}{line[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in argv:
+            import_module(f"bam_core.cli.{name}").add_arguments(subparser)
+    return parser

@@ -1,0 +1,42 @@
+"""`bam pretrain RECIPE [key=value ...]`."""
+
+import argparse
+
+from bam_core.cli.files import find_recipe, new_run, split_overrides
+
+EPILOG = """\
+RECIPE is a YAML file, or a name from 'bam recipes'. Every value of it can be overridden:
+  bam pretrain ecg/mitbih_resnet1d data.path=/data/mitdb train.epochs=5 views.mask_s=null
+Two keys belong to the run, not to the recipe:
+  run=FOLDER     where everything goes (default: runs/<recipe>-<date>)
+  resume=true    go on from the newest checkpoint in run=FOLDER
+Ctrl-C stops after the current step with a checkpoint and a usable encoder.
+The folder then holds encoder/ (load it with PretrainedEncoder.from_pretrained), recipe.yaml, metrics.csv, checkpoints/,
+environment.json, and set_aside.csv if inputs could not be used. Next: bam evaluate FOLDER."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("recipe", metavar="RECIPE", help="YAML file, or name of a shipped recipe")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    path = find_recipe(args.recipe)
+    overrides, folder, resume = split_overrides(args.overrides)
+    from bam_core.training.recipe import load_recipe
+    from bam_core.training.run import pretrain
+
+    recipe = load_recipe(path, overrides)
+    folder = folder or new_run(path)
+    try:
+        pretrain(recipe, folder, resume=resume)
+    except KeyboardInterrupt:
+        if (folder / "encoder").is_dir():
+            print(f"Stopped. Encoder and checkpoint of this moment are in {folder}.")
+            print(f"Go on with: bam pretrain {folder / 'recipe.yaml'} run={folder} resume=true")
+        raise
+    print(f"Encoder: {folder / 'encoder'}\nNext:    bam evaluate {folder}")
+    return 0

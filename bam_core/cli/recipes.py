@@ -1,0 +1,38 @@
+"""`bam recipes [list | show NAME | copy NAME FILE]`."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from bam_core.cli.files import find_recipe, header, recipe_names, shipped_recipes
+from bam_core.errors import RecipeError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = "Each recipe's header says where the data come from, what it costs and what was measured."
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="names and first lines (default)")
+    show = actions.add_parser("show", help="print a recipe")
+    show.add_argument("name", metavar="NAME")
+    copy = actions.add_parser("copy", help="copy a recipe to a file of yours, to change it")
+    copy.add_argument("name", metavar="NAME")
+    copy.add_argument("file", metavar="FILE", type=Path)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if args.action == "show":
+        print(find_recipe(args.name).read_text(encoding="utf-8"), end="")
+    elif args.action == "copy":
+        target = args.file / find_recipe(args.name).name if args.file.is_dir() else args.file
+        if target.exists():
+            raise RecipeError(f"{str(target)!r} exists; copy to another name.")
+        shutil.copyfile(find_recipe(args.name), target)
+        print(f"{target}\nNext: bam pretrain {target}")
+    else:
+        names = recipe_names()
+        width = max(map(len, names), default=0)
+        for name in names:
+            print(f"{name:<{width}}  {header(shipped_recipes() / f'{name}.yaml').partition(chr(10))[0]}")
+    return 0

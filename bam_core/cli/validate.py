@@ -1,0 +1,22 @@
+"""`bam validate RECIPE [key=value ...]`."""
+
+import argparse
+
+from bam_core.cli.files import find_recipe, split_overrides
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = "Prints the whole recipe, defaults included, if it is right; else every mistake in it at once."
+    parser.add_argument("recipe", metavar="RECIPE", help="YAML file, or name of a shipped recipe")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    path = find_recipe(args.recipe)
+    overrides, _, _ = split_overrides(args.overrides)
+    from bam_core.training.recipe import load_recipe
+
+    print(load_recipe(path, overrides).to_yaml(), end="")
+    return 0

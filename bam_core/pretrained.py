@@ -1,0 +1,69 @@
+"""Saved encoders: safetensors and a readable config, back in one line.
+
+>>> from bam_core import PretrainedEncoder
+>>> encoder = PretrainedEncoder.from_pretrained("runs/my_run/encoder")  # doctest: +SKIP
+>>> embeddings = encoder(batch)  # doctest: +SKIP
+"""
+
+from typing import Any
+
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from bam_core.errors import RecipeError
+from bam_core.registry import choose, load_modality
+
+
+class PretrainedEncoder(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="bam-ssl",
+    repo_url="https://pypi.org/project/bam-ssl",
+    tags=["self-supervised-learning", "bam"],
+):
+    """An encoder with all that is needed to build it again and to feed it.
+
+    Save with `save_pretrained(folder)`, load with `PretrainedEncoder.from_pretrained(folder)`; both come from the
+    Hugging Face hub mixin, as does `push_to_hub`. A folder is read offline.
+
+    Args:
+        modality: name of a modality.
+        encoder: `name` of its encoder and all options.
+        facts: about the data that it was trained on; `Modality.collate` uses them.
+        source: where it comes from: recipe, data, steps, seed.
+        trusted: a config may name a modality in a Python file (`file.py:NAME`); that file is only run when this is
+            true.
+
+    Raises:
+        RecipeError: the modality is a Python file and `trusted` is false, or names are unknown.
+
+    Shape:
+        What the encoder takes, (b, ...) -> (b, d).
+    """
+
+    def __init__(
+        self,
+        modality: str,
+        encoder: dict[str, Any],
+        facts: dict[str, Any] | None = None,
+        source: dict[str, Any] | None = None,
+        trusted: bool = False,
+    ) -> None:
+        super().__init__()
+        if ".py:" in modality and not trusted:
+            raise RecipeError(
+                f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "
+                "with trusted=True."
+            )
+        self.modality = load_modality(modality)
+        self.facts = facts or {}
+        self.source = source or {}
+        options = dict(encoder)
+        factory = choose("encoder", options.pop("name"), self.modality.encoders)
+        self.encoder = factory(**options)
+        self.eval()
+
+    def forward(self, batch: Any) -> Tensor:
+        """Embeddings, (b, d)."""
+        embeddings: Tensor = self.encoder(batch)
+        return embeddings

@@ -1,0 +1,96 @@
+"""Which samples a step sees: drawn from (seed, epoch) alone, so that a run can stop anywhere, and continue on another
+number of processes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from bam_core.data import SplitDataset
+from bam_core.errors import DataError
+
+
+class GlobalBatches(torch.utils.data.Sampler[list[int]]):
+    """Batches of sample indices, this rank's share of every global batch.
+
+    The order is a permutation from (seed, epoch); global batch k is its k-th stretch of `batch_size`; rank r takes
+    the r-th equal part. A last smaller batch is left out; a data set smaller than one batch is one batch.
+
+    Args:
+        n_samples: size of the data set.
+        batch_size: of the global batch.
+        seed: of the order.
+        rank: of this process.
+        world_size: number of processes; must divide the batch size.
+
+    Raises:
+        DataError: the batch cannot be divided among the processes.
+
+    Example:
+        >>> batches = GlobalBatches(10, batch_size=4, seed=0)
+        >>> [len(b) for b in batches]
+        [4, 4]
+    """
+
+    def __init__(self, n_samples: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        batch_size = min(batch_size, n_samples - n_samples % world_size)
+        if batch_size < 2 or batch_size % world_size:
+            raise DataError(
+                f"a global batch expected at least two samples and a multiple of {world_size} processes; got "
+                f"{batch_size} (of {n_samples} samples). Change train.batch_size."
+            )
+        self.n_samples = n_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the permutation of the next pass."""
+        self.epoch = epoch
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Begin the next pass in the middle, to continue an interrupted one."""
+        self.epoch, self.start = epoch, batch
+
+    def __len__(self) -> int:
+        return self.n_samples // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_samples)
+        share = self.batch_size // self.world_size
+        start, self.start = self.start, 0
+        for k in range(start, len(self)):
+            first = k * self.batch_size + self.rank * share
+            yield order[first : first + share].tolist()
+
+
+def batch_loader(
+    dataset: SplitDataset, batches: Sequence[list[int]] | GlobalBatches, num_workers: int
+) -> DataLoader[Any]:
+    """A DataLoader that fetches whole batches."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=_unchanged,
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed that depends on all the numbers, and is unrelated to that of other numbers.
+
+    Example:
+        >>> mixed_seed(0, 1) == mixed_seed(0, 1), mixed_seed(0, 1) == mixed_seed(1, 0)
+        (True, False)
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,75 @@
+"""From a checked recipe to the parts of a run: data, views, encoder, objective."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bam_core.data import PreparedData, SplitDataset
+from bam_core.protocols import Modality, Objective, ViewFn
+from bam_core.registry import choose, complete, load_modality, load_objective
+from bam_core.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe names, built.
+
+    Attributes:
+        modality: the adapter of the domain.
+        data: prepared by the reader.
+        encoder_config: name and all options of the encoder, facts of the data filled in.
+        encoder: fresh, with weights from the recipe's seed.
+        view_fn: makes views.
+    """
+
+    modality: Modality
+    data: PreparedData
+    encoder_config: dict[str, Any]
+    encoder: nn.Module
+    view_fn: ViewFn
+
+    def dataset(self, split: str) -> SplitDataset:
+        """The rows of a split, in batches."""
+        return SplitDataset(self.data.splits[split], self.modality.collate, self.data.facts)
+
+    def objective(self, recipe: Recipe, total_steps: int) -> Objective:
+        """The recipe's objective around encoder and views, with every parameter made."""
+        name, options = _named(recipe.objective)
+        objective: Objective = load_objective(name)(self.encoder, self.view_fn, total_steps=total_steps, **options)
+        objective.initialize(self.dataset("train").__getitems__(range(min(2, len(self.data.splits["train"])))))
+        return objective
+
+
+def read_data(recipe: Recipe, overrides: Mapping[str, Any] | None = None) -> PreparedData:
+    """Run the recipe's reader, or open what it prepared before."""
+    reader, options = _named({**recipe.data, **(overrides or {})}, "reader")
+    modality = load_modality(recipe.modality)
+    data: PreparedData = choose("data.reader", reader, modality.readers)(**options)
+    return data
+
+
+def build(recipe: Recipe) -> Parts:
+    """Read the data and make the parts; the weights follow from `train.seed`.
+
+    Raises:
+        BAMError: unknown names, options that neither recipe nor data give, or unusable data.
+    """
+    modality = load_modality(recipe.modality)
+    data = read_data(recipe)
+    name, options = _named(recipe.encoder)
+    factory = choose("encoder.name", name, modality.encoders)
+    encoder_options = complete(f"encoder {name!r}", factory, options, data.facts)
+    torch.manual_seed(recipe.train.seed)
+    encoder = factory(**encoder_options)
+    view_name, view_options = _named(recipe.views)
+    view_factory = choose("views.name", view_name, modality.views)
+    view_fn = view_factory(**complete(f"views {view_name!r}", view_factory, view_options, data.facts))
+    return Parts(modality, data, {"name": name, **encoder_options}, encoder, view_fn)
+
+
+def _named(section: Mapping[str, Any], key: str = "name") -> tuple[str, dict[str, Any]]:
+    options = dict(section)
+    return options.pop(key), options

@@ -1,0 +1,185 @@
+"""What a run keeps while it trains: metrics, checkpoints, a clean stop; all of it in the run folder."""
+
+import csv
+import signal
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as lightning
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from bam_core.errors import CollapseWarning
+from bam_core.training.batches import GlobalBatches
+
+COLLAPSED_SPREAD = 0.02
+
+
+class MetricsFile(Logger):
+    """Writes `metrics.csv`, one row every `log_every` steps; a resumed run goes on in the same file.
+
+    Lightning's CSVLogger empties the folder of a run that is resumed, hence this one.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._columns: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """Always empty: one file a run."""
+        return ""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: recipe.yaml has them."""
+
+    def keep_until(self, step: int) -> None:
+        """Drop rows after a step, when a run is resumed from there."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        if rows:
+            self._columns = list(rows[0])
+            with self.path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self._columns)
+                writer.writeheader()
+                writer.writerows(row for row in rows if int(row["step"]) <= step)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append a row."""
+        row = {"step": (step or 0) + 1, **{k: v for k, v in metrics.items() if k != "epoch"}}
+        if not self._columns:
+            self._columns = list(row)
+            with self.path.open("w", newline="") as file:
+                csv.writer(file).writerow(self._columns)
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
+
+
+class Checkpoints(lightning.Callback):
+    """Saves the whole state every `every` steps and at the end, keeping the last two.
+
+    Args:
+        folder: of the checkpoints.
+        every: optimiser steps.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder = folder
+        self.every = every
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Save after every `every`-th step."""
+        if trainer.global_step % self.every == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save the end, or the step at which the run was stopped."""
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        path = self.folder / f"step={trainer.global_step:08d}.ckpt"
+        if path.exists():
+            return
+        partial = path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            partial.rename(path)
+            for old in checkpoints(self.folder)[:-2]:
+                old.unlink()
+        trainer.strategy.barrier()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first."""
+    return sorted(folder.glob("step=*.ckpt"))
+
+
+class CleanStop(lightning.Callback):
+    """The first Ctrl-C ends the run after the current step, with a checkpoint; the second ends it at once.
+
+    Args:
+        every: steps between the questions of several processes to each other whether one was interrupted.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.requested = False
+        self._previous: Any = None
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Listen for Ctrl-C."""
+        self._previous = signal.signal(signal.SIGINT, self._request)
+
+    def _request(self, signum: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, self._previous)
+        print("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.", flush=True)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Stop if asked to."""
+        if trainer.world_size == 1:
+            trainer.should_stop |= self.requested
+        elif trainer.global_step % self.every == 0:
+            trainer.should_stop |= trainer.strategy.reduce_boolean_decision(self.requested, all=False)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Stop listening."""
+        if self._previous is not None and signal.getsignal(signal.SIGINT) == self._request:
+            signal.signal(signal.SIGINT, self._previous)
+
+
+class Bar(RichProgressBar):
+    """The progress bar: steps of the epoch, loss, kl, target entropy and samples per second."""
+
+    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
+        """What is shown behind the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown
+
+
+class Watch(lightning.Callback):
+    """Starts every epoch at the right sample, and says in words when the embeddings collapse.
+
+    Args:
+        batches: the order of samples.
+    """
+
+    def __init__(self, batches: GlobalBatches) -> None:
+        self.batches = batches
+        self._warned = False
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Continue a resumed epoch at its next batch."""
+        done = trainer.global_step - trainer.current_epoch * len(self.batches)
+        self.batches.start_at(trainer.current_epoch, done)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Warn once."""
+        spread = trainer.callback_metrics.get("embedding_spread")
+        if spread is None or self._warned or trainer.global_step <= len(self.batches):
+            return
+        if float(spread) < COLLAPSED_SPREAD:
+            self._warned = True
+            warnings.warn(
+                f"step {trainer.global_step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
+                "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at half of "
+                "objective.temperature, lower train.learning_rate, or make the views milder.",
+                CollapseWarning,
+                stacklevel=1,
+            )

@@ -1,0 +1,205 @@
+"""A pretraining run: recipe in, folder out.
+
+The folder holds `recipe.yaml` (resolved), `environment.json`, `metrics.csv`, `checkpoints/`, `encoder/` (what the run
+is for), `set_aside.csv` if inputs were left out, and after evaluation `results.json` and `report.html`.
+"""
+
+import csv
+import json
+import logging
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+
+from bam_core.data import PreparedData
+from bam_core.errors import RecipeError
+from bam_core.pretrained import PretrainedEncoder
+from bam_core.training.batches import GlobalBatches, batch_loader
+from bam_core.training.build import Parts, build
+from bam_core.training.callbacks import Bar, Checkpoints, CleanStop, MetricsFile, Watch, checkpoints
+from bam_core.training.module import PretrainModule
+from bam_core.training.recipe import Recipe, load_recipe
+
+PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn", "wfdb", "ecg-augmentations")
+
+
+def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
+    """Pretrain an encoder and leave everything in a folder.
+
+    Args:
+        recipe: what to run.
+        folder: of the run; must be new or empty, unless `resume`.
+        resume: continue from the newest checkpoint in the folder.
+        progress: show a bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RecipeError: the folder holds another run, or nothing to resume.
+        KeyboardInterrupt: the run was interrupted; checkpoint and encoder of that moment are in the folder.
+    """
+    checkpoint = _check_folder(folder, resume)
+    parts = build(recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    (folder / "environment.json").write_text(json.dumps(environment(recipe, parts.data), indent=1), encoding="utf-8")
+    _write_set_aside(folder, parts.data)
+
+    settings = recipe.train
+    metrics = MetricsFile(folder / "metrics.csv")
+    loggers: list[Any] = [metrics, *_tensorboard(folder)]
+    stop = CleanStop(settings.log_every)
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.gradient_clip,
+            log_every_n_steps=settings.log_every,
+            logger=loggers,
+            callbacks=[
+                Checkpoints(folder / "checkpoints", settings.checkpoint_every),
+                stop,
+                *([Bar()] if progress else []),
+            ],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+    batches = GlobalBatches(
+        len(parts.data.splits["train"]),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
+    trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
+    total_steps = len(batches) * settings.epochs
+    objective = parts.objective(recipe, total_steps)
+    module = PretrainModule(objective, settings, total_steps=total_steps, steps_per_epoch=len(batches))
+    if checkpoint is not None:
+        metrics.keep_until(int(checkpoint.stem.partition("=")[2]))
+    started = time.perf_counter()
+    with _quiet_lightning():
+        loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
+        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+    if trainer.is_global_zero:
+        source = {
+            "recipe": recipe.model_dump(mode="json"),
+            "data": parts.data.fingerprint,
+            "steps": trainer.global_step,
+            "minutes": round((time.perf_counter() - started) / 60, 2),
+        }
+        save_encoders(folder, parts, objective, source)
+    if stop.requested:
+        raise KeyboardInterrupt
+    return folder
+
+
+def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, Any]) -> None:
+    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
+    networks = {"encoder": objective.encoder}
+    teacher = getattr(objective, "teacher", None)
+    if teacher is not None:
+        networks["teacher"] = teacher.module.encoder
+    for name, network in networks.items():
+        saved = PretrainedEncoder(
+            modality=parts.modality.name,
+            encoder=parts.encoder_config,
+            facts=dict(parts.data.facts),
+            source={**source, "network": name},
+        )
+        saved.encoder.load_state_dict(network.state_dict())
+        saved.save_pretrained(folder / name)
+
+
+def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
+    """What a reader of the results needs in order to repeat them."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "command": " ".join(sys.argv),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "seed": recipe.train.seed,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "versions": versions,
+        "data": {"fingerprint": data.fingerprint, "rows": {k: len(v) for k, v in data.splits.items()}},
+        "facts": dict(data.facts),
+        "repairs": dict(data.repairs),
+        "set_aside": len(data.set_aside),
+    }
+
+
+def load_run(folder: Path) -> Recipe:
+    """The recipe of a run folder.
+
+    Raises:
+        RecipeError: the folder is no run.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise RecipeError(f"{str(folder)!r} is not a run folder: it has no recipe.yaml. bam pretrain makes one.")
+    return load_recipe(folder / "recipe.yaml")
+
+
+def _check_folder(folder: Path, resume: bool) -> Path | None:
+    known = checkpoints(folder / "checkpoints")
+    if resume and not known:
+        raise RecipeError(f"resume=true expected a checkpoint in {str(folder / 'checkpoints')!r}; there is none.")
+    if not resume and folder.exists() and any(folder.iterdir()):
+        raise RecipeError(
+            f"the run folder {str(folder)!r} is not empty. Go on with resume=true, or choose another with run=NAME."
+        )
+    return known[-1] if resume else None
+
+
+def _write_set_aside(folder: Path, data: PreparedData) -> None:
+    if data.set_aside:
+        with (folder / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("source", "reason"))
+            writer.writerows(data.set_aside)
+
+
+def _tensorboard(folder: Path) -> list[Any]:
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        return []
+    return [lightning.loggers.TensorBoardLogger(folder, name="", version="tensorboard")]
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advice that does not apply: our loader is cheap on purpose, and steps are logged by us."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for text in (".*does not have many workers.*", ".*isinstance\\(treespec, LeafSpec\\).*"):
+            warnings.filterwarnings("ignore", text)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
