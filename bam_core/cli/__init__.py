@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 _PACKAGES = {
-    "train": "datasets huggingface_hub jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich safetensors sklearn"
-    " torchmetrics yaml",
+    "train": "datasets huggingface_hub jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich safetensors "
+    "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
