@@ -19,10 +19,12 @@ import numpy as np
 import pyarrow as pa
 from datasets.arrow_writer import ArrowWriter
 
+from bam_core import __version__
 from bam_core.data.prepared import PreparedData, SetAside
 from bam_core.errors import DataError
 
-FORMAT = 1  # raise it when the layout of an entry changes
+FORMAT = 2  # raise it when the layout of an entry changes
+CHUNK_BYTES = 4_000_000
 
 
 def cache_root() -> Path:
@@ -41,6 +43,7 @@ class SplitWriter:
         self.facts: dict[str, Any] = {}
         self._folder = folder
         self._writers: dict[str, ArrowWriter] = {}
+        self._pending: dict[str, list[pa.Table]] = {}
         self._set_aside: list[SetAside] = []
         self._repairs: Counter[str] = Counter()
 
@@ -65,7 +68,12 @@ class SplitWriter:
         if split not in self._writers:
             self._writers[split] = self._open(split, {name: array.type for name, array in arrays.items()})
         schema = self._writers[split].schema
-        self._writers[split].write_table(pa.table([arrays[name] for name in schema.names], schema=schema))
+        if set(arrays) != set(schema.names):
+            raise DataError(f"split {split!r} expected the columns {schema.names}; got {list(arrays)}.")
+        pending = self._pending.setdefault(split, [])
+        pending.append(pa.table([arrays[name] for name in schema.names], schema=schema))
+        if sum(table.nbytes for table in pending) >= CHUNK_BYTES:
+            self._flush(split)
 
     def set_aside(self, source: object, reason: object) -> None:
         """Record an input that could not be used."""
@@ -74,6 +82,11 @@ class SplitWriter:
     def repaired(self, kind: str, count: int = 1) -> None:
         """Count inputs that were mended and used."""
         self._repairs[kind] += count
+
+    def _flush(self, split: str) -> None:
+        tables = self._pending.pop(split, [])
+        if tables:  # few large chunks: reading back is quicker
+            self._writers[split].write_table(pa.concat_tables(tables).combine_chunks())
 
     def _open(self, split: str, types: Mapping[str, pa.DataType]) -> ArrowWriter:
         features = datasets.Features.from_arrow_schema(pa.schema(list(types.items())))
@@ -100,16 +113,23 @@ class SplitWriter:
 
     def finish(self) -> None:
         """Close the files and write what is to be said."""
-        for writer in self._writers.values():
+        for split, writer in self._writers.items():
+            self._flush(split)
             writer.finalize()
         about = {"facts": self.facts, "set_aside": self._set_aside, "repairs": self._repairs}
         (self._folder / "about.json").write_text(json.dumps(about, indent=1))
 
+    def close(self) -> None:
+        """Close the files, complete or not."""
+        for writer in self._writers.values():
+            writer.close()
+
 
 def fingerprint(files: Iterable[Path], settings: Mapping[str, Any]) -> str:
-    """Hash of the files (path, size, time of change) and the settings."""
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(files)]
-    text = json.dumps([FORMAT, stats, settings], sort_keys=True, default=str)
+    """Hash of the files (path, size, time of change), the settings and our version."""
+    paths = sorted({os.path.abspath(file) for file in files})
+    stats = [(path, stat.st_size, stat.st_mtime_ns) for path in paths for stat in [os.stat(path)]]
+    text = json.dumps([FORMAT, __version__, stats, settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -135,8 +155,8 @@ def cached(
     if not (folder / "about.json").exists():
         cache_root().mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
+        writer = SplitWriter(partial)
         try:
-            writer = SplitWriter(partial)
             build(writer)
             writer.finish()
             if not (partial / "train.arrow").exists():
@@ -147,6 +167,7 @@ def cached(
                 if not (folder / "about.json").exists():
                     raise
         finally:
+            writer.close()
             shutil.rmtree(partial, ignore_errors=True)
     about = json.loads((folder / "about.json").read_text())
     return PreparedData(

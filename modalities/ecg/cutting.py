@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bam_core.data import SplitWriter
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import AAMI, read_beats
-from modalities.ecg.records import Strip, scale_by_record
+from modalities.ecg.records import Lead, MissingLeads, Strip, read_strip, reason, scale_by_record
 from modalities.timeseries.signals import standardize
 
 CutKind = Literal["beats", "windows"]
@@ -54,11 +55,11 @@ def check_cut(
     kind: CutKind,
     *,
     window_s: float,
-    before_s: float | None,
-    hop_s: float | None,
-    normalize: Normalize,
-    annotations: str,
-    classes: Sequence[str] | None,
+    before_s: float | None = None,
+    hop_s: float | None = None,
+    normalize: Normalize = "record",
+    annotations: str = "atr",
+    classes: Sequence[str] | None = None,
 ) -> Cut:
     """Fill in the defaults.
 
@@ -81,6 +82,46 @@ def check_cut(
     if unknown or not classes:
         raise InputError(f"classes expected a choice of {', '.join(AAMI)}; got {', '.join(unknown) or 'none'}.")
     return Cut(kind, window_s, before_s, hop_s, normalize, annotations, classes)
+
+
+def read_rows(
+    path: Path,
+    name: str,
+    cut: Cut,
+    writer: SplitWriter,
+    *,
+    leads: Sequence[Lead],
+    rate_hz: float,
+    missing_leads: MissingLeads = "set_aside",
+    max_gap_s: float = 0.1,
+) -> Rows | None:
+    """Read and cut one record, and tell the writer what could not be used or had to be mended.
+
+    Args:
+        path: of the record, without suffix.
+        name: of the record in the report.
+        cut: how to cut it.
+        writer: takes the report, not the rows.
+        leads: see `read_strip`, as for the other options.
+        rate_hz: as there.
+        missing_leads: as there.
+        max_gap_s: as there.
+
+    Returns:
+        The rows, or None if the record is set aside.
+    """
+    try:
+        strip = read_strip(path, leads=leads, missing_leads=missing_leads, rate_hz=rate_hz, max_gap_s=max_gap_s)
+        rows = cut_record(strip, cut, path, rate_hz)
+    except Exception as error:  # wfdb raises all sorts on damaged files
+        writer.set_aside(name, reason(error))
+        return None
+    n_considered = len(rows.signal) + sum(rows.left_out.values())
+    for why, count in rows.left_out.items():
+        writer.set_aside(name, f"{count} of {n_considered} {cut.kind}: {why}")
+    for kind, count in (strip.repairs | rows.repairs).items():
+        writer.repaired(kind, count)
+    return rows
 
 
 def cut_record(strip: Strip, cut: Cut, path: Path, rate_hz: float) -> Rows:
@@ -126,7 +167,7 @@ def cut_record(strip: Strip, cut: Cut, path: Path, rate_hz: float) -> Rows:
         signal=_cut_out(strip, starts[keep], length, rate_hz, cut.normalize, flat[keep]),
         samples=np.round(seconds * strip.source_rate_hz).astype(np.int64)[keep],
         beats={name: column[keep] for name, column in columns.items()},
-        left_out={reason: count for reason, count in left_out.items() if count},
+        left_out={why: count for why, count in left_out.items() if count},
         repairs={"beats at the end of a record, padded with its last value": padded} if padded else {},
     )
 

@@ -1,5 +1,6 @@
 """Reader of WFDB records, PhysioNet's format, in beats or in windows."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ import numpy as np
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.labels import sort_names
 from bam_core.data.progress import track
-from bam_core.errors import DataError, InputError, MissingExtraError
+from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
@@ -19,8 +20,16 @@ from modalities.ecg.assignment import (
     table_file,
     wanted_records,
 )
-from modalities.ecg.cutting import check_cut, cut_record
-from modalities.ecg.records import Header, find_records, most_common_rate, read_header, read_strip, shared_leads
+from modalities.ecg.cutting import check_cut, read_rows
+from modalities.ecg.records import (
+    Header,
+    find_records,
+    most_common_rate,
+    read_header,
+    reason,
+    require_wfdb,
+    shared_leads,
+)
 
 
 def read_wfdb(
@@ -99,14 +108,15 @@ def read_wfdb(
     if cut == "beats" and labels is not None:
         raise InputError("labels are for windows; beats have the classes of their annotations.")
     folder = _folder(Path(path).expanduser(), database, download)
-    paths = find_records(folder)
-    if not paths:
+    files = _files_of_records(folder)
+    if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    split_of = wanted_records(list(paths), split, exclude or [])
     tables = [table_file(source, folder) for source in (labels, groups) if isinstance(source, str)]
 
     def build(writer: SplitWriter) -> None:
-        _require_wfdb()
+        require_wfdb()
+        paths = find_records(folder)
+        split_of = wanted_records(list(paths), split, exclude or [])
         names = list(split_of)
         person = {name: name for name in names} | per_record(groups, names, folder)
         label_of = per_record(labels, names, folder)
@@ -121,13 +131,17 @@ def read_wfdb(
             wanted = wanted or [*shared_leads(list(headers.values()))]
             rate_hz = rate_hz or most_common_rate(headers.values())
         for name in track(names, f"Reading {folder.name}"):
-            try:
-                strip = read_strip(
-                    paths[name], leads=wanted, missing_leads=missing_leads, rate_hz=rate_hz, max_gap_s=max_gap_s
-                )
-                rows = cut_record(strip, how, paths[name], rate_hz)
-            except Exception as error:  # wfdb raises all sorts on damaged files
-                writer.set_aside(name, _reason(error))
+            rows = read_rows(
+                paths[name],
+                name,
+                how,
+                writer,
+                leads=wanted,
+                missing_leads=missing_leads,
+                rate_hz=rate_hz,
+                max_gap_s=max_gap_s,
+            )
+            if rows is None:
                 continue
             columns = dict(rows.beats)
             if label_of:
@@ -135,10 +149,6 @@ def read_wfdb(
                 columns["label"] = np.full(len(rows.signal), label, np.int64)
             ids = [f"{name}@{sample}" for sample in rows.samples]
             writer.add(part_of[name], signal=rows.signal, id=ids, group=[person[name]] * len(ids), **columns)
-            for reason, count in rows.left_out.items():
-                writer.set_aside(name, f"{count} {cut} of {count + len(ids)}: {reason}")
-            for kind, count in (strip.repairs | rows.repairs).items():
-                writer.repaired(kind, count)
         writer.facts |= {
             "in_channels": len(wanted),
             "length": how.length(rate_hz),
@@ -147,7 +157,7 @@ def read_wfdb(
             "classes": label_names,
         }
 
-    return cached("wfdb", [*_files_beside(paths), *tables], settings, build)
+    return cached("wfdb", [*files, *tables], settings, build)
 
 
 def _folder(folder: Path, database: str | None, download: bool) -> Path:
@@ -158,7 +168,7 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
         raise DataError(f"expected a folder of WFDB records at {folder}; there is none. {way}")
     if not database:
         raise InputError("download expected the name of a PhysioNet database, such as database: mitdb; got none.")
-    _require_wfdb()
+    require_wfdb()
     import wfdb
 
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted download goes on from here
@@ -166,20 +176,17 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
     try:
         wfdb.dl_database(database, str(partial))
     except Exception as error:  # of the network, of wfdb
-        raise DataError(f"could not download {database!r} from PhysioNet: {_reason(error)}") from error
+        raise DataError(f"could not download {database!r} from PhysioNet: {reason(error)}") from error
     return partial.rename(folder)
 
 
-def _require_wfdb() -> None:
-    try:
-        import wfdb  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("WFDB records need the package wfdb: pip install 'bam-ssl[ecg]'.") from error
-
-
-def _files_beside(paths: Mapping[str, Path]) -> list[Path]:
-    folders = {path.parent for path in paths.values()}
-    return [file for folder in folders for file in folder.iterdir() if file.is_file()]
+def _files_of_records(folder: Path) -> list[Path]:
+    return [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        if any(name.endswith(".hea") for name in names)
+        for name in names
+    ]
 
 
 def _read_headers(paths: Mapping[str, Path], writer: SplitWriter) -> dict[str, Header]:
@@ -188,9 +195,5 @@ def _read_headers(paths: Mapping[str, Path], writer: SplitWriter) -> dict[str, H
         try:
             headers[name] = read_header(path)
         except Exception as error:  # as above
-            writer.set_aside(name, _reason(error))
+            writer.set_aside(name, reason(error))
     return headers
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"

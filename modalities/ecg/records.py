@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bam_core.errors import DataError
+from bam_core.errors import DataError, MissingExtraError
 from modalities.timeseries.signals import fill_gaps
 
 Lead = str | Sequence[str]  # a name, or alternatives in order of preference
@@ -40,6 +40,18 @@ class Strip(NamedTuple):
     repairs: dict[str, int]
 
 
+def require_wfdb() -> None:
+    """See to it that records can be read.
+
+    Raises:
+        MissingExtraError: wfdb is not installed.
+    """
+    try:
+        import wfdb  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("WFDB records need the package wfdb: pip install 'bam-ssl[ecg]'.") from error
+
+
 def find_records(folder: Path) -> dict[str, Path]:
     """Name -> path without suffix of every record under a folder; names are short if that is unambiguous.
 
@@ -66,6 +78,11 @@ def read_header(path: Path) -> Header:
 
     header = wfdb.rdheader(str(path), rd_segments=True)
     return Header(_lead_names(header), float(header.fs))
+
+
+def reason(error: Exception) -> str:
+    """Why a record is set aside, in one line; wfdb raises all sorts of errors on damaged files."""
+    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
 
 
 def shared_leads(headers: Sequence[Header]) -> list[str]:

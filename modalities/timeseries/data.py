@@ -171,7 +171,7 @@ def _write(
     writer: SplitWriter, chunk: np.ndarray, columns: dict[str, Any], parts: np.ndarray, max_gap: float, normalize: str
 ) -> None:
     filled = fill_gaps(np.asarray(chunk, np.float64), round(max_gap * chunk.shape[-1]))
-    broken = filled.missing.any(axis=(1, 2))
+    broken = np.asarray(filled.missing.any(axis=(1, 2)))
     flat = np.all(filled.signal == filled.signal[:, :, :1], axis=(1, 2))
     usable = ~broken & ~flat
     for row in np.flatnonzero(~usable):
