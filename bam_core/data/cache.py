@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -154,6 +155,7 @@ def cached(
     folder = cache_root() / f"{name}-{key}"
     if not (folder / "about.json").exists():
         cache_root().mkdir(parents=True, exist_ok=True)
+        _remove_remains(name)
         partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
         writer = SplitWriter(partial)
         try:
@@ -177,6 +179,13 @@ def cached(
         repairs=about["repairs"],
         fingerprint=key,
     )
+
+
+def _remove_remains(name: str) -> None:
+    """Delete what killed processes left behind a day ago or earlier."""
+    for partial in cache_root().glob(f".{name}-*"):
+        if time.time() - partial.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _nothing_usable(name: str, set_aside: list[SetAside]) -> str:
