@@ -37,21 +37,17 @@ def hold_out(
     """
     if not 0 < fraction < 1:
         raise InputError(f"test_fraction expected a value between 0 and 1; got {fraction}.")
-    held_out = np.zeros(n, bool)
+    generator = np.random.default_rng(seed)
     if groups is not None:
-        names = np.asarray(groups)
-        if len(set(names.tolist())) < 2:
+        names, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
+        if len(names) < 2:
             raise DataError(
                 "a held-out test split expected at least two groups (persons, recordings); got one. "
                 "Name the splits, or set test_fraction to 0."
             )
-        from sklearn.model_selection import GroupShuffleSplit
-
-        split = GroupShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
-        _, test = next(split.split(names, groups=names))
-        held_out[test] = True
-        return held_out
-    generator = np.random.default_rng(seed)
+        n_test = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
+        return np.isin(group_of_row, generator.permutation(len(names))[:n_test])
+    held_out = np.zeros(n, bool)
     classes = np.zeros(n, np.int64) if labels is None else np.asarray(labels)
     for label in np.unique(classes[classes >= 0]):
         rows = generator.permutation(np.flatnonzero(classes == label))

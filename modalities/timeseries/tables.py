@@ -116,7 +116,7 @@ def _member(file: Any, key: str, path: Path) -> np.ndarray:
 
 
 def _no_pickle(error: Exception) -> str:
-    if "allow_pickle" in str(error) or "pickled" in str(error):
+    if any(word in str(error) for word in ("pickle", "Python objects")):
         return "it holds Python objects, and reading those could run code; save strings with .astype(str)"
     return str(error)
 
@@ -138,8 +138,8 @@ def _read_text(path: Path, names: Names) -> Table:
     delimiter = max("\t;,|", key=lines[0].count)
     fields = next(csv.reader(lines, delimiter=delimiter))
     numeric = all(_is_number(field) for field in fields)
-    counted = fields in ([str(i) for i in range(len(fields))], [str(i) for i in range(1, len(fields) + 1)])
-    header = not numeric or (counted and len(fields) > 1)
+    has_index = not fields[0].strip()  # as pandas writes it
+    header = not numeric or _counts(fields[has_index:])
     is_ucr = path.suffix.lower() == ".tsv" and not header and names["label"] is None
     kept_as_text = {name or column for column, name in names.items()}
     try:
@@ -154,7 +154,7 @@ def _read_text(path: Path, names: Names) -> Table:
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path.name} is no readable table ({error}).") from error
     frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
-    if header and not fields[0].strip():  # pandas writes its index without a name
+    if header and has_index:
         index = frame.pop(frame.columns[0])
         if names["id"] is None and "id" not in frame:
             frame.insert(0, "id", index)
@@ -169,6 +169,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _from_frame(path: Path, frame: pd.DataFrame, names: Names) -> Table:
+    if not len(frame):
+        raise DataError(f"{path.name} is empty: it has no rows.")
     columns = {}
     for column, usual in COLUMNS.items():
         key = _find(names[column], usual, list(frame.columns), path)
@@ -194,6 +196,10 @@ def _find(name: str | None, usual: tuple[str, ...], available: list[str], path: 
         listed = ", ".join(map(str, available[:10])) + (", ..." if len(available) > 10 else "")
         raise DataError(f"{path.name} expected {name!r} as {usual[0]}; it has {listed}.")
     return name
+
+
+def _counts(fields: list[str]) -> bool:
+    return len(fields) > 1 and fields in ([str(i) for i in range(first, len(fields) + first)] for first in (0, 1))
 
 
 def _is_number(text: str) -> bool:
