@@ -84,8 +84,11 @@ def rr_intervals(seconds: np.ndarray) -> np.ndarray:
         (n, 3) float32.
 
     Example:
-        >>> rr_intervals(np.array([0.0, 1.0, 2.0, 2.5])).round(2).tolist()
-        [[1.0, 1.0, 1.2], [1.0, 1.0, 1.2], [1.0, 0.5, 1.2], [0.5, 0.5, 0.6]]
+        >>> rr_intervals(np.array([0.0, 1.0, 2.0, 2.5]))
+        array([[1. , 1. , 1.2],
+               [1. , 1. , 1.2],
+               [1. , 0.5, 1.2],
+               [0.5, 0.5, 0.6]], dtype=float32)
     """
     intervals = np.diff(seconds)
     before = np.concatenate([intervals[:1], intervals])

@@ -5,7 +5,7 @@ Insights from PTB-XL", IEEE J. Biomed. Health Inform. 25(5), 2021, arXiv 2004.13
 """
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -93,7 +93,8 @@ def read_ptbxl(
     def build(writer: SplitWriter) -> None:
         require_wfdb()
         database, statements = _read_tables(folder)
-        found = select_statements(database["scp_codes"].map(ast.literal_eval).tolist(), statements, labels)
+        codes = [_parse_codes(ecg_id, text) for ecg_id, text in database["scp_codes"].items()]
+        found = select_statements(codes, statements, labels)
         labelled = np.flatnonzero(found.matrix.any(axis=1))
         database, matrix = database.iloc[labelled], found.matrix[labelled]
         parts = database["strat_fold"].map({9: "validation", 10: "test"}).fillna("train")
@@ -156,6 +157,16 @@ def _read_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     if needed:
         raise DataError(f"ptbxl_database.csv lacks the columns {', '.join(sorted(needed))}.")
     return database, pd.read_csv(folder / "scp_statements.csv", index_col=0)
+
+
+def _parse_codes(ecg_id: Hashable, text: object) -> dict[str, float]:
+    try:
+        codes = ast.literal_eval(str(text))
+    except (ValueError, SyntaxError):
+        codes = None
+    if not isinstance(codes, dict):
+        raise DataError(f"scp_codes of record {ecg_id} expected a mapping such as {{'NORM': 100.0}}; got {text!r}.")
+    return codes
 
 
 def _mean_and_std(files: list[Path], how: Cut, leads: list[str], rate_hz: float) -> tuple[float, float]:

@@ -63,7 +63,10 @@ def read_arrays(
         DataError: unreadable or unsuitable files; the message says which and why.
 
     Example:
-        >>> read_arrays(path="beats.csv", label="diagnosis", group="patient")  # doctest: +SKIP
+        >>> from importlib.resources import files
+        >>> prepared = read_arrays(path=str(files("modalities.ecg") / "ecg5000.npz"), split="official_split")
+        >>> prepared.facts["shape"], len(prepared.splits["test"])
+        ([1, 140], 4500)
     """
     settings = dict(locals())
     train_file, test_file = _files(Path(path).expanduser(), test_path)
