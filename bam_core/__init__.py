@@ -12,6 +12,7 @@ __distribution__ = "bam-ssl"
 
 if TYPE_CHECKING:
     from bam_core.attention import log_attention, positive_mask, unit_rows
+    from bam_core.balancing import Balanced, sinkhorn
     from bam_core.diagnostics import embedding_spread, entropy, rankme
     from bam_core.errors import (
         BAMError,
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
     from bam_core.objective import BAMObjective, BAMOutput
     from bam_core.projector import Projector
     from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
-    from bam_core.sinkhorn import Balanced, sinkhorn
     from bam_core.teacher import EMATeacher
     from bam_core.views import Views
 
+# No name may be that of a module: importing the module would put it in the place of the name.
 _HOME = {
     "attention": ("log_attention", "positive_mask", "unit_rows"),
+    "balancing": ("Balanced", "sinkhorn"),
     "diagnostics": ("embedding_spread", "entropy", "rankme"),
     "errors": ("BAMError", "CollapseWarning", "DataError", "InputError", "MissingExtraError", "RecipeError"),
     "loss": ("BAMLoss", "BAMLossOutput", "bam_loss"),
     "objective": ("BAMObjective", "BAMOutput"),
     "projector": ("Projector",),
     "schedules": ("CosineSchedule", "WarmupCosineSchedule"),
-    "sinkhorn": ("Balanced", "sinkhorn"),
     "teacher": ("EMATeacher",),
     "views": ("Views",),
 }

@@ -33,7 +33,7 @@ def unit_rows(rows: Float[Tensor, "n d"], *, name: str = "embeddings") -> Float[
         tensor([[0.6000, 0.8000]])
     """
     rows = rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
-    norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     if rows.device.type == "cpu" and not torch.compiler.is_compiling():
         _check_norms(norms, name)
     return rows / norms

@@ -18,7 +18,8 @@ def entropy(probabilities: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch"]
         >>> entropy(torch.tensor([0.5, 0.5, 0.0]))
         tensor(0.6931)
     """
-    return torch.special.entr(probabilities).sum(dim=-1)
+    entropies: Tensor = torch.special.entr(probabilities).sum(dim=-1)
+    return entropies
 
 
 def rankme(embeddings: Float[Tensor, "n d"], *, epsilon: float = 1e-7) -> float:

@@ -11,7 +11,7 @@ Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014, sections 3.1-3.3.
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -19,10 +19,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bam_core.attention import log_attention, positive_mask, unit_rows
+from bam_core.balancing import sinkhorn
 from bam_core.diagnostics import entropy
 from bam_core.distributed import gather, mean_over_ranks, rank, world_size
 from bam_core.errors import CollapseWarning, InputError
-from bam_core.sinkhorn import sinkhorn
 
 
 class BAMLossOutput(NamedTuple):
@@ -52,9 +52,14 @@ class ViewLayout(NamedTuple):
     batch_size: int
 
     @property
+    def matches(self) -> list[tuple[int, int]]:
+        """Pairs (student, target) of views that are compared: all different ones, or a single view with itself."""
+        return [(v, a) for v in range(self.n_views) for a in range(self.n_global) if a != v] or [(0, 0)]
+
+    @property
     def n_pairs(self) -> int:
-        """Number of (target, student) pairs of views."""
-        return self.n_global * max(self.n_views - 1, 1)
+        """Number of pairs of views that are compared."""
+        return len(self.matches)
 
 
 def check_layout(
@@ -123,7 +128,7 @@ def keep_top_k(plan: Float[Tensor, "g b m"], k: int) -> Float[Tensor, "g b m"]:
 
 def bam_loss(
     student: Float[Tensor, "rows d"],
-    teacher: Float[Tensor, "rows d"] | None = None,
+    teacher: Float[Tensor, "teacher_rows d"] | None = None,
     *,
     n_views: int = 2,
     n_global: int | None = None,
@@ -251,7 +256,7 @@ class BAMLoss(nn.Module):
         mask_positives: bool = True,
     ) -> None:
         super().__init__()
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "n_views": n_views,
             "n_global": n_global,
             "n_target": n_target,
@@ -263,7 +268,7 @@ class BAMLoss(nn.Module):
         }
 
     def forward(
-        self, student: Float[Tensor, "rows d"], teacher: Float[Tensor, "rows d"] | None = None
+        self, student: Float[Tensor, "rows d"], teacher: Float[Tensor, "teacher_rows d"] | None = None
     ) -> BAMLossOutput:
         """The loss of one batch of projections, (n_views * b, d)."""
         return bam_loss(student, teacher, **self.settings)

@@ -1,5 +1,6 @@
 """BAMObjective: any encoder, any views, one loss. The five lines that a user writes stand in its docstring."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,17 +131,21 @@ class BAMObjective(nn.Module):
         return self.student.projector
 
     def _is_lazy(self) -> bool:
-        return any(is_lazy(p) for p in self.student.parameters())
+        return any(is_lazy(p) for p in (*self.student.parameters(), *self.student.buffers()))
 
     def initialize(self, batch: Any) -> None:
-        """Find out the width of the embeddings from a batch, and make the teacher.
+        """Let a batch tell the projector the width and the scale of the embeddings, and make the teacher.
 
         The first `forward` does it by itself; call this before wrapping in DistributedDataParallel or loading a
-        state dict. Nothing is learnt from the batch.
+        state dict. The encoder is not changed.
+
+        Args:
+            batch: what `view_fn` takes; some hundred samples of all kinds are best.
         """
         if self._is_lazy():
-            with torch.no_grad(), _evaluating(self.student):
-                self.student([make_views(self.view_fn, batch, None).global_views[0]])
+            with torch.no_grad():
+                encoder = copy.deepcopy(self.encoder)  # whose running statistics may change
+                self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
         if self.momentum is not None and self.teacher is None:
             self.teacher = EMATeacher(self.student, self.momentum)
 

@@ -63,7 +63,9 @@ def choose(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     return known[name]
 
 
-def complete(kind: str, factory: Callable[..., Any], options: Mapping[str, Any], facts: Mapping[str, Any]) -> dict:
+def complete(
+    kind: str, factory: Callable[..., Any], options: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """The keyword arguments for a factory: the recipe's options, and for the rest the facts of the data.
 
     Raises:

@@ -24,6 +24,7 @@ def make_bam(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
+    projector_standardize: bool = True,
 ) -> BAMObjective:
     """Balanced self-attention matching.
 
@@ -42,6 +43,7 @@ def make_bam(
         projector_hidden: width of the projector's hidden layers.
         projector_out: width of the projections.
         projector_layers: linear layers of the projector.
+        projector_standardize: set its input's shift and scale by the first batch, see `Standardize`.
 
     Returns:
         The objective.
@@ -50,7 +52,10 @@ def make_bam(
         encoder,
         view_fn,
         projector=Projector(
-            hidden_features=projector_hidden, out_features=projector_out, n_layers=projector_layers
+            hidden_features=projector_hidden,
+            out_features=projector_out,
+            n_layers=projector_layers,
+            standardize=projector_standardize,
         ),
         momentum=None if momentum is None else CosineSchedule(momentum, final_momentum, total_steps),
         n_target=n_target,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -39,7 +40,9 @@ class Parts:
         """The recipe's objective around encoder and views, with every parameter made."""
         name, options = _named(recipe.objective)
         objective: Objective = load_objective(name)(self.encoder, self.view_fn, total_steps=total_steps, **options)
-        objective.initialize(self.dataset("train").__getitems__(range(min(2, len(self.data.splits["train"])))))
+        n = len(self.data.splits["train"])
+        rows = np.random.default_rng(recipe.train.seed).permutation(n)[: recipe.train.batch_size]
+        objective.initialize(self.dataset("train").__getitems__(rows.tolist()))
         return objective
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers.logger import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
 from bam_core.errors import CollapseWarning
 from bam_core.training.batches import GlobalBatches

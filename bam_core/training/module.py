@@ -53,7 +53,8 @@ class PretrainModule(lightning.LightningModule):
         )
         output = self.objective(batch, generator=generator)  # type: ignore[operator]
         self._log_step(output)
-        return output.loss
+        loss: Tensor = output.loss
+        return loss
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Set the values of this step, step, and move the teacher: once per optimiser step."""

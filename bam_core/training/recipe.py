@@ -187,7 +187,7 @@ def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
     if error["type"] == "extra_forbidden":
         for part in error["loc"][:-1]:
             inner = model.model_fields.get(str(part))
-            model = inner.annotation if inner and isinstance(inner.annotation, type) else model  # type: ignore
+            model = inner.annotation if inner and isinstance(inner.annotation, type) else model
         hint = did_you_mean(str(error["loc"][-1]), model.model_fields)
         known = "" if hint.endswith("?") else f" Known: {', '.join(model.model_fields)}."
         return f"{prefix}{path}: no such key{hint}{known}"
