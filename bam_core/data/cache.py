@@ -129,9 +129,13 @@ class SplitWriter:
 def fingerprint(files: Iterable[Path], settings: Mapping[str, Any]) -> str:
     """Hash of the files (path, size, time of change), the settings and our version."""
     paths = sorted({os.path.abspath(file) for file in files})
-    stats = [(path, stat.st_size, stat.st_mtime_ns) for path in paths for stat in [os.stat(path)]]
+    stats = [(path, stat.st_size, stat.st_mtime_ns) for path in paths for stat in [_stat(path)]]
     text = json.dumps([FORMAT, __version__, stats, settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _stat(path: str) -> os.stat_result:
+    return os.stat(path) if os.path.exists(path) else os.lstat(path)  # a link whose file was not fetched
 
 
 def cached(

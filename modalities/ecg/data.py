@@ -95,7 +95,7 @@ def read_wfdb(
         InputError: options that contradict each other.
         DataError: no folder, no readable record, or names of records that do not exist.
     """
-    settings = dict(locals())
+    settings = {name: value for name, value in locals().items() if name not in ("database", "download")}
     how = check_cut(
         cut,
         window_s=window_s,
@@ -130,6 +130,8 @@ def read_wfdb(
                 return
             wanted = wanted or [*shared_leads(list(headers.values()))]
             rate_hz = rate_hz or most_common_rate(headers.values())
+        if how.length(rate_hz) < 2:
+            raise InputError(f"a row expected at least two samples; {window_s:g} s at {rate_hz:g} Hz give fewer.")
         for name in track(names, f"Reading {folder.name}"):
             rows = read_rows(
                 paths[name],

@@ -282,6 +282,7 @@ def test_a_damaged_record_among_many_is_named(write):
     write("101").with_suffix(".dat").write_bytes(b"short")
     write("102").with_suffix(".hea").write_text("nonsense\n")
     write("103").with_suffix(".dat").unlink()
+    (write.folder / "103.dat").symlink_to(write.folder / "not-fetched")
     write("104").with_suffix(".hea").write_text("104 0 360 100\n")
     for options in ({}, {"leads": ["MLII"], "sampling_rate_hz": 360}):
         prepared = windows(write, **options)
@@ -447,6 +448,8 @@ def test_the_split_of_mitbih():
         ({"cut": "beats", "classes": []}, "got none"),
         ({"window_s": 0.0}, "window_s > 0"),
         ({"hop_s": -1.0}, "hop_s > 0"),
+        ({"sampling_rate_hz": -100.0}, "at least two samples; 2 s at -100 Hz give fewer"),
+        ({"window_s": 0.004}, r"0\.004 s at 360 Hz give fewer"),
         ({"cut": "beats", "before_s": 3.0}, "before_s between 0 and window_s"),
     ],
 )
@@ -499,7 +502,8 @@ def test_the_second_time_no_record_is_read(write, monkeypatch):
     first = windows(write)
     monkeypatch.setattr(wfdb, "rdrecord", None)
     monkeypatch.setattr(wfdb, "rdheader", None)
-    assert windows(write).fingerprint == first.fingerprint
+    again = windows(write, database="mitdb", download=True)
+    assert again.fingerprint == first.fingerprint
     write_time = (write.folder / "100.dat").stat().st_mtime + 10
     os.utime(write.folder / "100.dat", (write_time, write_time))
     with pytest.raises(DataError, match="no usable row"):
