@@ -1,0 +1,53 @@
+"""Which labels a probe may see: seeded, stratified draws, the same for every set of features.
+
+A draw orders the labelled rows once at random. Fraction f takes the first part of that order, class by class, so the
+draws of one index are nested: the rows at 1 % are among those at 10 %. Different indices are independent.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from bam_core.errors import InputError
+from bam_core.evaluation.inputs import labelled
+
+
+def draw_rows(
+    labels: np.ndarray, fraction: float, *, draw: int = 0, seed: int = 0, min_per_class: int = 1
+) -> Int[np.ndarray, " m"]:
+    """Rows whose labels are kept.
+
+    Args:
+        labels: (n,) class indices, -1 for no label; or (n, c) 0/1 for multi-label data, a row of -1 for none.
+        fraction: part of the labelled rows, in (0, 1]. Of every class, round(fraction * count) rows are drawn.
+            Multi-label data: round(fraction * labelled rows) in all, then for every label that is still short
+            the next rows that carry it.
+        draw: index of the draw.
+        seed: of all draws.
+        min_per_class: rows of every class that are kept at least, where there are so many.
+
+    Returns:
+        (m,) ascending row indices.
+
+    Raises:
+        InputError: a fraction out of range, or no labelled row.
+
+    Example:
+        >>> draw_rows(np.array([0] * 98 + [1, -1]), 0.1).shape
+        (11,)
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"draw_rows expected a fraction in (0, 1]; got {fraction}.")
+    rows = np.flatnonzero(labelled(labels))
+    if not len(rows):
+        raise InputError("draw_rows expected labelled rows; got none (all labels are -1).")
+    if fraction == 1:
+        return rows
+    order = np.random.default_rng([seed, draw]).permutation(rows)
+    if labels.ndim == 1:
+        by_class = [order[labels[order] == c] for c in np.unique(labels[rows])]
+        kept = np.concatenate([c[: max(round(fraction * len(c)), min_per_class)] for c in by_class])
+    else:
+        n = max(round(fraction * len(order)), min_per_class)
+        carriers = [order[labels[order, c] == 1][:min_per_class] for c in range(labels.shape[1])]
+        kept = np.concatenate([order[:n], *carriers])
+    return np.unique(kept)

@@ -1,0 +1,63 @@
+"""The protocol of an evaluation: plain values, and a hash that says whether two tables may be compared."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VERSION = 1  # raise it when the same values would give other numbers
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc"]
+ProbeName = Literal["knn", "linear"]
+
+
+class EvaluationProtocol(BaseModel):
+    """How frozen embeddings are judged.
+
+    Attributes:
+        probes: which probes, in the order of the table.
+        fractions: parts of the labels of train that the probes see, in (0, 1].
+        draws: independent draws of labels for every fraction below 1, >= 2.
+        min_per_class: labels of every class that a draw keeps at least, where train has them.
+        k: neighbours of the kNN probe; with fewer labelled rows all of them vote.
+        temperature: of the kNN votes exp(cosine / temperature).
+        c_grid: candidates of the linear probe's C, as in scikit-learn: small is strong regularisation.
+        folds: folds of the cross-validation inside train that chooses C, unless there is a validation split.
+        max_search_rows: rows of train that the choice of C looks at.
+        metrics: the first is the headline, and chooses C. Empty: by kind of labels, see `default_metrics`.
+        classes: names of the classes that macro-averages run over. Empty: all that occur in test.
+        bootstrap: resamples of test behind the intervals at fraction 1.
+        max_train_rows: a larger train is reduced by a seeded stratified draw.
+        max_test_rows: the same for test.
+        seed: of draws, folds and bootstrap. It is not the seed of training: runs with different training seeds keep
+            the same one, so that they are judged on the same draws.
+
+    Example:
+        >>> EvaluationProtocol(k=10).hash() == EvaluationProtocol(k=20).hash()
+        False
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    probes: tuple[ProbeName, ...] = Field(("knn", "linear"), min_length=1)
+    fractions: tuple[Fraction, ...] = Field((1.0, 0.1, 0.01), min_length=1)
+    draws: int = Field(5, ge=2)
+    min_per_class: int = Field(1, ge=1)
+    k: int = Field(20, ge=1)
+    temperature: float = Field(0.07, gt=0)
+    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field((1e-3, 1e-2, 1e-1, 1.0, 10.0), min_length=1)
+    folds: int = Field(3, ge=2)
+    max_search_rows: int = Field(3_000, ge=20)
+    metrics: tuple[MetricName, ...] = ()
+    classes: tuple[str, ...] = ()
+    bootstrap: int = Field(500, ge=100)
+    max_train_rows: int = Field(100_000, ge=20)
+    max_test_rows: int = Field(100_000, ge=20)
+    seed: int = Field(0, ge=0)
+
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits that change with any value, and with the version of the evaluation."""
+        text = json.dumps([VERSION, self.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

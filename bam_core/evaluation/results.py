@@ -1,0 +1,209 @@
+"""What an evaluation found: rows of numbers with their spread, and the hashes that say what they may be compared to."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bam_core.errors import DataError, InputError
+from bam_core.evaluation.embeddings import EmbeddingFigures
+from bam_core.evaluation.metrics import metric_title
+from bam_core.evaluation.protocol import EvaluationProtocol
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bam_core.evaluation.verdict import Comparison
+
+FORMAT = 1  # of results.json
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one probe on one set of features at one fraction of the labels.
+
+    Attributes:
+        features: name of the set of features.
+        probe: "knn" or "linear".
+        fraction: part of the labels of train.
+        metric: name of the metric.
+        mean: mean over the draws of labels; at fraction 1 the value on all of test.
+        spread: half the width of what `spread_of` names; for a standard deviation, that deviation.
+        spread_of: in words.
+        n_labels: labelled rows that the probe saw (mean over the draws).
+        seconds: time of all fits of this cell, shared by its metrics.
+        values: a value a draw, or a value a bootstrap resampling; the same position is the same draw or resampling
+            in every set of features, so differences are paired.
+    """
+
+    features: str
+    probe: str
+    fraction: float
+    metric: str
+    mean: float
+    spread: float
+    spread_of: str
+    n_labels: int
+    seconds: float
+    values: tuple[float, ...] = field(repr=False)
+
+    @property
+    def bootstrapped(self) -> bool:
+        """Whether `values` are resamplings of test, not draws of labels or runs."""
+        return "bootstrap" in self.spread_of
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % percentile interval of the bootstrap, or mean -+ standard deviation."""
+        if self.bootstrapped:
+            low, high = np.nanpercentile(self.values, [2.5, 97.5])
+            return float(low), float(high)
+        return self.mean - self.spread, self.mean + self.spread
+
+
+@dataclass(frozen=True)
+class Results:
+    """The table of an evaluation.
+
+    Attributes:
+        rows: the numbers.
+        protocol: how they were found.
+        labels_hash: identifies labels, groups and splits; equal protocol and labels hash make tables comparable.
+        data_fingerprint: of the prepared data, as the caller gave it.
+        classes: names of the classes.
+        figures: RankMe and spread of every set of features on test.
+        notes: what a reader should know: classes missing in train, groups in two splits, rows left out.
+        n_runs: how many runs were aggregated.
+    """
+
+    rows: tuple[Result, ...]
+    protocol: EvaluationProtocol
+    labels_hash: str
+    data_fingerprint: str = ""
+    classes: tuple[str, ...] = ()
+    figures: Mapping[str, EmbeddingFigures] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    n_runs: int = 1
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the sets of features, in the order given."""
+        return list(dict.fromkeys(row.features for row in self.rows))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics, the headline first."""
+        return list(dict.fromkeys(row.metric for row in self.rows))
+
+    @property
+    def columns(self) -> list[tuple[str, float]]:
+        """(probe, fraction) of the table's columns."""
+        return list(dict.fromkeys((row.probe, row.fraction) for row in self.rows))
+
+    def title(self, metric: str) -> str:
+        """Name of a metric as tables print it."""
+        return metric_title(metric, self.protocol.classes)
+
+    def row(self, features: str, probe: str, fraction: float, metric: str | None = None) -> Result:
+        """One row; the headline metric unless another is named.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        key = (features, probe, fraction, metric or self.metrics[0])
+        for row in self.rows:
+            if (row.features, row.probe, row.fraction, row.metric) == key:
+                return row
+        raise InputError(
+            f"no result for {key}; features are {self.features}, columns {self.columns}, metrics {self.metrics}."
+        )
+
+    def compare(self, ours: str, baseline: str, metric: str | None = None) -> "list[Comparison]":
+        """Paired differences of two sets of features, one a column; see `Comparison`."""
+        from bam_core.evaluation.verdict import compare
+
+        return [
+            compare(self.row(ours, probe, fraction, metric), self.row(baseline, probe, fraction, metric))
+            for probe, fraction in self.columns
+        ]
+
+    def verdict(self, ours: str | None = None) -> str:
+        """In words: whether `ours` (default: the last set of features) beats the others by more than the spread."""
+        from bam_core.evaluation.verdict import verdict
+
+        return verdict(self, ours)
+
+    def to_markdown(self, metric: str | None = None) -> str:
+        """The table of one metric (default: the headline) for documentation; the best of a column in bold."""
+        from bam_core.evaluation.tables import markdown_table
+
+        return markdown_table(self, metric)
+
+    def to_console(self, metric: str | None = None) -> "Table":
+        """The table of one metric (default: the headline) for rich; the best of a column in bold."""
+        from bam_core.evaluation.tables import console_table
+
+        return console_table(self, metric)
+
+    def restricted(self, features: Sequence[str]) -> "Results":
+        """The results of some sets of features only, in that order."""
+        return replace(
+            self,
+            rows=tuple(row for name in features for row in self.rows if row.features == name),
+            figures={name: self.figures[name] for name in features if name in self.figures},
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON: protocol, hashes, notes, figures and rows."""
+        content = {
+            "format": FORMAT,
+            "protocol": self.protocol.model_dump(mode="json"),
+            "protocol_hash": self.protocol.hash(),
+            "labels_hash": self.labels_hash,
+            "data_fingerprint": self.data_fingerprint,
+            "classes": self.classes,
+            "n_runs": self.n_runs,
+            "notes": self.notes,
+            "figures": {name: figures._asdict() for name, figures in self.figures.items()},
+            "rows": [_plain(row) for row in self.rows],
+        }
+        Path(path).write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Results":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: no such file, another format, or a protocol whose hash is not the stored one.
+        """
+        path = Path(path)
+        try:
+            content = json.loads(path.read_text())
+            found = content["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} expected results that `Results.save` wrote; got {error!r}.") from error
+        if found != FORMAT:
+            raise DataError(f"{path} expected results of format {FORMAT}; got {found}. Evaluate again.")
+        protocol = EvaluationProtocol(**content["protocol"])
+        if protocol.hash() != content["protocol_hash"]:
+            raise DataError(
+                f"{path} expected a protocol of hash {content['protocol_hash']}; got {protocol.hash()}: the file was "
+                "changed, or another version wrote it. Evaluate again."
+            )
+        return cls(
+            rows=tuple(Result(**{**row, "values": tuple(row["values"])}) for row in content["rows"]),
+            protocol=protocol,
+            labels_hash=content["labels_hash"],
+            data_fingerprint=content["data_fingerprint"],
+            classes=tuple(content["classes"]),
+            figures={name: EmbeddingFigures(**figures) for name, figures in content["figures"].items()},
+            notes=tuple(content["notes"]),
+            n_runs=content["n_runs"],
+        )
+
+
+def _plain(row: Result) -> dict[str, Any]:
+    return {**asdict(row), "values": [round(value, 5) for value in row.values]}

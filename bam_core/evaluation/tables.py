@@ -1,0 +1,136 @@
+"""The results as tables: sets of features down, probes and fractions of the labels across, the best in bold."""
+
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from bam_core.errors import InputError
+from bam_core.evaluation.results import Result, Results
+from bam_core.evaluation.verdict import PROBE_TITLES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Column(NamedTuple):
+    """Head of a column: probe, part of the labels, number of labels; the last two are empty for label-free figures."""
+
+    title: str
+    share: str = ""
+    n_labels: str = ""
+
+
+class Cell(NamedTuple):
+    """A number, its spread (as an interval where it is one; and in short), and whether none of its column is larger."""
+
+    value: str
+    spread: str = ""
+    short: str = ""
+    best: bool = False
+
+
+class TableView(NamedTuple):
+    """A table ready to be printed.
+
+    Attributes:
+        title: the metric.
+        columns: heads.
+        rows: name of the features -> cells.
+        footnotes: what the spreads are.
+    """
+
+    title: str
+    columns: list[Column]
+    rows: dict[str, list[Cell]]
+    footnotes: list[str]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Neighbouring columns of one title, and how many they are."""
+        return [(title, len(list(part))) for title, part in groupby(column.title for column in self.columns)]
+
+
+def table_view(results: Results, metric: str | None = None) -> TableView:
+    """Arrange the results of one metric; RankMe and spread of the embeddings come last.
+
+    Raises:
+        InputError: the results hold no such metric.
+    """
+    metric = results.metrics[0] if metric is None else metric
+    if metric not in results.metrics:
+        raise InputError(f"no metric {metric!r} in these results; there are {', '.join(results.metrics)}.")
+    columns = []
+    spreads: dict[str, dict[str, None]] = {}
+    rows: dict[str, list[Cell]] = {name: [] for name in results.features}
+    for probe, fraction in results.columns:
+        column = [results.row(name, probe, fraction, metric) for name in results.features]
+        share = f"{fraction * 100:g} %"
+        columns.append(Column(PROBE_TITLES[probe], share, f"{column[0].n_labels:,}"))
+        top = max(round(row.mean, 3) for row in column)
+        for row in column:
+            best = round(row.mean, 3) == top
+            short = f"±{row.spread:.3f}".replace("0.", ".")
+            rows[row.features].append(Cell(f"{row.mean:.3f}", _spread(row), short, best))
+        spreads.setdefault(column[0].spread_of, {})[share] = None
+    if results.figures:
+        columns += [Column("RankMe / width"), Column("embedding spread")]
+        for name in results.features:
+            figures = results.figures[name]
+            rank = "-" if figures.rankme is None else f"{figures.rankme:.1f} / {figures.width}"
+            rows[name] += [Cell(rank), Cell("-" if figures.spread is None else f"{figures.spread:.3f}")]
+    footnotes = [f"Spread at {' and '.join(shares)}: {what}." for what, shares in spreads.items()]
+    return TableView(results.title(metric), columns, rows, footnotes)
+
+
+def markdown_table(results: Results, metric: str | None = None) -> str:
+    """The table in Markdown, with a line on spreads and hashes below."""
+    view = table_view(results, metric)
+    heads = [f"{c.title}, {c.share} (n = {c.n_labels})" if c.share else c.title for c in view.columns]
+    lines = [f"| {view.title} | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    for name, cells in view.rows.items():
+        values = [f"**{cell.value}**" if cell.best else cell.value for cell in cells]
+        texts = [f"{value} {cell.spread}".strip() for value, cell in zip(values, cells, strict=True)]
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    lines += ["", " ".join(view.footnotes), identity(results)]
+    return "\n".join(lines) + "\n"
+
+
+def console_table(results: Results, metric: str | None = None) -> "Table":
+    """The table for a rich console; with six columns and short names it fits 80 characters."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    view = table_view(results, metric)
+    half = ["± is half of an interval."] if any(row.bootstrapped for row in results.rows) else []
+    table = Table(
+        title=view.title,
+        caption="\n".join([*view.footnotes, *half, identity(results)]),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("")
+    short_titles = {"linear probe": "linear", "RankMe / width": "RankMe", "embedding spread": "embed.\nspread"}
+    for column in view.columns:
+        head = [short_titles.get(column.title, column.title), column.share, column.n_labels]
+        table.add_column("\n".join(line for line in head if line), justify="right")
+    for name, cells in view.rows.items():
+        texts = [Text(cell.value.partition(" /")[0], style="bold green" if cell.best else "") for cell in cells]
+        for text, cell in zip(texts, cells, strict=True):
+            text.append(f"\n{cell.short}" if cell.short else "", style="dim not bold")
+        table.add_row(name, *texts)
+    return table
+
+
+def identity(results: Results) -> str:
+    """What says whether two tables may be compared."""
+    runs = f" {results.n_runs} runs." if results.n_runs > 1 else ""
+    return f"Protocol {results.protocol.hash()}, labels {results.labels_hash}.{runs}"
+
+
+def _spread(row: Result) -> str:
+    if not row.bootstrapped:
+        return f"± {row.spread:.3f}"
+    low, high = row.interval
+    return f"[{low:.3f}, {high:.3f}]"
