@@ -59,6 +59,7 @@ class Modality:
     Attributes:
         name: as recipes write it.
         readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`.
+        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
         encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`.
         collate: (columns of some rows, facts) -> batch. Columns are numpy arrays, or lists where lengths differ.
@@ -70,6 +71,7 @@ class Modality:
 
     name: str
     readers: Mapping[str, Callable[..., Any]]
+    reads: Mapping[str, str]
     views: Mapping[str, Callable[..., Callable[..., Any]]]
     encoders: Mapping[str, Callable[..., nn.Module]]
     collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]

@@ -122,9 +122,9 @@ def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Ite
     if modality is not None:
         named = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*named, ("encoder", "name", modality.encoders)):
-            sections[section] = _check_options(section, key, raw.get(section), known.__getitem__, known, found)
+            sections[section] = check_options(section, key, raw.get(section), known.__getitem__, known, found)
     objective = raw.get("objective", {"name": "bam"})
-    sections["objective"] = _check_options("objective", "name", objective, load_objective, None, found)
+    sections["objective"] = check_options("objective", "name", objective, load_objective, None, found)
     try:
         recipe = Recipe.model_validate({**raw, **{k: v for k, v in sections.items() if v is not None}})
     except ValidationError as error:
@@ -152,7 +152,7 @@ def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:
         return None
 
 
-def _check_options(
+def check_options(
     section: str,
     key: str,
     options: Any,
@@ -160,6 +160,11 @@ def _check_options(
     known: Mapping[str, Any] | None,
     problems: list[str],
 ) -> dict[str, Any] | None:
+    """Check a section against the function that its `key` names.
+
+    Returns:
+        The section with values of the right types, or None after adding to `problems`.
+    """
     if not isinstance(options, Mapping):
         return None  # pydantic says so
     if key not in options:

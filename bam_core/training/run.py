@@ -53,7 +53,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     (folder / "environment.json").write_text(json.dumps(environment(recipe, parts.data), indent=1), encoding="utf-8")
-    _write_set_aside(folder, parts.data)
+    write_set_aside(folder / "set_aside.csv", parts.data)
 
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv")
@@ -174,9 +174,10 @@ def _check_folder(folder: Path, resume: bool) -> Path | None:
     return known[-1] if resume else None
 
 
-def _write_set_aside(folder: Path, data: PreparedData) -> None:
+def write_set_aside(path: Path, data: PreparedData) -> None:
+    """Name the inputs that could not be used in a CSV file, if there are any."""
     if data.set_aside:
-        with (folder / "set_aside.csv").open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(("source", "reason"))
             writer.writerows(data.set_aside)

@@ -2,19 +2,24 @@
 
 from bam_core.protocols import Modality
 from modalities.ecg.data import read_wfdb
+from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
+from modalities.ecg.example import synthetic_records
+from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
+from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import ResNet1d
 
 MODALITY = Modality(
     name="ecg",
-    readers={"wfdb": read_wfdb},
+    readers={"wfdb": read_wfdb, "arrays": read_arrays, "ecg5000": read_ecg5000, "ptbxl": read_ptbxl},
+    reads={"": "wfdb", ".npz": "arrays", ".npy": "arrays", ".csv": "arrays", ".tsv": "arrays", ".parquet": "arrays"},
     views={"ecg": ECGViews},
     encoders={"resnet1d": ResNet1d, "xresnet1d50": xresnet1d50},
     collate=collate_signals,
     raw_features=flat_signal,
-    example=lambda: None,
+    example=synthetic_records,
     draw=draw_signal,
     invalidates=INVALIDATES,
 )

@@ -6,8 +6,6 @@ labels each change may destroy: no view suits every task.
 Source: ecg-augmentations (MIT), https://github.com/klean2050/ecg-augmentations.
 """
 
-from collections.abc import Sequence
-
 import ecg_augmentations as ea
 import torch
 from ecg_augmentations.base import Transform
@@ -124,8 +122,3 @@ def _with_probability(p: float, transform: Transform, x: Tensor, generator: torc
     device = x.device if generator is None else generator.device
     chosen = torch.rand(len(x), 1, 1, generator=generator, device=device).to(x.device) < p
     return torch.where(chosen, transform.apply(x, generator), x)
-
-
-def names() -> Sequence[str]:
-    """The changes that `ECGViews` can make."""
-    return tuple(INVALIDATES)

@@ -16,7 +16,8 @@ def collate_signals(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Flo
         columns: with `signal`, (b, channels * time).
         facts: with `shape`, (channels, time).
     """
-    return torch.from_numpy(np.asarray(columns["signal"], dtype=np.float32)).unflatten(1, tuple(facts["shape"]))
+    flat = torch.from_numpy(np.asarray(columns["signal"], dtype=np.float32))
+    return flat.reshape(len(flat), *facts["shape"])
 
 
 def flat_signal(batch: Float[Tensor, "b c t"]) -> Float[Tensor, "b k"]:

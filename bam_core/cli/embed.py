@@ -1,0 +1,32 @@
+"""`bam embed RUN DATA -o embeddings.parquet`."""
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+DATA is read like the recipe's data if it is of the same kind, else by the reader for its kind of file. Options of the
+reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
+The file holds one row a record or window: id, group and label where known, and e0, e1, ... the embedding."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a run")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder or file to embed")
+    parser.add_argument("overrides", metavar="key=value", nargs="*", help="options of the reader")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="parquet file to write")
+    parser.add_argument("--teacher", action="store_true", help="use the teacher's encoder instead of the student's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from bam_core.training.export import embed_data
+
+    n_rows, width, n_aside = embed_data(
+        args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher
+    )
+    print(f"{args.output}: {n_rows:,} rows, {width} features")
+    if n_aside:
+        print(f"{n_aside} input(s) could not be used; {args.output.with_suffix('.set_aside.csv')} names them.")
+    return 0

@@ -1,0 +1,231 @@
+"""Judge a run: frozen embeddings of every split beside the untrained encoder and raw features; table and report."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor, nn
+
+from bam_core.data import PreparedData, SplitDataset
+from bam_core.data.progress import track
+from bam_core.evaluation import (
+    AttentionPicture,
+    EmbeddingFigures,
+    EmbeddingMap,
+    Features,
+    Gallery,
+    NeighbourRows,
+    ReportContent,
+    Results,
+    SplitLabels,
+    describe_embeddings,
+    evaluate,
+    write_report,
+)
+from bam_core.evaluation.pictures import take_sample
+from bam_core.objective import BAMObjective
+from bam_core.pretrained import PretrainedEncoder
+from bam_core.training.batches import mixed_seed
+from bam_core.training.build import Parts, build
+from bam_core.training.callbacks import checkpoints
+from bam_core.training.recipe import Recipe
+from bam_core.training.run import load_run
+from bam_core.views import make_views
+
+RAW, UNTRAINED = "raw features", "untrained encoder"
+N_PICTURED = 96  # samples of the attention picture
+
+
+def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, what: str = "embedding") -> Tensor:
+    """Embed every row of a split, in order.
+
+    Args:
+        module: batch -> (b, d); it is put into evaluation mode.
+        dataset: the rows.
+        batch_size: rows at a time.
+        what: for the progress bar.
+
+    Returns:
+        (n, d) float32 on the CPU.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    module.eval()
+    starts = range(0, len(dataset), batch_size)
+    parts = []
+    with torch.no_grad():
+        for start in track(starts, what):
+            batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
+            parts.append(module(move_data_to_device(batch, device)).float().cpu())
+    return torch.cat(parts)
+
+
+def assess(folder: Path, *, teacher: bool = False) -> Results | None:
+    """Evaluate a run and write `results.json` and `report.html` into its folder.
+
+    Args:
+        folder: of the run.
+        teacher: judge the teacher's encoder instead of the student's.
+
+    Returns:
+        The table, or None for data without labels or without a test split.
+
+    Raises:
+        RecipeError: the folder is no run.
+    """
+    recipe = load_run(folder)
+    parts = build(recipe)
+    name = recipe.objective["name"] + (" (teacher)" if teacher else "")
+    encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
+    networks: dict[str, nn.Module] = {
+        RAW: _Function(parts.modality.raw_features),
+        UNTRAINED: parts.encoder,
+        name: encoder,
+    }
+    features = {
+        label: {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
+        for label, network in networks.items()
+    }
+    results = _judge(features, parts.data, recipe)
+    if results is not None:
+        results.save(folder / "results.json")
+    write_report(folder / "report.html", _content(folder, recipe, parts, features, results, name))
+    return results
+
+
+def _judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, recipe: Recipe) -> Results | None:
+    labels = {split: data.labels(split) for split in data.splits}
+    if "test" not in labels or labels["train"] is None or labels["test"] is None:
+        return None
+    return evaluate(
+        {name: Features(s["train"], s["test"], s.get("validation")) for name, s in features.items()},
+        SplitLabels(
+            train=labels["train"],
+            test=labels["test"],
+            validation=labels.get("validation"),
+            classes=data.facts.get("classes") or (),
+            train_groups=data.groups("train"),
+            test_groups=data.groups("test"),
+        ),
+        recipe.evaluate,
+        data_fingerprint=data.fingerprint,
+    )
+
+
+def _content(
+    folder: Path,
+    recipe: Recipe,
+    parts: Parts,
+    features: Mapping[str, Mapping[str, Tensor]],
+    results: Results | None,
+    name: str,
+) -> ReportContent:
+    split = "test" if "test" in parts.data.splits else "train"
+    labels, classes = parts.data.labels(split), tuple(parts.data.facts.get("classes") or ())
+    embeddings, dataset = features[name][split], parts.dataset(split)
+    metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").exists() else None
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    figures: dict[str, EmbeddingFigures] = {
+        label: describe_embeddings(splits[split], seed=recipe.evaluate.seed) for label, splits in features.items()
+    }
+    return ReportContent(
+        title=folder.name,
+        results=results,
+        ours=name,
+        figures={} if results is not None else figures,
+        metrics=metrics,
+        uniform_loss=None if metrics is None else metrics.get("uniform_loss", pd.Series([None])).iloc[-1],
+        map=EmbeddingMap(embeddings, features[UNTRAINED][split], labels, classes),
+        draw=parts.modality.draw,
+        gallery=_gallery(parts, recipe, dataset, labels, classes),
+        attention=_attention(folder, recipe, parts, dataset, labels, classes),
+        neighbours=NeighbourRows.find(
+            embeddings,
+            lambda row: take_sample(_untouched(parts, dataset.__getitems__([row])), 0),
+            labels=labels,
+            classes=classes,
+            groups=parts.data.groups(split),
+            ids=parts.data.splits[split]["id"],
+        ),
+        set_aside=[tuple(row) for row in parts.data.set_aside],
+        repairs=parts.data.repairs,
+        recipe=recipe.to_yaml(),
+        versions=environment["versions"],
+        seeds={"training": recipe.train.seed, "evaluation": recipe.evaluate.seed},
+        command=environment["command"],
+    )
+
+
+def _gallery(
+    parts: Parts, recipe: Recipe, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]
+) -> Gallery:
+    rows = _pictured(len(dataset), labels, 4)
+    batch = dataset.__getitems__(rows)
+    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 0))
+    views = make_views(parts.view_fn, batch, generator)
+    single = labels is not None and labels.ndim == 1 and len(classes) > 0
+    names = [str(classes[labels[row]]) if labels[row] >= 0 else "" for row in rows] if single else []  # type: ignore
+    return Gallery.of_batch(_untouched(parts, batch), [*views.global_views, *views.local_views], names, count=len(rows))
+
+
+def _attention(
+    folder: Path,
+    recipe: Recipe,
+    parts: Parts,
+    dataset: SplitDataset,
+    labels: np.ndarray | None,
+    classes: Sequence[str],
+) -> AttentionPicture | None:
+    """Of one batch, from the student of the newest checkpoint; other objectives have no such picture."""
+    known = checkpoints(folder / "checkpoints")
+    objective = parts.objective(recipe, total_steps=1)
+    if not known or not isinstance(objective, BAMObjective):
+        return None
+    state = torch.load(known[-1], map_location="cpu", weights_only=True)["state_dict"]
+    objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
+    objective.eval()
+    single = labels if labels is not None and labels.ndim == 1 else None
+    rows = _pictured(len(dataset), single, N_PICTURED)
+    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 1))
+    views = make_views(parts.view_fn, dataset.__getitems__(rows), generator).global_views
+    with torch.no_grad():
+        projections = objective.student(list(views))[1]
+    return AttentionPicture.of_projections(
+        projections,
+        n_views=len(views),
+        temperature=objective.temperature,
+        epsilon=objective.epsilon,
+        iterations=objective.iterations,
+        labels=None if single is None else single[rows],
+        classes=classes,
+    )
+
+
+def _pictured(n: int, labels: np.ndarray | None, count: int) -> list[int]:
+    """Rows for a picture: of every class equally many where there are labels, else at random."""
+    order = np.random.default_rng(0).permutation(n)
+    if labels is None or labels.ndim > 1 or not (labels >= 0).any():
+        return [int(row) for row in order[:count]]
+    of_class = [order[labels[order] == c] for c in np.unique(labels[labels >= 0])]
+    turns = [rows[turn] for turn in range(count) for rows in of_class if turn < len(rows)]
+    return [int(row) for row in turns[:count]]
+
+
+def _untouched(parts: Parts, batch: Any) -> Any:
+    untouched = getattr(parts.view_fn, "untouched", None)
+    return batch if untouched is None else untouched(batch)
+
+
+class _Function(nn.Module):
+    """A function as a module, so that raw features are embedded like all others."""
+
+    def __init__(self, function: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, batch: Any) -> Tensor:
+        return self.function(batch)

@@ -1,0 +1,100 @@
+"""Embeddings of new data as a table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import yaml
+
+from bam_core.data import PreparedData
+from bam_core.data.prepared import SplitDataset
+from bam_core.errors import DataError, RecipeError
+from bam_core.pretrained import PretrainedEncoder
+from bam_core.protocols import Modality
+from bam_core.registry import choose
+from bam_core.training.assess import embed
+from bam_core.training.recipe import Recipe, check_options
+from bam_core.training.run import load_run, write_set_aside
+
+
+class Written(NamedTuple):
+    """What was written: rows, features a row, inputs set aside."""
+
+    n_rows: int
+    width: int
+    n_set_aside: int
+
+
+def embed_data(
+    folder: Path, path: Path, output: Path, *, overrides: Iterable[str] = (), teacher: bool = False
+) -> Written:
+    """Embed a folder or file with the encoder of a run, one row a record or window.
+
+    Args:
+        folder: of the run.
+        path: data to embed.
+        output: parquet file to write; inputs that could not be used are named in a CSV file beside it.
+        overrides: `key=value` options of the reader.
+        teacher: use the teacher's encoder.
+
+    Returns:
+        Numbers of rows, features, and inputs set aside.
+
+    Raises:
+        BAMError: the run, the data or the options do not fit.
+    """
+    recipe = load_run(folder)
+    encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
+    data = _read(recipe, encoder.modality, path, overrides)
+    _check_same_kind(data, encoder)
+    tables = []
+    for split, rows in data.splits.items():
+        embeddings = embed(encoder, SplitDataset(rows, encoder.modality.collate, data.facts), what=f"embedding {split}")
+        known = [name for name in ("id", "group", "label") if name in rows.column_names]
+        about = rows.select_columns(known).to_pandas() if known else pd.DataFrame(index=range(len(rows)))
+        names = [f"e{i}" for i in range(embeddings.shape[1])]
+        tables.append(pd.concat([about, pd.DataFrame(embeddings.numpy(), columns=names)], axis=1))
+    table = pd.concat(tables, ignore_index=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(output, index=False)
+    write_set_aside(output.with_suffix(".set_aside.csv"), data)
+    return Written(len(table), embeddings.shape[1], len(data.set_aside))
+
+
+def _read(recipe: Recipe, modality: Modality, path: Path, overrides: Iterable[str]) -> PreparedData:
+    if not path.exists():
+        raise DataError(f"expected data at {str(path)!r}; there is nothing.")
+    kind = "" if path.is_dir() else path.suffix.lower()
+    trained_with = str(recipe.data["reader"])
+    reader = choose("reader for files of kind", kind, modality.reads)
+    same_kind = trained_with == reader or Path(str(recipe.data.get("path", "-"))).suffix == (kind or "-")
+    reader = trained_with if same_kind else reader
+    options = {k: v for k, v in recipe.data.items() if k not in _ABOUT_SPLITS} if same_kind else {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise RecipeError(f"override {override!r}: expected key=value, an option of the reader {reader!r}")
+        options[key] = yaml.safe_load(text)
+    problems: list[str] = []
+    checked = check_options(
+        "data", "reader", {**options, "reader": reader, "path": str(path)}, modality.readers, problems
+    )
+    if checked is None:
+        raise RecipeError("the options of the reader have mistakes:" + "".join(f"\n  {p}" for p in problems))
+    del checked["reader"]
+    data: PreparedData = modality.readers[reader](**checked)
+    return data
+
+
+_ABOUT_SPLITS = {"split", "test_path", "labels", "groups", "exclude", "database", "download"}
+
+
+def _check_same_kind(data: PreparedData, encoder: PretrainedEncoder) -> None:
+    for fact in ("in_channels", "sampling_rate_hz"):
+        expected, found = encoder.facts.get(fact), data.facts.get(fact)
+        if expected is not None and found is not None and expected != found:
+            raise DataError(
+                f"the encoder was trained on data with {fact}={expected}; these have {fact}={found}. Set the reader's "
+                "options so that they agree."
+            )
