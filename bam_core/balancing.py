@@ -91,3 +91,13 @@ def sinkhorn(
     log_mean = math.log(scores.shape[0] * world_size() / scores.shape[1])
     column_error = max_over_ranks(((log_totals - log_mean).exp() - 1).abs().max())
     return Balanced(log_plan, row_potential, column_potential, column_error)
+
+
+def keep_top_k(plan: Float[Tensor, "g b m"], k: int) -> Float[Tensor, "g b m"]:
+    """Keep the k columns that are largest in the mean over the views of a sample, and renormalise the rows."""
+    if k >= plan.shape[-1]:
+        return plan
+    columns = plan.mean(dim=0).topk(k, dim=-1).indices
+    kept = torch.zeros_like(plan[0], dtype=torch.bool).scatter_(-1, columns, True)
+    plan = plan.masked_fill(~kept, 0.0)
+    return plan / plan.sum(dim=-1, keepdim=True)

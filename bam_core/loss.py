@@ -5,7 +5,8 @@ With P^(a) the balanced target of global view a and Q^(v) the attention of view 
 .. math:: L = \frac1G \sum_{a<G} \operatorname{mean}_{v \ne a} \operatorname{mean}_i
               \Big( - \sum_n P^{(a)}_{in} \log Q^{(v)}_{in} \Big).
 
-This file is the definition: dense, readable, differentiable twice. Every faster form is tested against it.
+This file is the definition: dense, readable, differentiable twice. Every faster form (`bam_core.methods`) is tested
+against it.
 
 Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014, sections 3.1-3.3.
 """
@@ -15,14 +16,16 @@ from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from bam_core.attention import log_attention, positive_mask, unit_rows
-from bam_core.balancing import sinkhorn
+from bam_core.attention import log_attention, unit_rows
+from bam_core.balancing import keep_top_k, sinkhorn
 from bam_core.diagnostics import entropy
-from bam_core.distributed import gather, mean_over_ranks, rank, world_size
+from bam_core.distributed import mean_over_ranks
 from bam_core.errors import CollapseWarning, InputError
+from bam_core.layout import ViewLayout, check_layout, gather_columns, sample_mask
+from bam_core.methods import LossTerms, Method, choose_method, exact_terms
 
 
 class BAMLossOutput(NamedTuple):
@@ -41,54 +44,6 @@ class BAMLossOutput(NamedTuple):
     target_entropy: Float[Tensor, ""]
     attention_entropy: Float[Tensor, ""]
     column_error: Float[Tensor, ""]
-
-
-class ViewLayout(NamedTuple):
-    """How the rows of one rank divide into views; see `check_layout`."""
-
-    n_views: int
-    n_global: int
-    n_target: int
-    batch_size: int
-
-    @property
-    def matches(self) -> list[tuple[int, int]]:
-        """Pairs (student, target) of views that are compared: all different ones, or a single view with itself."""
-        return [(v, a) for v in range(self.n_views) for a in range(self.n_global) if a != v] or [(0, 0)]
-
-    @property
-    def n_pairs(self) -> int:
-        """Number of pairs of views that are compared."""
-        return len(self.matches)
-
-
-def check_layout(
-    n_rows: int, *, n_views: int, n_global: int | None, n_target: int | None, mask_positives: bool
-) -> ViewLayout:
-    """Check the numbers of views against the rows and fill in the defaults.
-
-    Raises:
-        InputError: counts out of order, rows not divisible by `n_views`, or nothing left to attend to.
-    """
-    n_global = n_views if n_global is None else n_global
-    n_target = n_global if n_target is None else n_target
-    if not 1 <= n_target <= n_global <= n_views:
-        raise InputError(
-            "bam_loss expected 1 <= n_target <= n_global <= n_views; got "
-            f"n_target={n_target}, n_global={n_global}, n_views={n_views}."
-        )
-    if n_rows == 0 or n_rows % n_views:
-        raise InputError(
-            f"bam_loss expected embeddings of shape (n_views * b, d) with n_views={n_views}; got {n_rows} rows: "
-            f"{n_rows} is not divisible by {n_views}, or zero. Drop the last partial batch or pass n_views."
-        )
-    batch_size = n_rows // n_views
-    if batch_size * world_size() == 1 and (mask_positives or n_target == 1):
-        raise InputError(
-            "bam_loss expected at least two samples in the global batch; got one, which has nothing to attend to. "
-            "Raise the batch size, or drop the last batch."
-        )
-    return ViewLayout(n_views, n_global, n_target, batch_size)
 
 
 def check_sharpness(*, temperature: float, epsilon: float, top_k: int | None) -> None:
@@ -116,16 +71,6 @@ def check_sharpness(*, temperature: float, epsilon: float, top_k: int | None) ->
         )
 
 
-def keep_top_k(plan: Float[Tensor, "g b m"], k: int) -> Float[Tensor, "g b m"]:
-    """Keep the k columns that are largest in the mean over the views of a sample, and renormalise the rows."""
-    if k >= plan.shape[-1]:
-        return plan
-    columns = plan.mean(dim=0).topk(k, dim=-1).indices
-    kept = torch.zeros_like(plan[0], dtype=torch.bool).scatter_(-1, columns, True)
-    plan = plan.masked_fill(~kept, 0.0)
-    return plan / plan.sum(dim=-1, keepdim=True)
-
-
 def bam_loss(
     student: Float[Tensor, "rows d"],
     teacher: Float[Tensor, "teacher_rows d"] | None = None,
@@ -138,6 +83,7 @@ def bam_loss(
     iterations: int = 3,
     top_k: int | None = None,
     mask_positives: bool = True,
+    method: Method = "auto",
 ) -> BAMLossOutput:
     """Cross-entropy of the balanced targets and the students' attention, in float32 or better.
 
@@ -156,6 +102,8 @@ def bam_loss(
         iterations: Sinkhorn iterations, >= 0; 0 gives unbalanced targets.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out of target and attention.
+        method: how to compute it, with the same result: "dense" (readable, differentiable twice), "stored" (fast),
+            "streaming" (memory linear in the batch), or "auto" by size and free memory; see `bam_core.methods`.
 
     Returns:
         The differentiable loss and detached diagnostics.
@@ -180,49 +128,65 @@ def bam_loss(
     if teacher is not None and len(teacher) != len(student):
         raise InputError(f"bam_loss expected as many teacher as student rows; got {len(teacher)} and {len(student)}.")
 
+    settings: dict[str, Any] = {
+        "temperature": temperature,
+        "epsilon": epsilon,
+        "iterations": iterations,
+        "top_k": top_k,
+        "mask_positives": mask_positives,
+    }
     with torch.autocast(student.device.type, enabled=False):
         rows = unit_rows(student, name="student embeddings")
-        target_rows = rows if teacher is None else unit_rows(teacher.detach(), name="teacher embeddings")
-        columns = gather_columns(target_rows, layout)
-        mask = sample_mask(layout, student.device) if mask_positives else None
-
-        scores = rows @ columns.T
-        target_scores = scores.detach() if teacher is None else target_rows @ columns.T
-        balanced = sinkhorn(target_scores, epsilon=epsilon, iterations=iterations, mask=mask)
-        n_target_rows = layout.n_global * layout.batch_size
-        targets = rearrange(balanced.plan[:n_target_rows], "(g b) m -> g b m", g=layout.n_global)
-        if top_k is not None:
-            targets = keep_top_k(targets, top_k)
-
-        log_q = log_attention(scores, temperature=temperature, mask=mask)
-        finite_log_q = log_q if mask is None else log_q.masked_fill(mask, 0.0)
-        finite_log_q = rearrange(finite_log_q, "(v b) m -> v b m", v=n_views)
-        local_loss = -(matched_targets(targets, n_views) * finite_log_q).sum() / (layout.n_pairs * layout.batch_size)
+        target_rows = None if teacher is None else unit_rows(teacher.detach(), name="teacher embeddings")
+        chosen = choose_method(method, layout, rows)
+        if chosen == "dense":
+            local = _dense_terms(rows, target_rows, layout, **settings)
+        else:
+            local = exact_terms(rows, target_rows, layout, method=chosen, **settings)
 
         with torch.no_grad():
-            loss, target_entropy, attention_entropy = mean_over_ranks(
-                torch.stack([local_loss.detach(), entropy(targets).mean(), entropy(log_q.exp()).mean()])
-            )
+            loss, target_entropy, attention_entropy = mean_over_ranks(torch.stack(local[:3]))
         return BAMLossOutput(
-            loss=local_loss + (loss - local_loss).detach(),
+            loss=local.loss + (loss - local.loss).detach(),
             kl=loss - target_entropy,
             target_entropy=target_entropy,
             attention_entropy=attention_entropy,
-            column_error=balanced.column_error,
+            column_error=local.column_error,
         )
 
 
-def gather_columns(rows: Float[Tensor, "rows d"], layout: ViewLayout) -> Float[Tensor, "columns d"]:
-    """Columns of all ranks: the first `n_target` views, ordered by view, then rank, then sample."""
-    targets = rearrange(rows[: layout.n_target * layout.batch_size], "(t b) d -> t b d", t=layout.n_target)
-    return rearrange(gather(targets), "r t b d -> (t r b) d")
+def _dense_terms(
+    rows: Float[Tensor, "n d"],
+    target_rows: Float[Tensor, "n d"] | None,
+    layout: ViewLayout,
+    *,
+    temperature: float,
+    epsilon: float,
+    iterations: int,
+    top_k: int | None,
+    mask_positives: bool,
+) -> LossTerms:
+    """The definition, for unit rows."""
+    columns = gather_columns(rows if target_rows is None else target_rows, layout)
+    mask = sample_mask(layout, rows.device) if mask_positives else None
 
+    scores = rows @ columns.T
+    target_scores = scores.detach() if target_rows is None else target_rows @ columns.T
+    balanced = sinkhorn(target_scores, epsilon=epsilon, iterations=iterations, mask=mask)
+    n_target_rows = layout.n_global * layout.batch_size
+    targets = rearrange(balanced.plan[:n_target_rows], "(g b) m -> g b m", g=layout.n_global)
+    if top_k is not None:
+        targets = keep_top_k(targets, top_k)
 
-def sample_mask(layout: ViewLayout, device: torch.device) -> Bool[Tensor, "rows columns"]:
-    """Positives of this rank's rows among the columns of all ranks."""
-    samples = torch.arange(world_size() * layout.batch_size, device=device)
-    own = samples[rank() * layout.batch_size :][: layout.batch_size]
-    return positive_mask(own.repeat(layout.n_views), samples.repeat(layout.n_target))
+    log_q = log_attention(scores, temperature=temperature, mask=mask)
+    finite_log_q = log_q if mask is None else log_q.masked_fill(mask, 0.0)
+    finite_log_q = rearrange(finite_log_q, "(v b) m -> v b m", v=layout.n_views)
+    cross_entropy = -(matched_targets(targets, layout.n_views) * finite_log_q).sum()
+    with torch.no_grad():
+        target_entropy, attention_entropy = entropy(targets).mean(), entropy(log_q.exp()).mean()
+    return LossTerms(
+        cross_entropy / (layout.n_pairs * layout.batch_size), target_entropy, attention_entropy, balanced.column_error
+    )
 
 
 def matched_targets(targets: Float[Tensor, "g b m"], n_views: int) -> Float[Tensor, "v b m"]:
@@ -254,6 +218,7 @@ class BAMLoss(nn.Module):
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
+        method: Method = "auto",
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
@@ -265,6 +230,7 @@ class BAMLoss(nn.Module):
             "iterations": iterations,
             "top_k": top_k,
             "mask_positives": mask_positives,
+            "method": method,
         }
 
     def forward(

@@ -1,0 +1,158 @@
+r"""The loss of `bam_loss`, number for number, from blocks of rows: the score matrix need not be held.
+
+A block is a few samples in all their views against all columns. Two facts make blocks enough:
+
+- Sinkhorn's rows come last, so given the columns' potential g a row of the plan is softmax(S / epsilon + g), and one
+  pass over the blocks sums its columns, which makes the next potential: one pass is one whole iteration.
+- The gradient is known in closed form, dL/dS^(v) = (n_v Q^(v) - T_v) / (temperature * pairs * b) with T_v the sum of
+  the n_v targets that view v is matched with, so the last pass yields loss and gradient together.
+
+That makes K + 1 passes. A block is worked on in tiles of columns, small enough to stay in cache; every tile subtracts
+its own row maxima before the exponential, and the tiles of a row are put in proportion afterwards, so that nothing
+under- or overflows at any epsilon. Tiles of scores are kept from pass to pass as far as `room` allows.
+`bam_core.symmetric` does half of this work where rows and columns are the same.
+
+Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014, sections 3.1-3.3; the blockwise form is this project's.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bam_core.balancing import keep_top_k
+from bam_core.blocks import Blocks, ExactLoss, bounded, exponential, softmax_of
+from bam_core.diagnostics import entropy
+from bam_core.distributed import logsumexp_over_ranks, mean_over_ranks, world_size
+from bam_core.layout import ViewLayout
+
+
+def blockwise_loss(
+    rows: Float[Tensor, "n d"],
+    columns: Float[Tensor, "m d"],
+    target_rows: Float[Tensor, "n d"] | None,
+    layout: ViewLayout,
+    *,
+    temperature: float,
+    epsilon: float,
+    iterations: int,
+    top_k: int | None,
+    mask_positives: bool,
+    room: int,
+) -> ExactLoss:
+    """Loss, diagnostics and gradients of `bam_loss` for unit rows, in K + 1 passes over blocks.
+
+    Args:
+        rows: (n, d) this rank's unit rows, view-major.
+        columns: (m, d) unit columns of all ranks.
+        target_rows: (n, d) the teacher's unit rows, or None if `rows` give the targets.
+        layout: how the rows divide into views.
+        temperature: of the attention.
+        epsilon: regularisation of the target.
+        iterations: Sinkhorn iterations.
+        top_k: keep only the k largest entries of a target row.
+        mask_positives: leave a sample's own columns out.
+        room: bytes of scores that may be kept between passes.
+
+    Returns:
+        The figures, and the gradients for the rows and, without a teacher, for the columns.
+    """
+    blocks = Blocks(columns, layout, mask_positives=mask_positives, whole_rows=2 if top_k is None else 5, room=room)
+    source = rows if target_rows is None else target_rows
+    potential = _column_potential(blocks, source, epsilon=epsilon, iterations=iterations)
+
+    matched = [sum(view == student for student, _ in layout.matches) for view in range(layout.n_views)]
+    loss, target_entropy, attention_entropy = rows.new_zeros(3).unbind()
+    column_total = rows.new_zeros(len(columns))
+    column_grad = torch.zeros_like(columns) if target_rows is None else None
+    row_grads = []
+    for start in blocks.starts:
+        block, target_block = blocks.rows_of(rows, start), blocks.rows_of(source, start)
+        targets, students = [], []
+        for t, g in enumerate(blocks.split(potential)):
+            target, student, scratch = (blocks.buffer(x, t, len(block)) for x in ("target", "student", "scratch"))
+            target_scores = blocks.scores(target_block, start, t, target, keep=True)
+            scores = target_scores if target_rows is None else blocks.scores(block, start, t, student, keep=False)
+            logits = torch.mul(scores, 1 / temperature, out=scratch)
+            students.append(exponential(logits, bounded=bounded(rows.dtype, scale=temperature), out=student))
+            logits = torch.add(g, target_scores, alpha=1 / epsilon, out=scratch)
+            targets.append(exponential(logits, bounded=bounded(rows.dtype, scale=epsilon), out=target))
+        plan, attention = softmax_of(targets), softmax_of(students)
+        for total, tile, weights in zip(blocks.split(column_total), targets, plan.weights, strict=True):
+            total.addmv_(tile.values.T, weights)
+
+        n_samples = len(block) // layout.n_views
+        kept = layout.n_global * n_samples
+        plans = [tile.values[:kept].mul_(w[:kept, None]) for tile, w in zip(targets, plan.weights, strict=True)]
+        plans = [x.view(layout.n_global, n_samples, -1) for x in plans]
+        if top_k is None:
+            target_entropy += plan.entropy[:kept].sum()
+        else:
+            largest = keep_top_k(torch.cat(plans, dim=-1), top_k)
+            target_entropy += entropy(largest).sum()
+            plans = list(largest.split(blocks.width, dim=-1))
+
+        for weights, attended, n in zip(
+            attention.weights.view(len(students), layout.n_views, n_samples).unbind(1),
+            attention.entropy.view(layout.n_views, n_samples),
+            matched,
+            strict=True,
+        ):
+            weights.mul_(n)
+            loss += n * attended.sum()
+        block_grad = torch.zeros_like(block)
+        for t, tile in enumerate(students):
+            grad_scores = tile.values.mul_(attention.weights[t][:, None])
+            by_view = grad_scores.view(layout.n_views, n_samples, -1)
+            for student_view, target_view in layout.matches:
+                by_view[student_view].sub_(plans[t][target_view])
+            block_grad.addmm_(grad_scores, blocks.columns[t])
+            if column_grad is not None:
+                blocks.split(column_grad)[t].addmm_(grad_scores.T, block)
+        loss += (block * block_grad).sum() / temperature  # cross-entropy = n H(Q) + <n Q - T, S> / temperature
+        attention_entropy += attention.entropy.sum()
+        row_grads.append(block_grad.view(layout.n_views, n_samples, -1))
+
+    n_terms = layout.n_pairs * layout.batch_size
+    mean_total = len(rows) * world_size() / len(columns)
+    totals = mean_over_ranks(column_total) * world_size()
+    return ExactLoss(
+        loss=loss / n_terms,
+        target_entropy=target_entropy / (layout.n_global * layout.batch_size),
+        attention_entropy=attention_entropy / len(rows),
+        column_error=(totals / mean_total - 1).abs().max(),
+        row_grad=torch.cat(row_grads, dim=1).flatten(0, 1).mul_(1 / (temperature * n_terms)),
+        column_grad=None if column_grad is None else column_grad.mul_(1 / (temperature * n_terms)),
+    )
+
+
+def _column_potential(
+    blocks: Blocks, rows: Float[Tensor, "n d"], *, epsilon: float, iterations: int
+) -> Float[Tensor, " m"]:
+    """The columns' potential of Sinkhorn's last column scaling, up to a constant."""
+    n_columns = sum(map(len, blocks.columns))
+    if iterations == 0:
+        return rows.new_zeros(n_columns)
+    peak, total = rows.new_full((n_columns,), -torch.inf), rows.new_zeros(n_columns)
+    for start in blocks.starts:
+        block = blocks.rows_of(rows, start)
+        for t, (peak_t, total_t) in enumerate(zip(blocks.split(peak), blocks.split(total), strict=True)):
+            out = blocks.buffer("target", t, len(block))
+            logits = torch.mul(blocks.scores(block, start, t, out, keep=True), 1 / epsilon, out=out)
+            highest = torch.maximum(peak_t, logits.amax(dim=0))
+            total_t.mul_((peak_t - highest).exp_()).add_(logits.sub_(highest).exp_().sum(dim=0))
+            peak_t.copy_(highest)
+    potential = -logsumexp_over_ranks(peak + total.log())
+    for _ in range(iterations - 1):
+        total.zero_()
+        for start in blocks.starts:
+            block = blocks.rows_of(rows, start)
+            tiles = []
+            for t, g in enumerate(blocks.split(potential)):
+                out = blocks.buffer("target", t, len(block))
+                scores = blocks.scores(block, start, t, out, keep=True)
+                logits = torch.add(g, scores, alpha=1 / epsilon, out=out)
+                tiles.append(exponential(logits, bounded=bounded(rows.dtype, scale=epsilon)))
+            for total_t, tile, weights in zip(blocks.split(total), tiles, softmax_of(tiles).weights, strict=True):
+                total_t.addmv_(tile.values.T, weights)
+        potential = potential - mean_over_ranks(total).log()
+    return potential
