@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run `bam`; returns the exit code: 0, 1 for an error that is explained, 2 for wrong usage, 130 if interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     parser = _parser(argv)
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if not hasattr(args, "overrides") or not all("=" in word and not word.startswith("-") for word in rest):
+        args = parser.parse_args(argv)
+    else:
+        args.overrides += rest  # key=value behind an option, which argparse does not expect there
     if args.command is None:
         parser.print_help()
         return 0

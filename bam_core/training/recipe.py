@@ -123,7 +123,9 @@ def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Ite
         named = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*named, ("encoder", "name", modality.encoders)):
             sections[section] = check_options(section, key, raw.get(section), known.__getitem__, known, found)
-    objective = raw.get("objective", {"name": "bam"})
+    objective = raw.get("objective", {})
+    if isinstance(objective, Mapping):
+        objective = {"name": "bam", **objective}
     sections["objective"] = check_options("objective", "name", objective, load_objective, None, found)
     try:
         recipe = Recipe.model_validate({**raw, **{k: v for k, v in sections.items() if v is not None}})

@@ -13,7 +13,13 @@ from modalities.timeseries.encoders import ResNet1d
 
 MODALITY = Modality(
     name="ecg",
-    readers={"wfdb": read_wfdb, "arrays": read_arrays, "ecg5000": read_ecg5000, "ptbxl": read_ptbxl},
+    readers={
+        "wfdb": read_wfdb,
+        "arrays": read_arrays,
+        "ecg5000": read_ecg5000,
+        "ptbxl": read_ptbxl,
+        "example": synthetic_records,
+    },
     reads={"": "wfdb", ".npz": "arrays", ".npy": "arrays", ".csv": "arrays", ".tsv": "arrays", ".parquet": "arrays"},
     views={"ecg": ECGViews},
     encoders={"resnet1d": ResNet1d, "xresnet1d50": xresnet1d50},

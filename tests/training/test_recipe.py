@@ -1,0 +1,120 @@
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bam_core import RecipeError
+from bam_core.cli.files import find_recipe, header, recipe_names, shipped_recipes
+from bam_core.training.recipe import Recipe, check_recipe, load_recipe
+
+RECIPES = sorted(shipped_recipes().rglob("*.yaml"))
+
+
+def test_all_recipes_were_found():
+    assert len(RECIPES) >= 4
+    assert [find_recipe(name) for name in recipe_names()] == RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid_and_explains_itself(path):
+    recipe = load_recipe(path)
+    assert check_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
+    assert len(header(path).partition("\n")[0]) > 20
+
+
+def test_all_mistakes_come_at_once_with_the_nearest_key(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        "modality: ecg\n"
+        "data: {reader: exmaple}\n"
+        "views: {name: ecg, mask: 1}\n"
+        "encoder: {name: resnet1d, width: wide}\n"
+        "objective: {name: bam, epsilo: 0.1}\n"
+        "train: {epoch: 3, batch_size: 1}\n"
+        "evaluate: {fractions: [2.0]}\n"
+        "trian: {}\n"
+    )
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path, ["train.seed", "epochs=3", "train.epochs.x=1", "encoder.kernel_size=[}"])
+    text = str(error.value)
+    assert "has 13 mistake(s)" in text
+    for line in (
+        "override 'train.seed': expected key=value",
+        "override 'epochs=3': no such key; did you mean 'train.epochs'?",
+        "override 'encoder.kernel_size=[}': the value is not valid YAML",
+        "data.reader 'exmaple' does not exist; did you mean 'example'? Known: wfdb, arrays",
+        "views.mask: no such key; did you mean 'mask_s'?",
+        "encoder.width: input should be a valid integer",
+        "objective.epsilo: no such key; did you mean 'epsilon'?",
+        "train.epoch: no such key; did you mean 'epochs'?",
+        "train.batch_size: input should be greater than or equal to 2, got 1",
+        "evaluate.fractions.0: input should be less than or equal to 1",
+        "trian: no such key; did you mean 'train'?",
+    ):
+        assert line in text
+
+
+def test_overrides_reach_every_section(smoke):
+    recipe = smoke(
+        "data.n_records=32", "views.crop=0.5", "encoder.width=4", "objective.top_k=8", "train.learning_rate=1e-3"
+    )
+    assert recipe.data["n_records"] == 32
+    assert recipe.views["crop"] == 0.5
+    assert recipe.encoder["width"] == 4
+    assert recipe.objective == {"name": "bam", "top_k": 8}
+    assert recipe.train.learning_rate == 1e-3
+
+
+@settings(deadline=None, max_examples=50)
+@given(text=st.text(max_size=20))
+def test_no_text_crashes_the_parser(text, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError):
+        load_recipe(path)
+
+
+def test_sections_are_required():
+    with pytest.raises(RecipeError, match=r"data: field required[\s\S]*views: field required"):
+        check_recipe({"modality": "ecg"})
+    with pytest.raises(RecipeError, match=r"data.reader: is missing, one of wfdb"):
+        check_recipe({"modality": "ecg", "data": {}, "views": {"name": "ecg"}, "encoder": {"name": "resnet1d"}})
+
+
+def test_unknown_modality_and_objective():
+    with pytest.raises(RecipeError, match=r"modality 'egc' is not installed; did you mean 'ecg'\?"):
+        check_recipe({"modality": "egc"})
+    with pytest.raises(RecipeError, match="objective 'nope' is not installed"):
+        check_recipe({"modality": "ecg", "objective": {"name": "nope"}})
+    with pytest.raises(RecipeError, match=r"modality file 'missing.py' does not exist"):
+        check_recipe({"modality": "missing.py:MODALITY"})
+
+
+def test_a_modality_in_one_file(tmp_path):
+    (tmp_path / "seismic.py").write_text(
+        "from dataclasses import replace\nfrom modalities.ecg import MODALITY as ECG\n"
+        "MODALITY = replace(ECG, name='seismic')\nNUMBER = 3\n"
+    )
+    raw = {"data": {"reader": "example"}, "views": {"name": "ecg"}, "encoder": {"name": "resnet1d"}}
+    assert check_recipe({"modality": f"{tmp_path}/seismic.py:MODALITY", **raw}).data == {"reader": "example"}
+    with pytest.raises(RecipeError, match=r"defines no 'MODALITI'; did you mean 'MODALITY'\?"):
+        check_recipe({"modality": f"{tmp_path}/seismic.py:MODALITI", **raw})
+    with pytest.raises(RecipeError, match=r"expected a bam_core.protocols.Modality; got int"):
+        check_recipe({"modality": f"{tmp_path}/seismic.py:NUMBER", **raw})
+
+
+@pytest.mark.parametrize(("text", "message"), [("[1, 2", "not valid YAML"), ("- a", "expected a mapping of sections")])
+def test_unreadable_recipes(tmp_path, text, message):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_every_setting_of_a_recipe_is_explained():
+    for model in (Recipe, type(Recipe.model_fields["train"].default)):
+        source = model.__doc__ or ""
+        assert source
+    with pytest.raises(RecipeError, match=r"did you mean 'ecg/mitbih_resnet1d'\?"):
+        find_recipe("mitbih_resnet1d")

@@ -1,0 +1,183 @@
+import csv
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from bam_core import CollapseWarning, DataError, RecipeError
+from bam_core.data import SplitDataset
+from bam_core.pretrained import PretrainedEncoder
+from bam_core.training.assess import assess
+from bam_core.training.batches import GlobalBatches, mixed_seed
+from bam_core.training.build import build
+from bam_core.training.callbacks import checkpoints
+from bam_core.training.module import decay_groups
+from bam_core.training.run import load_run, pretrain
+
+pytestmark = pytest.mark.slow
+
+
+def state_of(folder):
+    saved = torch.load(checkpoints(folder / "checkpoints")[-1], weights_only=True)
+    return saved["state_dict"], saved["optimizer_states"][0]["state"]
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_everything_behind(smoke, tmp_path):
+    recipe = smoke("objective.momentum=0.9")
+    folder = pretrain(recipe, tmp_path / "run", progress=False)
+    assert load_run(folder) == recipe
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["data"]["rows"] == {"test": 16, "train": 48}
+    assert {"torch", "lightning", "bam-ssl"} <= set(environment["versions"])
+    rows = rows_of(folder)
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    for row in rows:
+        assert all(float(row[name]) >= 0 for name in ("loss", "kl", "target_entropy", "rankme", "samples/s"))
+        assert float(row["uniform_loss"]) == pytest.approx(torch.tensor(30.0).log().item(), rel=1e-5)
+    assert [c.stem for c in checkpoints(folder / "checkpoints")] == ["step=00000006"]
+
+    trained, teacher = (PretrainedEncoder.from_pretrained(folder / name) for name in ("encoder", "teacher"))
+    batch = torch.randn(3, 2, 150)
+    assert trained(batch).shape == (3, 32)
+    assert not torch.allclose(trained(batch), teacher(batch))
+    untrained = build(recipe).encoder.eval()
+    assert not torch.allclose(trained(batch), untrained(batch))
+    assert trained.facts["classes"] == ["slow", "fast"]
+    assert trained.source["steps"] == 6
+
+
+def test_the_saved_encoder_is_the_one_in_the_checkpoint(smoke, tmp_path):
+    folder = pretrain(smoke(), tmp_path / "run", progress=False)
+    state, _ = state_of(folder)
+    saved = PretrainedEncoder.from_pretrained(folder / "encoder").encoder.state_dict()
+    assert all(torch.equal(value, state[f"objective.student.encoder.{name}"]) for name, value in saved.items())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(smoke, tmp_path):
+    states = [
+        state_of(pretrain(smoke(f"train.seed={seed}"), tmp_path / name, progress=False))[0]
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    key = "objective.student.encoder.stem.0.0.weight"
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0] if "extra_state" not in k)
+    assert not torch.equal(states[0][key], states[2][key])
+
+
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_weights_of_one_that_was_not(smoke, tmp_path):
+    options = ["train.epochs=3", "objective.momentum=0.9", "train.checkpoint_every=2"]
+    whole = pretrain(smoke(*options), tmp_path / "whole", progress=False)
+    parts = tmp_path / "parts"
+
+    def stop_after_two_steps():
+        while not checkpoints(parts / "checkpoints"):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupt = threading.Thread(target=stop_after_two_steps)
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(smoke(*options), parts, progress=False)
+    interrupt.join()
+    stopped_at = len(rows_of(parts))
+    assert 2 <= stopped_at < 9, "the run ended before it could be interrupted"
+    assert (parts / "encoder" / "model.safetensors").exists()
+
+    pretrain(smoke(*options), parts, resume=True, progress=False)
+    for whole_part, resumed_part in zip(state_of(whole), state_of(parts), strict=True):
+        flat = [torch.utils._pytree.tree_leaves(part) for part in (whole_part, resumed_part)]
+        assert len(flat[0]) == len(flat[1]) > 0
+        for a, b in zip(*flat, strict=True):
+            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    timed = ("samples/s",)
+    plain = [[{k: v for k, v in row.items() if k not in timed} for row in rows_of(f)] for f in (whole, parts)]
+    assert plain[0] == plain[1]
+
+
+def test_folders_are_not_overwritten(smoke, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious.txt").write_text("mine")
+    with pytest.raises(RecipeError, match="is not empty"):
+        pretrain(smoke(), tmp_path / "run")
+    with pytest.raises(RecipeError, match="expected a checkpoint in"):
+        pretrain(smoke(), tmp_path / "run", resume=True)
+    with pytest.raises(RecipeError, match="is not a run folder"):
+        load_run(tmp_path)
+
+
+def test_collapse_is_said_in_words(smoke, tmp_path):
+    with pytest.warns(CollapseWarning) as warned:
+        pretrain(
+            smoke(
+                "objective.epsilon=0.5", "objective.temperature=0.1", "train.learning_rate=0.05", "train.epochs=12",
+                "objective.projector_standardize=false", "train.warmup_epochs=0",
+            ),
+            tmp_path / "run",
+            progress=False,
+        )  # fmt: skip
+    messages = [str(w.message) for w in warned]
+    assert any("epsilon=0.5 >= temperature=0.1" in m for m in messages)
+
+
+def test_assessment_compares_with_untrained_and_raw(smoke, tmp_path):
+    folder = pretrain(smoke(), tmp_path / "run", progress=False)
+    results = assess(folder)
+    assert results.features == ["raw features", "untrained encoder", "bam"]
+    assert (folder / "results.json").exists()
+    html = (folder / "report.html").read_text()
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    for part in ("Results", "Training", "Map", "neighbours", "views", "Attention", "slow", "fast"):
+        assert part in html
+
+
+def test_batches_are_a_function_of_seed_and_epoch():
+    batches = GlobalBatches(23, batch_size=6, seed=3)
+    first, again = list(batches), list(batches)
+    assert first == again
+    assert len(batches) == len(first) == 3
+    assert len({i for batch in first for i in batch}) == 18
+    batches.set_epoch(1)
+    assert list(batches) != first
+    batches.start_at(0, 2)
+    assert list(batches) == first[2:]
+    assert list(batches) == first
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_ranks_share_the_global_batches(world_size):
+    whole = list(GlobalBatches(23, batch_size=6, seed=3))
+    shares = [list(GlobalBatches(23, batch_size=6, seed=3, rank=r, world_size=world_size)) for r in range(world_size)]
+    assert [[i for part in parts for i in part] for parts in zip(*shares, strict=True)] == whole
+
+
+def test_a_small_data_set_is_one_batch():
+    assert [len(b) for b in GlobalBatches(5, batch_size=64, seed=0)] == [5]
+    with pytest.raises(DataError, match="at least two samples and a multiple of 1 processes; got 1"):
+        GlobalBatches(1, batch_size=64, seed=0)
+    with pytest.raises(DataError, match="multiple of 4 processes; got 6"):
+        GlobalBatches(100, batch_size=6, seed=0, world_size=4)
+
+
+def test_seeds_are_unrelated():
+    assert len({mixed_seed(a, b) for a in range(20) for b in range(20)}) == 400
+
+
+def test_only_matrices_decay(smoke):
+    module = build(smoke()).encoder
+    decaying, still = decay_groups(module)
+    assert {p.ndim for p in decaying["params"]} == {3}
+    assert {p.ndim for p in still["params"]} == {1}
+
+
+def test_an_empty_split_is_an_error(smoke):
+    parts = build(smoke())
+    with pytest.raises(DataError, match="at least one row; got none"):
+        SplitDataset(parts.data.splits["train"].select([]), parts.modality.collate, parts.data.facts)
