@@ -29,8 +29,8 @@ class Neighbours(NamedTuple):
 
 @torch.no_grad()
 def nearest(
-    bank: Float[Tensor, "n d"],
-    queries: Float[Tensor, "q d"],
+    bank: Tensor,
+    queries: Tensor,
     *,
     k: int = 20,
     query_block: int = 1024,

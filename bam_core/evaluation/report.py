@@ -173,7 +173,7 @@ def _pair(
     for name, embeddings in sources.items():
         found = layout(embeddings[rows])
         share = "" if found.explained is None else f", {_percent(found.explained)} of the variance"
-        alt = f"{kind} map of {len(rows)} embeddings of the {name} encoder{share}, coloured by class."
+        alt = f"{kind} map of {len(rows)} embeddings of the {name} encoder{share}."
         drawings.append(map_drawing(f"{name} encoder, {kind}{share}", found.positions, styles, alt))
     return drawings
 

@@ -10,6 +10,7 @@ from bam_core.evaluation import (
     draw_rows,
     evaluate,
     knn_probe,
+    linear,
     linear_probe,
 )
 from bam_core.evaluation import run as run_module
@@ -146,6 +147,20 @@ def test_the_validation_split_is_drawn_like_train(task, quick, monkeypatch):
     assert all(8 <= count <= 12 for count in counts[1:])
 
 
+def test_folds_are_made_of_the_groups_of_train(task, quick, monkeypatch):
+    features, labels = task
+    seen = []
+    original = linear.make_splits
+
+    def spy(y, groups, **options):
+        seen.append(original(y, groups, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(linear, "make_splits", spy)
+    evaluate(features, labels, quick.model_copy(update={"fractions": (1.0,)}))
+    assert [splits.made_of for splits in seen] == ["groups", "groups"]
+
+
 def test_binary_labels_lead_with_auc(task, quick):
     features, labels = task
     binary = SplitLabels(train=np.minimum(labels.train, 1), test=np.minimum(labels.test, 1))
@@ -168,6 +183,10 @@ def test_sizes_are_bounded(task, quick):
     protocol = quick.model_copy(update={"max_train_rows": 100, "max_test_rows": 50, "fractions": (1.0,)})
     results = evaluate(features, labels, protocol)
     assert results.row("signal", "knn", 1.0).n_labels == pytest.approx(100, abs=2)
+    x, train, test = features["signal"], draw_rows(labels.train, 1 / 3), draw_rows(labels.test, 1 / 6)
+    predicted = knn_probe(x.train[train], labels.train[train], x.test[test]).argmax(axis=1)
+    accuracy = (predicted == labels.test[test]).mean()
+    assert results.row("signal", "knn", 1.0, "accuracy").mean == pytest.approx(accuracy)
     assert any("A draw of 100 of the 300 labelled rows of train is used." in note for note in results.notes)
     assert any("A draw of 50 of the 300 labelled rows of test is used." in note for note in results.notes)
 
