@@ -117,5 +117,5 @@ class Projector(nn.Sequential):
 
     def forward(self, input: Float[Tensor, "n in_features"]) -> Float[Tensor, "n out_features"]:
         """Project embeddings."""
-        projections: Tensor = super().forward(input)
+        projections: Tensor = super().forward(input)  # type: ignore[no-untyped-call]
         return projections

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = _parser(argv)
     args, rest = parser.parse_known_args(argv)
-    if not hasattr(args, "overrides") or not all("=" in word and not word.startswith("-") for word in rest):
+    if not hasattr(args, "overrides") or any(word.startswith("-") for word in rest):
         args = parser.parse_args(argv)
     else:
         args.overrides += rest  # key=value behind an option, which argparse does not expect there

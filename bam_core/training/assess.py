@@ -151,7 +151,7 @@ def _content(
             groups=parts.data.groups(split),
             ids=parts.data.splits[split]["id"],
         ),
-        set_aside=[tuple(row) for row in parts.data.set_aside],
+        set_aside=list(parts.data.set_aside),
         repairs=parts.data.repairs,
         recipe=recipe.to_yaml(),
         versions=environment["versions"],

@@ -19,7 +19,7 @@ class Parts:
     """What a recipe names, built.
 
     Attributes:
-        modality: the adapter of the domain.
+        modality: the adapter of the domain, with the facts of the data.
         data: prepared by the reader.
         encoder_config: name and all options of the encoder, facts of the data filled in.
         encoder: fresh, with weights from the recipe's seed.
@@ -70,7 +70,7 @@ def build(recipe: Recipe) -> Parts:
     view_name, view_options = _named(recipe.views)
     view_factory = choose("views.name", view_name, modality.views)
     view_fn = view_factory(**complete(f"views {view_name!r}", view_factory, view_options, data.facts))
-    return Parts(modality, data, {"name": name, **encoder_options}, encoder, view_fn)
+    return Parts(modality.with_facts(data.facts), data, {"name": name, **encoder_options}, encoder, view_fn)
 
 
 def _named(section: Mapping[str, Any], key: str = "name") -> tuple[str, dict[str, Any]]:

@@ -11,11 +11,11 @@ from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
 from bam_core.pretrained import PretrainedEncoder
-from bam_core.protocols import Modality
 from bam_core.registry import choose
 from bam_core.training.assess import embed
 from bam_core.training.recipe import Recipe, check_options
 from bam_core.training.run import load_run, write_set_aside
+from bam_core.views import accepts_keyword
 
 
 class Written(NamedTuple):
@@ -46,7 +46,7 @@ def embed_data(
     """
     recipe = load_run(folder)
     encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
-    data = _read(recipe, encoder.modality, path, overrides)
+    data = _read(recipe, encoder, path, overrides)
     _check_same_kind(data, encoder)
     tables = []
     for split, rows in data.splits.items():
@@ -62,9 +62,10 @@ def embed_data(
     return Written(len(table), embeddings.shape[1], len(data.set_aside))
 
 
-def _read(recipe: Recipe, modality: Modality, path: Path, overrides: Iterable[str]) -> PreparedData:
+def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Iterable[str]) -> PreparedData:
     if not path.exists():
         raise DataError(f"expected data at {str(path)!r}; there is nothing.")
+    modality = encoder.modality
     kind = "" if path.is_dir() else path.suffix.lower()
     trained_with = str(recipe.data["reader"])
     reader = choose("reader for files of kind", kind, modality.reads)
@@ -77,12 +78,14 @@ def _read(recipe: Recipe, modality: Modality, path: Path, overrides: Iterable[st
             raise RecipeError(f"override {override!r}: expected key=value, an option of the reader {reader!r}")
         options[key] = yaml.safe_load(text)
     problems: list[str] = []
-    checked = check_options(
-        "data", "reader", {**options, "reader": reader, "path": str(path)}, modality.readers, problems
-    )
+    section = {**options, "reader": reader, "path": str(path)}
+    known = modality.readers
+    checked = check_options("data", "reader", section, known.__getitem__, known, problems)
     if checked is None:
         raise RecipeError("the options of the reader have mistakes:" + "".join(f"\n  {p}" for p in problems))
     del checked["reader"]
+    if accepts_keyword(modality.readers[reader], "fitted"):
+        checked["fitted"] = encoder.facts
     data: PreparedData = modality.readers[reader](**checked)
     return data
 

@@ -18,7 +18,7 @@ from bam_core.protocols import Modality
 from bam_core.registry import choose, did_you_mean, keyword_parameters, load_modality, load_objective
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-_FILLED_IN = {"total_steps"}  # by the run, never by a recipe
+_FILLED_IN = {"total_steps", "fitted"}  # by the run, or by `bam embed`; never by a recipe
 
 
 class TrainSettings(BaseModel):

@@ -83,25 +83,34 @@ class ECGViews:
                 raise InputError(f"ECGViews expected 0 < {name} <= 1, a fraction of the record; got {fraction}.")
         if not 0 <= p <= 1:
             raise InputError(f"ECGViews expected a probability p in [0, 1]; got {p}.")
+        for name, bounds, low in (
+            ("stretch", stretch, 1e-6),
+            ("shift_s", shift_s, None),
+            ("gain", gain, 1e-6),
+            ("noise_snr_db", noise_snr_db, None),
+            ("wander", wander, 0.0),
+            ("mask_s", mask_s, 0.0),
+            ("lead_drop", lead_drop, 0),
+        ):
+            if bounds is not None and (bounds[0] > bounds[1] or (low is not None and bounds[0] < low)):
+                least = "" if low is None else f", from {low:g} on"
+                raise InputError(f"ECGViews expected {name}: a range (low, high){least}; got {bounds}.")
         fs = sampling_rate_hz
         self.n_views = n_views
         self.n_local = n_local
         self.crop = crop
         self.local_crop = local_crop
         self.p = p
-        self.transforms: list[Transform] = [
-            make(value)
-            for value, make in (
-                (stretch, lambda v: ea.TimeStretch(factor=v)),
-                (shift_s, lambda v: ea.TimeShift(fs, shift=v, circular=False)),
-                (gain, lambda v: ea.AmplitudeScale(scale=v)),
-                (noise_snr_db, lambda v: ea.GaussianNoise(snr_db=v)),
-                (wander, lambda v: ea.BaselineWander(fs, amplitude=v)),
-                (mask_s, lambda v: ea.TimeMask(fs, duration=v)),
-                (lead_drop, lambda v: ea.LeadMask(n_leads=v)),
-            )
-            if value is not None
+        transforms: list[Transform | None] = [
+            None if stretch is None else ea.TimeStretch(factor=stretch),
+            None if shift_s is None else ea.TimeShift(fs, shift=shift_s, circular=False),
+            None if gain is None else ea.AmplitudeScale(scale=gain),
+            None if noise_snr_db is None else ea.GaussianNoise(snr_db=noise_snr_db),
+            None if wander is None else ea.BaselineWander(fs, amplitude=wander),
+            None if mask_s is None else ea.TimeMask(fs, duration=mask_s),
+            None if lead_drop is None else ea.LeadMask(n_leads=lead_drop),
         ]
+        self.transforms = [transform for transform in transforms if transform is not None]
 
     def __call__(self, batch: Float[Tensor, "b c t"], *, generator: torch.Generator | None = None) -> Views:
         """Views of a batch; a generator on the batch's device makes them reproducible."""
