@@ -55,8 +55,8 @@ class PretrainedEncoder(
                 f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "
                 "with trusted=True."
             )
-        self.modality = load_modality(modality)
         self.facts = facts or {}
+        self.modality = load_modality(modality).with_facts(self.facts)
         self.source = source or {}
         options = dict(encoder)
         factory = choose("encoder", options.pop("name"), self.modality.encoders)

@@ -6,13 +6,14 @@ recipe leaves out and that bears the name of a fact of the data (such as `in_cha
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from bam_core.views import View, Views
+from bam_core.views import View, Views, accepts_keyword
 
 Batch = Any  # what `Modality.collate` makes of some rows, and what views and encoders take
 
@@ -58,12 +59,15 @@ class Modality:
 
     Attributes:
         name: as recipes write it.
-        readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`.
+        readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing is
+            learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
+            encoder, to read new data in the same way.
         reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
         encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`.
         collate: (columns of some rows, facts) -> batch. Columns are numpy arrays, or lists where lengths differ.
-        raw_features: batch -> (b, k) tensor: what a user would feed a linear model without any network.
+        raw_features: batch -> (b, k) tensor: what a user would feed a linear model without any network. Like `draw`, it
+            may have a keyword `facts`, see `with_facts`.
         example: (**options) -> `PreparedData`, small, synthetic, in a second; for tests and trials.
         draw: (matplotlib axes, one sample of a view) -> None: a picture of it for reports.
         invalidates: for every random change that the views make, the labels that it may destroy.
@@ -79,3 +83,12 @@ class Modality:
     example: Callable[..., Any]
     draw: Callable[[Any, View], None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+        """The same adapter, with the facts of some data given to those of its functions that take them."""
+        bound = {
+            name: partial(function, facts=facts)
+            for name, function in (("raw_features", self.raw_features), ("draw", self.draw))
+            if accepts_keyword(function, "facts")
+        }
+        return replace(self, **bound)

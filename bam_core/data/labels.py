@@ -21,12 +21,15 @@ class Labels(NamedTuple):
     classes: list[str]
 
 
-def encode_labels(values: Sequence[Any] | np.ndarray, *, minus_one_is_missing: bool = True) -> Labels:
+def encode_labels(
+    values: Sequence[Any] | np.ndarray, *, minus_one_is_missing: bool = True, classes: Sequence[str] | None = None
+) -> Labels:
     """Number the classes of a column of strings or numbers.
 
     Args:
         values: (n,); missing and empty values are unlabelled.
         minus_one_is_missing: whether -1 means unlabelled too, as usual, or is a class of its own.
+        classes: names in their order, if known beforehand; rows of other classes are unlabelled.
 
     Raises:
         DataError: rows are labelled, but all with the same class.
@@ -39,15 +42,15 @@ def encode_labels(values: Sequence[Any] | np.ndarray, *, minus_one_is_missing: b
     column = pd.Series(values, dtype=object)
     names = ["" if missing else _name(value) for value, missing in zip(column, column.isna(), strict=True)]
     known = [name for name in names if name not in missing_names]
-    classes = sort_names(set(known))
-    if len(classes) == 1:
+    names_in_order = sort_names(set(known)) if classes is None else list(classes)
+    if len(names_in_order) == 1 and classes is None:
         binary = " -1 counts as unlabelled: call that class by another name." if "-1" in names else ""
         raise DataError(
-            f"labels expected at least two classes; all {len(known)} labelled rows are {classes[0]!r}.{binary} "
+            f"labels expected at least two classes; all {len(known)} labelled rows are {names_in_order[0]!r}.{binary} "
             "To train without labels, leave them out."
         )
-    index = {name: i for i, name in enumerate(classes)}
-    return Labels(np.array([index.get(name, -1) for name in names], np.int64), classes)
+    index = {name: i for i, name in enumerate(names_in_order)}
+    return Labels(np.array([index.get(name, -1) for name in names], np.int64), names_in_order)
 
 
 def sort_names(names: set[str]) -> list[str]:

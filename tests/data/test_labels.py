@@ -35,3 +35,8 @@ def test_one_class_only():
         encode_labels(["x", "x", ""])
     with pytest.raises(DataError, match="-1 counts as unlabelled"):
         encode_labels([1, -1])
+
+
+def test_classes_known_beforehand():
+    labels = encode_labels(["b", "new", None], classes=["b", "a"])
+    assert (labels.indices.tolist(), labels.classes) == ([0, -1, -1], ["b", "a"])
