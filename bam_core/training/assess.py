@@ -163,7 +163,7 @@ def _content(
 def _gallery(
     parts: Parts, recipe: Recipe, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]
 ) -> Gallery:
-    rows = _pictured(len(dataset), labels, 4)
+    rows = picture_rows(len(dataset), labels, 4)
     batch = dataset.__getitems__(rows)
     generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 0))
     views = make_views(parts.view_fn, batch, generator)
@@ -181,15 +181,11 @@ def _attention(
     classes: Sequence[str],
 ) -> AttentionPicture | None:
     """Of one batch, from the student of the newest checkpoint; other objectives have no such picture."""
-    known = checkpoints(folder / "checkpoints")
-    objective = parts.objective(recipe, total_steps=1)
-    if not known or not isinstance(objective, BAMObjective):
+    objective = trained_objective(folder, recipe, parts)
+    if objective is None:
         return None
-    state = torch.load(known[-1], map_location="cpu", weights_only=True)["state_dict"]
-    objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
-    objective.eval()
     single = labels if labels is not None and labels.ndim == 1 else None
-    rows = _pictured(len(dataset), single, N_PICTURED)
+    rows = picture_rows(len(dataset), single, N_PICTURED)
     generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 1))
     views = make_views(parts.view_fn, dataset.__getitems__(rows), generator).global_views
     with torch.no_grad():
@@ -205,7 +201,18 @@ def _attention(
     )
 
 
-def _pictured(n: int, labels: np.ndarray | None, count: int) -> list[int]:
+def trained_objective(folder: Path, recipe: Recipe, parts: Parts) -> BAMObjective | None:
+    """The BAM objective of a run, projector included, from its newest checkpoint; None for other objectives."""
+    known = checkpoints(folder / "checkpoints")
+    objective = parts.objective(recipe, total_steps=1)
+    if not known or not isinstance(objective, BAMObjective):
+        return None
+    state = torch.load(known[-1], map_location="cpu", weights_only=True)["state_dict"]
+    objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
+    return objective.eval()
+
+
+def picture_rows(n: int, labels: np.ndarray | None, count: int) -> list[int]:
     """Rows for a picture: of every class equally many where there are labels, else at random."""
     order = np.random.default_rng(0).permutation(n)
     if labels is None or labels.ndim > 1 or not (labels >= 0).any():

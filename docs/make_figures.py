@@ -1,0 +1,87 @@
+"""Make the pictures of the documentation.
+
+    python docs/make_figures.py RUN      # RUN: a run of ecg/ecg5000_resnet1d, for example from `make demo`
+
+Needs `bam-ssl[all]`.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from bam_core import log_attention, positive_mask, sinkhorn, unit_rows
+from bam_core.data import SplitDataset
+from bam_core.training.assess import picture_rows, trained_objective
+from bam_core.training.build import build
+from bam_core.training.run import load_run
+from bam_core.views import make_views
+from modalities.ecg import MODALITY as ECG
+from modalities.ecg.views import ECGViews
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def how_bam_works(run: Path) -> None:
+    """Scores, attention and target of one batch, rows sorted by class."""
+    recipe = load_run(run)
+    parts = build(recipe)
+    labels = parts.data.labels("test")
+    rows = sorted(picture_rows(len(labels), labels, 48), key=lambda row: labels[row])
+    objective = trained_objective(run, recipe, parts)
+    views = make_views(parts.view_fn, parts.dataset("test").__getitems__(rows), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        z = unit_rows(objective.student(list(views.global_views))[1])
+    samples = torch.arange(len(rows)).repeat(2)
+    order = torch.argsort(samples, stable=True)
+    scores, mask = z @ z.T, positive_mask(samples, samples)
+    attention = log_attention(scores, temperature=objective.temperature, mask=mask).exp()
+    plan = sinkhorn(scores, epsilon=objective.epsilon, iterations=objective.iterations, mask=mask).plan
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
+    for axis, matrix, title, top in (
+        (axes[0], scores, "cosines S", 1.0),
+        (axes[1], attention, "attention Q", float(plan.quantile(0.995))),
+        (axes[2], plan, "balanced target P", float(plan.quantile(0.995))),
+    ):
+        axis.imshow(matrix[order][:, order], cmap="Blues", vmin=-1 if title.endswith("S") else 0, vmax=top)
+        axis.set_title(title)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for boundary in np.flatnonzero(np.diff(labels[rows])):
+            for line in (axis.axhline, axis.axvline):
+                line(2 * boundary + 1.5, color="#c8553d", linewidth=0.8)
+    save(figure, "how_bam_works")
+
+
+def ecg_views() -> None:
+    """Four synthetic two-lead records, and two views and a local view of each."""
+    data = ECG.example(n_records=8, n_leads=2, seconds=4.0)
+    batch = SplitDataset(data.splits["train"], ECG.collate, data.facts).__getitems__(range(4))
+    made = ECGViews(sampling_rate_hz=100, n_local=1)(batch, generator=torch.Generator().manual_seed(1))
+    columns = [batch, *made.global_views, *made.local_views]
+    figure, axes = plt.subplots(4, 4, figsize=(12, 6), layout="constrained")
+    for column, (view, title) in enumerate(zip(columns, ("untouched", "view 1", "view 2", "local view"), strict=True)):
+        axes[0, column].set_title(title)
+        for row in range(4):
+            ECG.draw(axes[row, column], view[row])
+            axes[row, column].set_xlim(0, batch.shape[-1])
+    save(figure, "ecg_views")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write a picture."""
+    IMAGES.mkdir(exist_ok=True)
+    figure.savefig(IMAGES / f"{name}.png", dpi=80)
+    print(IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", type=Path)
+    how_bam_works(parser.parse_args().run)
+    ecg_views()
