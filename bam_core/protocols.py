@@ -8,7 +8,7 @@ recipe leaves out and that bears the name of a fact of the data (such as `in_cha
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class Modality:
     draw: Callable[[Any, View], None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+    def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""
         bound = {
             name: partial(function, facts=facts)
