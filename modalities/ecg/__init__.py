@@ -1,6 +1,7 @@
 """Electrocardiograms: WFDB records and arrays, views made of ecg-augmentations, 1-D convolutional encoders."""
 
 from bam_core.protocols import Modality
+from modalities.ecg.arrays import read_equal_arrays
 from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
@@ -8,14 +9,13 @@ from modalities.ecg.example import synthetic_records
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
-from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import ResNet1d
 
 MODALITY = Modality(
     name="ecg",
     readers={
         "wfdb": read_wfdb,
-        "arrays": read_arrays,
+        "arrays": read_equal_arrays,
         "ecg5000": read_ecg5000,
         "ptbxl": read_ptbxl,
         "example": synthetic_records,

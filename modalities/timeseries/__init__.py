@@ -1,1 +1,27 @@
-"""Sampled signals in general: arrays of records, with or without labels."""
+"""Time series of any domain: arrays, archives' files and long tables, warped and windowed views, 1-D networks."""
+
+from bam_core.protocols import Modality
+from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
+from modalities.timeseries.data import read_arrays
+from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d
+from modalities.timeseries.example import synthetic_series
+from modalities.timeseries.long import read_long
+from modalities.timeseries.views import INVALIDATES, SeriesViews
+
+MODALITY = Modality(
+    name="timeseries",
+    readers={"arrays": read_arrays, "long": read_long, "example": synthetic_series},
+    reads={suffix: "arrays" for suffix in ("", ".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".ts")},
+    views={"series": SeriesViews},
+    encoders={
+        "resnet1d": ResNet1d,
+        "inceptiontime": InceptionTime,
+        "dilated": DilatedConv,
+        "patch_transformer": PatchTransformer,
+    },
+    collate=collate_signals,
+    raw_features=flat_signal,
+    example=synthetic_series,
+    draw=draw_signal,
+    invalidates=INVALIDATES,
+)

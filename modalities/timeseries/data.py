@@ -1,7 +1,7 @@
-"""Reader of arrays and tables of equally long signals, one record a row."""
+"""Reader of series from arrays, wide tables and the archives' files, one series a row or line."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,9 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.errors import DataError, InputError
-from modalities.timeseries.signals import fill_gaps, standardize
-from modalities.timeseries.tables import Table, read_table
+from modalities.timeseries.rows import Missing, Normalize, RowWriter, Treatment, scaling
+from modalities.timeseries.tables import Series, Table, read_table
 
-CHUNK = 4096  # rows in memory at a time
 SPLITS = ("train", "validation", "test")
 
 
@@ -28,18 +27,26 @@ def read_arrays(
     split: str | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
-    normalize: Literal["record", "none"] = "record",
+    missing: Missing = "set_aside",
+    normalize: Normalize = "record",
+    unequal: bool = True,
+    window: int | None = None,
+    hop: int | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
+    fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
-    """Read signals from .npz, .npy, .csv, .tsv, .txt or .parquet, one record a row.
+    """Read series from .npz, .npy, .csv, .tsv, .txt, .parquet or .ts, one a row.
 
-    In tables, the columns that are not named by `label`, `group`, `id` or `split` are the values, in order; a header
-    is recognised by not being numbers (or by counting them), the delimiter by its number in the first line. A .tsv
-    of numbers only is the UCR archive's, with the label first; X_TEST.tsv is found beside X_TRAIN.tsv.
+    Arrays are (n, t) or (n, channels, t); series of unequal length lie in an .npz as arr_0, arr_1, ..., as
+    `np.savez(file, *series)` writes them, or end to end in one array with their `lengths` in another. In tables, the
+    columns that are not named by `label`, `group`, `id` or `split` are the values, in order; a header is recognised by
+    not being numbers (or by counting them), the delimiter by its number in the first line. In parquet, columns of
+    lists are channels. A .tsv of numbers only is the UCR archive's, with the label first; X_TEST.tsv is found beside
+    X_TRAIN.tsv, and X_TEST.ts beside X_TRAIN.ts.
 
     Args:
-        path: file; or the folder of a UCR data set.
+        path: file; or the folder of a data set of the UCR or UEA archive.
         test_path: file with the test split.
         signals: name of the array (n, t) or (n, c, t) in an .npz; default: `signals`, or the only one.
         label: name of the column or array of labels, strings or numbers; for .npy, a file beside it, .npy or one label
@@ -49,14 +56,23 @@ def read_arrays(
         split: the same for a column of "train", "validation", "test". Without any of these ways to a test split, a
             part of the groups, or of every class, is held out if there are labels.
         sampling_rate_hz: of the signals, if known.
-        max_gap: longest run of missing values to interpolate, as a fraction of the record; records with longer ones
-            are set aside, as are those that are constant on every channel.
-        normalize: "record" standardises each record and channel; "none" keeps the values.
+        max_gap: longest run of missing values to interpolate, as a fraction of the series, or of the window.
+        missing: what becomes of longer runs: "set_aside" leaves out the series, or the window; "mask" sets them to
+            zero and adds a channel for each, 1 where it is known and 0 where it is not. Series that are constant on
+            every channel are set aside in any case.
+        normalize: "record" standardises each series and channel; "train" each channel by mean and deviation of the
+            train split, which keeps differences of level and amplitude; "none" keeps the values.
+        unequal: whether lengths may differ; missing values of all channels at the ends then make a series shorter. If
+            not, they are gaps like others.
+        window: cut series into windows of this many steps, each a row; those of a series are a group.
+        hop: steps from one window to the next; default: `window`.
         test_fraction: to hold out; 0 for none.
         seed: of that choice.
+        fitted: facts of a saved encoder, whose mean and deviation are taken for `normalize="train"`.
 
     Returns:
-        Splits with the facts in_channels, length, shape, classes, and sampling_rate_hz if given.
+        Splits with the facts in_channels, classes, length and shape if all are equally long, else unequal, shortest
+        and longest; sampling_rate_hz, channel_mean, channel_std and mask_channels where they apply.
 
     Raises:
         InputError: options that contradict each other.
@@ -68,7 +84,8 @@ def read_arrays(
         >>> prepared.facts["shape"], len(prepared.splits["test"])
         ([1, 140], 4500)
     """
-    settings = dict(locals())
+    settings = {name: value for name, value in locals().items() if name != "fitted"} | scaling(fitted)
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
     train_file, test_file = _files(Path(path).expanduser(), test_path)
     if test_file and split:
         raise InputError("test_path and split both say what is for testing; give one of them.")
@@ -78,22 +95,22 @@ def read_arrays(
 
     def build(writer: SplitWriter) -> None:
         tables = [read_table(file, names, signals) for file in (train_file, test_file) if file]
-        columns, classes = _columns(tables, [train_file.stem, test_file.stem if test_file else ""])
-        parts = _splits(tables, columns, test_fraction, seed)
-        shapes = {table.signals.shape[1:] for table in tables}
-        if len(shapes) > 1:
-            raise DataError(f"both files expected records of one shape (channels, time); got {sorted(shapes)}.")
-        offset = 0
         for table in tables:
-            for start in range(0, len(table.signals), CHUNK):
-                rows = slice(offset + start, offset + min(start + CHUNK, len(table.signals)))
-                chunk = {name: column[rows] for name, column in columns.items()}
-                _write(writer, table.signals[start : start + CHUNK], chunk, parts[rows], max_gap, normalize)
-            offset += len(table.signals)
-        channels, length = tables[0].signals.shape[1:]
-        writer.facts |= {"in_channels": channels, "length": length, "shape": [channels, length], "classes": classes}
-        if sampling_rate_hz is not None:
-            writer.facts["sampling_rate_hz"] = float(sampling_rate_hz)
+            for source, reason in table.broken.items():
+                writer.set_aside(source, reason)
+            for kind, count in table.repairs.items():
+                writer.repaired(kind, count)
+        if not unequal:
+            _check_equal(tables)
+        columns, classes = label_columns(tables)
+        parts = assign_splits(tables, columns, test_fraction, seed)
+        rows = RowWriter(writer, how)
+        start = 0
+        for table in tables:
+            of_table = slice(start, start + len(table.signals))
+            rows.add(table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table])
+            start += len(table.signals)
+        rows.finish(classes, sampling_rate_hz, fitted)
 
     prepared = cached("arrays", files, settings, build)
     if len(prepared.splits["train"]) < 2:
@@ -103,22 +120,42 @@ def read_arrays(
 
 def _files(path: Path, test_path: str | None) -> tuple[Path, Path | None]:
     if path.is_dir():
-        found = sorted(path.glob("*_TRAIN.tsv"))
+        found = sorted(file for suffix in (".ts", ".tsv") for file in path.glob(f"*_TRAIN{suffix}"))
         if len(found) != 1:
-            raise DataError(f"expected a file, or a folder with one *_TRAIN.tsv; {path} has {len(found)} of these.")
+            some = f": {', '.join(file.name for file in found)}" if found else ""
+            raise DataError(
+                f"expected a file, or a folder with one *_TRAIN.tsv or *_TRAIN.ts; {path} has {len(found)} of "
+                f"these{some}. Tables of one series each are for the reader 'long'."
+            )
         path = found[0]
     if test_path is not None:
         test_file = Path(test_path).expanduser()
         if not test_file.is_file():
             raise DataError(f"expected a file at {test_file}; there is none.")
         return path, test_file
-    if path.name.endswith("_TRAIN.tsv"):
-        beside = path.with_name(path.name.replace("_TRAIN.tsv", "_TEST.tsv"))
+    if path.stem.endswith("_TRAIN"):
+        beside = path.with_stem(path.stem.removesuffix("_TRAIN") + "_TEST")
         return path, beside if beside.is_file() else None
     return path, None
 
 
-def _columns(tables: list[Table], stems: list[str]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _check_equal(tables: list[Table]) -> None:
+    shapes = {shape for table in tables for shape in _shapes(table.signals)}
+    if len(shapes) > 1:
+        shown = ", ".join(map(str, sorted(shapes)[:5])) + (", ..." if len(shapes) > 5 else "")
+        raise DataError(f"expected records of one shape (channels, time); got {shown}.")
+
+
+def _shapes(signals: Series) -> set[tuple[int, ...]]:
+    return {signals.shape[1:]} if isinstance(signals, np.ndarray) else {series.shape for series in signals}
+
+
+def label_columns(tables: list[Table]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The columns `id`, `label` and `group` of all tables, end to end, and the names of the classes.
+
+    Raises:
+        DataError: one class only, or rows without a group.
+    """
     columns: dict[str, np.ndarray] = {}
     classes: list[str] = []
     if any("label" in table.columns for table in tables):
@@ -135,13 +172,7 @@ def _columns(tables: list[Table], stems: list[str]) -> tuple[dict[str, np.ndarra
                 f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}."
             )
         columns["group"] = groups.astype(str)
-    ids = [
-        table.columns["id"].astype(str)
-        if "id" in table.columns
-        else [f"{stem}:{row}" for row in range(len(table.signals))]
-        for table, stem in zip(tables, stems, strict=False)
-    ]
-    columns["id"] = np.concatenate(ids)
+    columns["id"] = np.concatenate([table.columns["id"].astype(str) for table in tables])
     return columns, classes
 
 
@@ -151,7 +182,12 @@ def _joined(tables: list[Table], name: str) -> np.ndarray:
     )
 
 
-def _splits(tables: list[Table], columns: dict[str, np.ndarray], test_fraction: float, seed: int) -> np.ndarray:
+def assign_splits(tables: list[Table], columns: dict[str, Any], test_fraction: float, seed: int) -> np.ndarray:
+    """(n,) the split of every row: that of its file, or of its column, or a part of the labelled rows held out.
+
+    Raises:
+        DataError: unknown names of splits, a group in two splits, or too little to hold out.
+    """
     n = len(columns["id"])
     if len(tables) == 2:
         parts = np.repeat(["train", "test"], [len(table.signals) for table in tables])
@@ -168,25 +204,3 @@ def _splits(tables: list[Table], columns: dict[str, np.ndarray], test_fraction: 
     if "group" in columns:
         check_disjoint(parts.tolist(), columns["group"].tolist())
     return parts
-
-
-def _write(
-    writer: SplitWriter, chunk: np.ndarray, columns: dict[str, Any], parts: np.ndarray, max_gap: float, normalize: str
-) -> None:
-    filled = fill_gaps(np.asarray(chunk, np.float64), round(max_gap * chunk.shape[-1]))
-    broken = np.asarray(filled.missing.any(axis=(1, 2)))
-    flat = np.all(filled.signal == filled.signal[:, :, :1], axis=(1, 2))
-    usable = ~broken & ~flat
-    for row in np.flatnonzero(~usable):
-        share = filled.missing[row].mean(axis=-1)
-        gap = (
-            f"{share.max():.0%} of channel {share.argmax()} is missing in runs longer than {max_gap:.0%} of the record"
-        )
-        writer.set_aside(columns["id"][row], gap if broken[row] else "constant on every channel")
-    mended = int((filled.n_gaps.sum(axis=-1) > 0)[usable].sum())
-    if mended:
-        writer.repaired("records with short gaps interpolated", mended)
-    signal = (standardize(filled.signal) if normalize == "record" else filled.signal).astype(np.float32)
-    for split in np.unique(parts[usable]):
-        rows = usable & (parts == split)
-        writer.add(str(split), signal=signal[rows], **{name: column[rows] for name, column in columns.items()})

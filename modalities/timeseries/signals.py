@@ -1,6 +1,6 @@
 """Mending and scaling of sampled signals; time is the last axis everywhere."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,17 +52,21 @@ def fill_gaps(signal: np.ndarray, max_gap: int) -> Filled:
     return Filled(filled, missing, n_gaps)
 
 
-def standardize(signal: np.ndarray) -> np.ndarray:
+def standardize(signal: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
     """Zero mean and unit standard deviation over time; a flat channel becomes zero.
 
     Args:
         signal: (..., t).
+        known: (..., t), false for values that mean and deviation are not to see; default: all are seen.
 
     Example:
         >>> standardize(np.array([[1.0, 3.0], [5.0, 5.0]])).tolist()
         [[-1.0, 1.0], [0.0, 0.0]]
     """
-    centred = signal - signal.mean(axis=-1, keepdims=True)
-    spread = centred.std(axis=-1, keepdims=True)
-    flat = np.ptp(signal, axis=-1, keepdims=True) == 0  # rounding leaves a tiny spread in a constant
+    seen: Any = True if known is None else known | ~known.any(axis=-1, keepdims=True)
+    lowest = signal.min(axis=-1, keepdims=True, where=seen, initial=np.inf)
+    highest = signal.max(axis=-1, keepdims=True, where=seen, initial=-np.inf)
+    flat = highest == lowest  # rounding leaves a tiny spread in a constant
+    centred = signal - signal.mean(axis=-1, keepdims=True, where=seen)
+    spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True, where=seen))
     return np.where(flat, 0, centred / np.where(flat, 1, spread)).astype(signal.dtype)

@@ -1,8 +1,8 @@
-"""Files that hold one record a row: NumPy arrays, CSV, parquet and the UCR archive's tsv, as arrays and columns."""
+"""Files that hold one series a row: NumPy arrays, CSV, parquet and the archives' formats, as arrays and columns."""
 
 import csv
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError
+from modalities.timeseries.ts_files import read_ts
+from modalities.timeseries.unequal import is_list, joined_array, listed_arrays, listed_columns
 
 COLUMNS = {
     "label": ("label", "labels", "y", "target"),
@@ -23,25 +25,32 @@ COLUMNS = {
 Names = Mapping[str, str | None]  # of COLUMNS; None for the usual name
 
 
+Series = np.ndarray | list[np.ndarray]  # (n, c, t), or n arrays (c, t)
+
+
 class Table(NamedTuple):
     """What one file holds.
 
     Attributes:
-        signals: (n, c, t) numbers, NaN where missing; may lie in the file.
-        columns: those of `COLUMNS` that the file has, (n,) each.
+        signals: (n, c, t) numbers, NaN where missing, that may lie in the file; or n arrays (c, t).
+        columns: those of `COLUMNS` that the file has, (n,) each; `id` always, in what `read_table` returns.
         minus_one_is_missing: whether a label of -1 means that there is none.
+        broken: row that could not be used -> why.
+        repairs: what was mended or left out -> in how many rows.
     """
 
-    signals: np.ndarray
+    signals: Series
     columns: Mapping[str, np.ndarray]
     minus_one_is_missing: bool = True
+    broken: Mapping[str, str] = {}
+    repairs: Mapping[str, int] = {}
 
 
 def read_table(path: Path, names: Names, signals: str | None = None) -> Table:
     """Read a file by its suffix.
 
     Args:
-        path: .npz, .npy, .csv, .tsv, .txt or .parquet.
+        path: .npz, .npy, .csv, .tsv, .txt, .parquet or .ts.
         names: what the file calls its columns. For .npy, these are files beside it.
         signals: name of the array of signals in an .npz.
 
@@ -56,7 +65,8 @@ def read_table(path: Path, names: Names, signals: str | None = None) -> Table:
         ".csv": lambda: _read_text(path, names),
         ".tsv": lambda: _read_text(path, names),
         ".txt": lambda: _read_text(path, names),
-        ".parquet": lambda: _from_frame(path, _read_parquet(path), names),
+        ".parquet": lambda: _from_frame(path, read_parquet(path), names),
+        ".ts": lambda: _read_ts(path),
     }
     if path.suffix.lower() not in readers:
         raise DataError(f"expected one of {', '.join(readers)}; got {path.name}.")
@@ -68,8 +78,27 @@ def read_table(path: Path, names: Names, signals: str | None = None) -> Table:
                 f"got shape {column.shape}."
             )
     if not len(table.signals):
-        raise DataError(f"{path.name} is empty: it has no rows.")
-    return table
+        raise DataError(f"{path.name} is empty: it has no rows." + _first(table.broken))
+    ids = np.array([f"{path.stem}:{row}" for row in range(len(table.signals))])
+    return table._replace(columns={"id": ids, **table.columns})
+
+
+def _first(broken: Mapping[str, str]) -> str:
+    return "".join(f" {source}: {reason}." for source, reason in list(broken.items())[:3])
+
+
+def _read_ts(path: Path) -> Table:
+    file = read_ts(path)
+    columns = {"id": np.array([f"{path.stem}:{line}" for line in file.lines], dtype=object)}
+    if file.labels is not None:
+        columns["label"] = np.array(file.labels, dtype=object)
+    return Table(
+        file.series,
+        columns,
+        minus_one_is_missing=False,
+        broken={f"{path.name}, line {line}": reason for line, reason in file.broken.items()},
+        repairs={"targets of a regression left out": file.n_targets} if file.n_targets else {},
+    )
 
 
 def _read_npz(path: Path, names: Names, signals: str | None) -> Table:
@@ -77,16 +106,23 @@ def _read_npz(path: Path, names: Names, signals: str | None) -> Table:
         arrays = {key: _member(file, key, path) for key in file.files}
     columns = {}
     for column, usual in COLUMNS.items():
-        key = _find(names[column], usual, list(arrays), path)
+        key = find_column(names[column], usual, list(arrays), path)
         if key is not None:
             columns[column] = arrays.pop(key)
-    key = _find(signals, ("signals", "signal", "X", "x"), list(arrays), path)
-    candidates = [name for name, array in arrays.items() if array.ndim > 1 and key in (None, name)]
+    series = None if signals else listed_arrays(arrays, path)
+    if series is not None:
+        return Table(series, columns)
+    lengths = arrays.pop("lengths", None)
+    key = find_column(signals, ("signals", "signal", "X", "x"), list(arrays), path)
+    least = 2 if lengths is None else 1
+    candidates = [name for name, array in arrays.items() if array.ndim >= least and key in (None, name)]
     if len(candidates) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
         raise DataError(
             f"{path.name} expected one array of signals (n, t) or (n, c, t); got {shapes}. Name it: signals."
         )
+    if lengths is not None:
+        return Table(joined_array(arrays[candidates[0]], lengths, path), columns)
     return Table(_with_channels(arrays[candidates[0]], path), columns)
 
 
@@ -131,6 +167,33 @@ def _with_channels(signals: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _read_text(path: Path, names: Names) -> Table:
+    text = read_text(path, [name or column for column, name in names.items()])
+    frame = text.frame
+    is_ucr = path.suffix.lower() == ".tsv" and not text.header and names["label"] is None
+    frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
+    if text.row_names is not None and names["id"] is None and "id" not in frame:
+        frame.insert(0, "id", text.row_names)
+    return _from_frame(path, frame, names)._replace(minus_one_is_missing=not is_ucr)
+
+
+class Text(NamedTuple):
+    """A table of text: its frame, whether it has a header, and the column without a name that pandas writes first."""
+
+    frame: pd.DataFrame
+    header: bool
+    row_names: pd.Series | None
+
+
+def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
+    """Read a table of text, whatever divides its columns.
+
+    Args:
+        path: of the file.
+        kept_as_text: columns whose values are names, even if they look like numbers.
+
+    Raises:
+        DataError: it is empty, or no table.
+    """
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = [line.rstrip("\r\n") for line in islice((line for line in file if line.strip()), 1)]
     if not lines:
@@ -140,28 +203,27 @@ def _read_text(path: Path, names: Names) -> Table:
     numeric = all(_is_number(field) for field in fields)
     has_index = not fields[0].strip()  # as pandas writes it
     header = not numeric or _counts(fields[has_index:])
-    is_ucr = path.suffix.lower() == ".tsv" and not header and names["label"] is None
-    kept_as_text = {name or column for column, name in names.items()}
     try:
         frame = pd.read_csv(
             path,
             sep=delimiter,
             header=0 if header else None,
-            dtype=dict.fromkeys(kept_as_text & set(fields), str) if header else None,
+            dtype=dict.fromkeys(set(kept_as_text) & set(fields), str) if header else None,
             low_memory=False,
             encoding="utf-8-sig",
         )
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path.name} is no readable table ({error}).") from error
-    frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
-    if header and has_index:
-        index = frame.pop(frame.columns[0])
-        if names["id"] is None and "id" not in frame:
-            frame.insert(0, "id", index)
-    return _from_frame(path, frame, names)._replace(minus_one_is_missing=not is_ucr)
+    index = frame.pop(frame.columns[0]) if header and has_index else None
+    return Text(frame, header, index)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A parquet file as a frame.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
         return pd.read_parquet(path)
     except (ValueError, OSError) as error:  # pyarrow's errors are both
@@ -173,23 +235,40 @@ def _from_frame(path: Path, frame: pd.DataFrame, names: Names) -> Table:
         raise DataError(f"{path.name} is empty: it has no rows.")
     columns = {}
     for column, usual in COLUMNS.items():
-        key = _find(names[column], usual, list(frame.columns), path)
+        key = find_column(names[column], usual, list(frame.columns), path)
         if key is not None:
             columns[column] = frame.pop(key).to_numpy(dtype=object)
     if not len(frame.columns):
         raise DataError(f"{path.name} has no columns of values besides {', '.join(columns) or 'none'}.")
-    for name, values in frame.items():
-        if values.dtype.kind not in "fiub":
-            wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
-            shown = f"row {wrong.index[0]} holds {wrong.iloc[0]!r}" if len(wrong) else f"it holds {values.dtype}"
-            raise DataError(
-                f"column {name!r} of {path.name} expected numbers, as all columns of values; {shown}. Missing values "
-                "are empty; columns of another kind are named by label, group, id or split, or taken out."
-            )
+    if any(is_list(values) for _, values in frame.items()):
+        return Table(listed_columns(frame, path), columns)
+    for _, values in frame.items():
+        check_numbers(values, path)
     return Table(frame.to_numpy(dtype=np.float64)[:, None], columns)
 
 
-def _find(name: str | None, usual: tuple[str, ...], available: list[str], path: Path) -> str | None:
+def check_numbers(values: pd.Series, path: Path) -> None:
+    """See to it that a column holds numbers.
+
+    Raises:
+        DataError: names the column and the first value that is none.
+    """
+    if values.dtype.kind in "fiub":
+        return
+    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
+    shown = f"row {wrong.index[0]} holds {wrong.iloc[0]!r}" if len(wrong) else f"it holds {values.dtype}"
+    raise DataError(
+        f"column {values.name!r} of {path.name} expected numbers, as all columns of values; {shown}. Missing values "
+        "are empty; columns of another kind are named by label, group, id or split, or taken out."
+    )
+
+
+def find_column(name: str | None, usual: tuple[str, ...], available: list[str], path: Path) -> str | None:
+    """The column called `name`, or if that is None, the first of the usual names that there is.
+
+    Raises:
+        DataError: there is no column `name`.
+    """
     if name is None:
         return next((key for key in usual if key in available), None)
     if name not in available:

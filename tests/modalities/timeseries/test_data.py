@@ -143,7 +143,7 @@ def test_several_channels(folder):
 
 
 def test_more_rows_than_are_in_memory_at_a_time(folder, monkeypatch):
-    monkeypatch.setattr("modalities.timeseries.data.CHUNK", 7)
+    monkeypatch.setattr("modalities.timeseries.rows.BLOCK", 7)
     array = np.random.default_rng(0).normal(size=(30, 4))
     np.savez(folder / "data.npz", signals=array, split=["train", "test", "train"] * 10, id=np.arange(30))
     prepared = read(folder / "data.npz", normalize="none")
@@ -256,8 +256,8 @@ def test_splits_that_do_not_fit(folder, values, labels):
     frame(values, label=labels).to_csv(folder / "lone.csv", index=False)
     with pytest.raises(DataError, match="group '0' is in the splits 'train' and 'test'"):
         read(folder / "a.csv", test_path=str(folder / "a.csv"))
-    with pytest.raises(DataError, match=r"records of one shape \(channels, time\); got \[\(1, 5\), \(1, 8\)\]"):
-        read(folder / "a.csv", test_path=str(folder / "short.csv"))
+    with pytest.raises(DataError, match=r"records of one shape \(channels, time\); got \(1, 5\), \(1, 8\)"):
+        read(folder / "a.csv", test_path=str(folder / "short.csv"), unequal=False)
     with pytest.raises(DataError, match="group expected a value in every row; 20 have none, the first is row 20"):
         read(folder / "a.csv", test_path=str(folder / "lone.csv"))
     with pytest.raises(DataError, match=r"expected a file at .*nowhere\.csv; there is none"):
@@ -281,11 +281,11 @@ def test_gaps_are_interpolated_or_set_aside(folder):
     prepared = read(folder / "data.npz")
     assert prepared.column("train", "id").tolist() == list("abfg")
     assert dict(prepared.set_aside) == {
-        "c": "38% of channel 1 is missing in runs longer than 10% of the record",
-        "d": "100% of channel 1 is missing in runs longer than 10% of the record",
+        "c": "38% of channel 1 is missing in runs longer than 10%",
+        "d": "100% of channel 1 is missing in runs longer than 10%",
         "e": "constant on every channel",
     }
-    assert prepared.repairs == {"records with short gaps interpolated": 2}
+    assert prepared.repairs == {"series with short gaps interpolated": 2}
     rows = signals(prepared)
     assert np.isfinite(rows).all()
     assert (rows[2, 0] == 0).all()
@@ -302,7 +302,7 @@ def test_gaps_in_a_table(folder, values):
 def test_nothing_usable(folder):
     np.savez(folder / "data.npz", signals=np.full((3, 8), np.nan))
     with pytest.raises(
-        DataError, match=r"(?s)no usable row for the split 'train'.*data:0: 100% of channel 0 is missing"
+        DataError, match=r"(?s)no usable row for the split 'train'.*data:0: all values are missing"
     ):
         read(folder / "data.npz")
 
@@ -389,5 +389,5 @@ def test_files_that_are_not_there(folder):
         read(folder / "data.npy", label="y.npy")
     with pytest.raises(DataError, match=r"expected a file at .*nowhere\.csv; there is none"):
         read(folder / "nowhere.csv")
-    with pytest.raises(DataError, match=r"folder with one \*_TRAIN\.tsv; .* has 0 of these"):
+    with pytest.raises(DataError, match=r"folder with one \*_TRAIN\.tsv or \*_TRAIN\.ts; .* has 0 of these\. Tables of one series"):
         read(folder)

@@ -1,0 +1,208 @@
+"""From series as they come to rows as they are stored: trimmed, gaps mended, standardised, cut into windows."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from bam_core.data import SplitWriter
+from bam_core.errors import DataError, InputError
+from modalities.timeseries.signals import fill_gaps, standardize
+
+BLOCK = 4096  # rows in memory at a time
+
+Missing = Literal["set_aside", "mask"]
+Normalize = Literal["record", "train", "none"]
+
+
+class Treatment(NamedTuple):
+    """What happens to every series; see `read_arrays` for the meaning of the options."""
+
+    max_gap: float = 0.1
+    missing: Missing = "set_aside"
+    normalize: Normalize = "record"
+    unequal: bool = True
+    window: int | None = None
+    hop: int | None = None
+
+    def check(self) -> "Treatment":
+        """The same, after a look at the numbers.
+
+        Raises:
+            InputError: a window, hop or gap out of range, or a hop without a window.
+        """
+        if self.hop is not None and self.window is None:
+            raise InputError("hop is the distance between windows: give the length of a window as well.")
+        if (self.window is not None and self.window < 2) or (self.hop is not None and self.hop < 1):
+            raise InputError(
+                f"expected a window of at least two steps and a hop of at least one; got {self.window} and {self.hop}."
+            )
+        if not 0 <= self.max_gap <= 1:
+            raise InputError(f"max_gap expected a fraction of the series, in [0, 1]; got {self.max_gap}.")
+        return self
+
+
+class Row(NamedTuple):
+    """A row to be stored, or the reason why there is none.
+
+    Attributes:
+        start: first step of a window in its series; None for a whole series.
+        signal: (c, t) float32.
+        known: (c, t), false where values remain missing.
+        mended: whether gaps were interpolated.
+        problem: why it cannot be used.
+    """
+
+    start: int | None
+    signal: np.ndarray
+    known: np.ndarray
+    mended: bool = False
+    problem: str = ""
+
+
+def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
+    """Everything that becomes of one series (c, t) of float64, NaN or infinite where missing."""
+    known = np.isfinite(series)
+    steps = np.flatnonzero(known.any(axis=0))
+    nothing = series[:, :0].astype(np.float32), known[:, :0]
+    if not len(steps):
+        yield Row(None, *nothing, problem="all values are missing")
+        return
+    if how.unequal:
+        series = series[:, steps[0] : steps[-1] + 1]
+    t = series.shape[1]
+    length = how.window or t
+    if t < max(length, 2):
+        wanted = f"the window of {length}" if how.window else "two"
+        yield Row(None, *nothing, problem=f"has {t} step(s), fewer than {wanted}")
+        return
+    filled = fill_gaps(series, round(how.max_gap * length))
+    signal = filled.signal
+    if how.normalize == "record":
+        signal = standardize(signal, ~filled.missing)
+    signal = np.where(filled.missing, 0, signal).astype(np.float32)
+    for start in range(0, t - length + 1, how.hop or length):
+        where = slice(start, start + length)
+        missing = filled.missing[:, where]
+        problem = ""
+        if missing.any() and (how.missing == "set_aside" or missing.all()):
+            problem = f"{_share(missing, how)} in runs longer than {how.max_gap:.0%}"
+        elif (np.ptp(filled.signal[:, where], axis=1) == 0).all():
+            problem = "constant on every channel"
+        yield Row(start if how.window else None, signal[:, where], ~missing, bool(filled.n_gaps.any()), problem)
+
+
+def _share(missing: np.ndarray, how: Treatment) -> str:
+    if how.window:
+        return "values are missing"
+    share = missing.mean(axis=-1)
+    return f"{share.max():.0%} of channel {share.argmax()} is missing"
+
+
+def scaling(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Mean and deviation of the channels, if they are among the facts."""
+    return {name: facts[name] for name in ("channel_mean", "channel_std") if name in (facts or {})}  # type: ignore
+
+
+class RowWriter:
+    """Writes series into splits, and learns what the facts are to say.
+
+    Args:
+        writer: takes rows, facts and report.
+        how: what happens to every series.
+    """
+
+    def __init__(self, writer: SplitWriter, how: Treatment) -> None:
+        self.writer = writer
+        self.how = how
+        self._lengths: set[int] = set()
+        self._channels: int | None = None
+        self._moments: np.ndarray | float = (
+            0.0  # of train: (3, c), number of known values, their sum and their squares'
+        )
+
+    def add(
+        self, series: Sequence[np.ndarray] | np.ndarray, columns: Mapping[str, np.ndarray], parts: np.ndarray
+    ) -> None:
+        """Append series.
+
+        Args:
+            series: (n, c, t), or n arrays (c, t).
+            columns: `id`, and where known `label` and `group`, n values each.
+            parts: (n,) names of splits.
+        """
+        pending: list[tuple[int, Row]] = []
+        for index, one in enumerate(series):
+            rows = list(prepare_rows(np.asarray(one, np.float64), self.how))
+            usable = [(index, row) for row in rows if not row.problem]
+            self._report(columns["id"][index], rows)
+            pending += usable
+            if len(pending) >= BLOCK:
+                self._write(pending, columns, parts)
+                pending = []
+        self._write(pending, columns, parts)
+
+    def _report(self, name: str, rows: list[Row]) -> None:
+        if any(row.mended and not row.problem for row in rows):
+            self.writer.repaired("series with short gaps interpolated")
+        for problem, count in Counter(row.problem for row in rows if row.problem).items():
+            windows = f"{count} of {len(rows)} windows: " if rows[0].start is not None else ""
+            self.writer.set_aside(name, windows + problem)
+
+    def _write(self, rows: list[tuple[int, Row]], columns: Mapping[str, np.ndarray], parts: np.ndarray) -> None:
+        source = np.array([index for index, _ in rows], np.int64)
+        for part in np.unique(parts[source]):
+            chosen = [row for index, row in rows if parts[index] == part]
+            of_part = source[parts[source] == part]
+            signals = [self._stored(row, learn=part == "train") for row in chosen]
+            taken = {name: column[of_part] for name, column in columns.items()}
+            if self.how.window:
+                taken.setdefault("group", taken["id"])
+                taken["id"] = np.array([f"{i}@{row.start}" for i, row in zip(taken["id"], chosen, strict=True)])
+            self.writer.add(str(part), signal=signals, **taken)
+
+    def _stored(self, row: Row, *, learn: bool) -> np.ndarray:
+        signal = row.signal
+        if self._channels not in (None, len(signal)):
+            raise DataError(f"series expected {self._channels} channels, as the first one; got {len(signal)}.")
+        self._channels = len(signal)
+        self._lengths.add(signal.shape[1])
+        if learn and self.how.normalize == "train":
+            values = signal.astype(np.float64)
+            sums = [row.known.sum(axis=1), values.sum(axis=1), np.square(values).sum(axis=1)]
+            self._moments = self._moments + np.stack(sums)
+        if self.how.missing == "mask":
+            signal = np.concatenate([signal, row.known.astype(np.float32)])
+        return signal.reshape(-1)
+
+    def finish(
+        self, classes: Sequence[str], sampling_rate_hz: float | None, fitted: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the facts.
+
+        Args:
+            classes: names of the labels.
+            sampling_rate_hz: if known.
+            fitted: facts of other data, whose mean and deviation are taken.
+        """
+        if self._channels is None:
+            return
+        facts = self.writer.facts
+        channels = self._channels * (2 if self.how.missing == "mask" else 1)
+        facts |= {"in_channels": channels, "classes": list(classes)}
+        if len(self._lengths) == 1:
+            length = self._lengths.pop()
+            facts |= {"length": length, "shape": [channels, length]}
+        else:
+            facts |= {"unequal": True, "shortest": min(self._lengths), "longest": max(self._lengths)}
+        if self.how.missing == "mask":
+            facts["mask_channels"] = True
+        if isinstance(self._moments, np.ndarray):
+            n, total, squares = self._moments
+            mean = total / np.maximum(n, 1)
+            spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
+            std = np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1), spread, 1)
+            facts |= {"channel_mean": mean.tolist(), "channel_std": std.tolist()} | scaling(fitted)
+        if sampling_rate_hz is not None:
+            facts["sampling_rate_hz"] = float(sampling_rate_hz)
