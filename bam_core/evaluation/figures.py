@@ -185,7 +185,8 @@ def attention_drawing(title: str, matrix: np.ndarray, picture: AttentionPicture,
         top.set_ylabel("received", fontsize=8)
         top.tick_params(labelsize=8)
         top.grid(False)
-        vmax = max(float(np.quantile([picture.plan, picture.attention], 0.995)), 1e-9)
+        uniform = 1 / max(b - 1, 1)
+        vmax = max(float(np.quantile([picture.plan, picture.attention], 0.995)), 5 * uniform)  # uniform shows as grey
         main.imshow(
             matrix, cmap="Greys", norm=PowerNorm(0.5, vmin=0, vmax=vmax), aspect="auto", interpolation="nearest"
         )

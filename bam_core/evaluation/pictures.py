@@ -19,7 +19,7 @@ Sample = Any  # one sample of a view: what the modality's `draw` takes
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Embeddings of test to be laid out in two dimensions, beside those of the untrained encoder.
+    """Embeddings, of test as a rule, to be laid out in two dimensions, beside those of the untrained encoder.
 
     Attributes:
         embeddings: (n, d) tensor or array.
@@ -123,6 +123,8 @@ class AttentionPicture:
         b = len(rows) // n_views
         if labels is not None and np.shape(labels) != (b,):
             raise InputError(f"AttentionPicture expected one class index a sample, ({b},); got {np.shape(labels)}.")
+        if labels is not None and not len(classes):
+            classes = [str(c) for c in range(int(np.max(labels, initial=-1)) + 1)]
         unit = unit_rows(rows)
         sample = torch.arange(b).repeat(n_views)
         mask = positive_mask(sample, sample)

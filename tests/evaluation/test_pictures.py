@@ -42,6 +42,7 @@ def test_rows_are_sorted_by_label():
     pairs = [(i, j) for i in range(11) for j in range(11) if i != j]
     chance = np.mean([known[i] == known[j] for i, j in pairs])
     assert picture.chance_within_class == pytest.approx(chance)
+    assert AttentionPicture.of_projections(rows, labels=labels).classes == ["0", "1", "2"]
     assert AttentionPicture.of_projections(rows).share_within_class(picture.plan) is None
 
 
