@@ -59,8 +59,8 @@ class Modality:
 
     Attributes:
         name: as recipes write it.
-        readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing is
-            learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
+        readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing
+            is learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
             encoder, to read new data in the same way.
         reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
@@ -79,14 +79,14 @@ class Modality:
     views: Mapping[str, Callable[..., Callable[..., Any]]]
     encoders: Mapping[str, Callable[..., nn.Module]]
     collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
-    raw_features: Callable[[Batch], Tensor]
+    raw_features: Callable[..., Tensor]
     example: Callable[..., Any]
-    draw: Callable[[Any, View], None]
+    draw: Callable[..., None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""
-        bound = {
+        bound: dict[str, Any] = {
             name: partial(function, facts=facts)
             for name, function in (("raw_features", self.raw_features), ("draw", self.draw))
             if accepts_keyword(function, "facts")
