@@ -5,12 +5,14 @@
 >>> embeddings = encoder(batch)  # doctest: +SKIP
 """
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from bam_core.errors import RecipeError
+from bam_core.errors import DataError, RecipeError
 from bam_core.registry import choose, load_modality
 
 
@@ -36,6 +38,7 @@ class PretrainedEncoder(
 
     Raises:
         RecipeError: the modality is a Python file and `trusted` is false, or names are unknown.
+        DataError: in `from_pretrained`, weights that are missing or do not fit.
 
     Shape:
         What the encoder takes, (b, ...) -> (b, d).
@@ -62,6 +65,25 @@ class PretrainedEncoder(
         factory = choose("encoder", options.pop("name"), self.modality.encoders)
         self.encoder = factory(**options)
         self.eval()
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, strict: bool = True, **kwargs: Any) -> "PretrainedEncoder":
+        """Load weights; unlike the mixin's default, every tensor must find its place.
+
+        Raises:
+            DataError: the folder holds no weights, or weights of another network.
+        """
+        try:
+            with redirect_stdout(StringIO()):
+                loaded: PretrainedEncoder = super()._from_pretrained(model_id=model_id, strict=strict, **kwargs)
+        except FileNotFoundError as error:
+            raise DataError(f"expected an encoder's model.safetensors in {model_id!r}; there is none.") from error
+        except RuntimeError as error:
+            raise DataError(
+                f"the weights in {model_id!r} are not those of the network that its config.json describes. Another "
+                f"version of the encoder may have written them: {error}"
+            ) from error
+        return loaded
 
     def forward(self, batch: Any) -> Tensor:
         """Embeddings, (b, d)."""

@@ -1,6 +1,7 @@
 """Judge a run: frozen embeddings of every split beside the untrained encoder and raw features; table and report."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.data.progress import track
+from bam_core.errors import InputError
 from bam_core.evaluation import (
     AttentionPicture,
     EmbeddingFigures,
@@ -72,7 +74,8 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         teacher: judge the teacher's encoder instead of the student's.
 
     Returns:
-        The table, or None for data without labels or without a test split.
+        The table, or None for data without labels or without a test split, or with labels that cannot be probed
+        (one class only); then the report says what can be said without.
 
     Raises:
         RecipeError: the folder is no run.
@@ -90,7 +93,11 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         label: {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
         for label, network in networks.items()
     }
-    results = _judge(features, parts.data, recipe)
+    try:
+        results = _judge(features, parts.data, recipe)
+    except InputError as error:
+        warnings.warn(f"no table: {error}", stacklevel=2)
+        results = None
     if results is not None:
         results.save(folder / "results.json")
     write_report(folder / "report.html", _content(folder, recipe, parts, features, results, name))
