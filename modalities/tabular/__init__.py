@@ -1,0 +1,26 @@
+"""Tables with numbers, categories and dates; views that corrupt and mask them; MLP and feature transformer."""
+
+from bam_core.protocols import Modality
+from modalities.tabular.batches import collate_rows, draw_row, raw_row
+from modalities.tabular.data import read_frame, read_table
+from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
+from modalities.tabular.example import read_breast_cancer, synthetic_table
+from modalities.tabular.views import INVALIDATES, TabularViews
+
+MODALITY = Modality(
+    name="tabular",
+    readers={
+        "table": read_table,
+        "frame": read_frame,
+        "breast_cancer": read_breast_cancer,
+        "example": synthetic_table,
+    },
+    reads=dict.fromkeys((".csv", ".tsv", ".txt", ".data", ".test", ".parquet", ".pq"), "table"),
+    views={"tabular": TabularViews},
+    encoders={"mlp": MLPEncoder, "ft_transformer": FeatureTransformer},
+    collate=collate_rows,
+    raw_features=raw_row,
+    example=synthetic_table,
+    draw=draw_row,
+    invalidates=INVALIDATES,
+)

@@ -1,0 +1,254 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bam_core.data import SplitDataset
+from bam_core.errors import DataError, InputError
+from modalities.tabular import MODALITY
+from modalities.tabular.batches import collate_rows
+from modalities.tabular.data import read_frame, read_table
+from modalities.tabular.example import read_breast_cancer, synthetic_table
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, 60).astype(float),
+            "city": rng.choice(["Bonn", "Kiel"], 60),
+            "person": [f"person {i // 3}" for i in range(60)],
+            "label": np.array(["no", "yes"] * 30),
+        }
+    )
+
+
+@pytest.fixture
+def save(tmp_path):
+    def to_file(frame, name="table.csv", **options):
+        path = tmp_path / name
+        if path.suffix == ".parquet":
+            frame.to_parquet(path, index=False)
+        else:
+            frame.to_csv(path, index=False, **options)
+        return str(path)
+
+    return to_file
+
+
+def reasons(prepared):
+    return {row.source: row.reason for row in prepared.set_aside}
+
+
+# --- formats and roles
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.data", "table.parquet", "frame"])
+def test_the_same_rows_from_every_source(frame, save, name):
+    options = {"group": "person", "test_fraction": 0.25}
+    if name == "frame":
+        prepared = read_frame(frame=frame, **options)
+    else:
+        prepared = read_table(path=save(frame, name, **({"sep": "\t"} if name.endswith(".tsv") else {})), **options)
+    assert {split: len(rows) for split, rows in prepared.splits.items()} == {"test": 15, "train": 45}
+    assert not set(prepared.groups("train")) & set(prepared.groups("test"))
+    assert prepared.facts["classes"] == ["no", "yes"]
+    assert prepared.facts["numeric_names"] == ["age"]
+    train = frame[frame["person"].isin(prepared.groups("train"))]
+    np.testing.assert_allclose(
+        prepared.column("train", "numeric")[:, 0], (train["age"] - train["age"].mean()) / train["age"].std(ddof=0), 1e-5
+    )
+    assert prepared.column("train", "categorical")[:, 0].tolist() == (train["city"] == "Kiel").add(2).tolist()
+    assert prepared.labels("train").tolist() == (train["label"] == "yes").astype(int).tolist()
+
+
+def test_the_preprocessing_is_learnt_from_the_training_rows_only(frame, save):
+    test = frame.assign(age=1000.0, city="Ulm")
+    prepared = read_table(path=save(frame), test_path=save(test, "test.csv"), drop=["person"])
+    alone = read_table(path=save(frame), drop=["person"], test_fraction=0)
+    same = [key for key in alone.facts if prepared.facts[key] == alone.facts[key]]
+    assert same == list(alone.facts)
+    assert (prepared.column("test", "categorical") == 0).all()
+    assert prepared.repairs == {"column 'city': categories not seen in training, such as 'Ulm'": 60}
+
+
+def test_splits_by_column(frame):
+    frame["split"] = ["train"] * 40 + ["Val"] * 10 + ["test"] * 10
+    prepared = read_frame(frame=frame, drop=["person"])
+    assert {split: len(rows) for split, rows in prepared.splits.items()} == {"test": 10, "train": 40, "validation": 10}
+    with pytest.raises(DataError, match="split expected train, validation or test in every row; got first"):
+        read_frame(frame=frame.assign(split="first"))
+    with pytest.raises(DataError, match="split expected a value in every row; 1 have none, the first is row 3"):
+        read_frame(frame=frame.assign(split=frame["split"].where(frame.index != 3)))
+
+
+def test_labels_for_a_part_of_the_rows(frame):
+    frame.loc[::2, "label"] = None
+    frame.loc[1, "label"] = "?"
+    frame["label"] = frame["label"].where(frame.index % 4 != 3, "no")
+    prepared = read_frame(frame=frame, drop=["person"])
+    labels = np.concatenate([prepared.labels("train"), prepared.labels("test")])
+    assert (labels == -1).sum() == 31
+    assert (prepared.labels("test") >= 0).all()
+
+
+def test_no_labels_at_all(frame):
+    prepared = read_frame(frame=frame.drop(columns="label"), drop=["person"])
+    assert list(prepared.splits) == ["train"]
+    assert prepared.labels("train") is None
+    assert prepared.facts["classes"] == []
+    unlabelled = read_frame(frame=frame.assign(label=None), drop=["person"])
+    assert unlabelled.labels("train") is None
+
+
+def test_names_of_rows(frame, save):
+    assert read_table(path=save(frame), test_fraction=0).splits["train"]["id"][0] == "table:0"
+    named = frame.assign(id=[f"r{i}" for i in range(60)])
+    assert read_table(path=save(named), test_fraction=0).splits["train"]["id"][1] == "r1"
+    indexed = frame.set_axis([f"i{i}" for i in range(60)])
+    assert read_frame(frame=indexed, test_fraction=0).splits["train"]["id"][2] == "i2"
+
+
+def test_only_numbers_or_only_categories(frame):
+    for name, shapes in (("age", ((5, 1), (5, 0))), ("city", ((5, 0), (5, 1)))):
+        prepared = read_frame(frame=frame[[name]])
+        dataset = SplitDataset(prepared.splits["train"], collate_rows, prepared.facts)
+        batch = dataset.__getitems__(range(5))
+        assert (batch["numeric"].shape, batch["categorical"].shape) == shapes
+        assert MODALITY.with_facts(prepared.facts).raw_features(batch).shape[0] == 5
+        for factory in MODALITY.encoders.values():
+            facts = {key: prepared.facts[key] for key in ("n_numeric", "cardinalities", "quantiles")}
+            assert torch.isfinite(factory(**facts)(batch)).all()
+
+
+# --- what cannot be used is named
+
+
+def test_columns_that_are_set_aside(frame, save):
+    frame = frame.assign(
+        number=range(60),
+        unit="kg",
+        empty=np.nan,
+        name=[f"customer {i}" for i in range(60)],
+        mixed=[str(i) if i % 2 else f"x{i}" for i in range(60)],
+    )
+    prepared = read_table(path=save(frame), drop=["person"])
+    assert reasons(prepared).keys() == {f"column {name!r}" for name in ("number", "unit", "empty", "name", "mixed")}
+    assert reasons(prepared)["column 'number'"] == "counts the rows"
+    assert "constant: every value is 'kg'" in reasons(prepared)["column 'unit'"]
+    assert prepared.facts["unused_columns"] == ["number", "unit", "empty", "name", "mixed", "person"]
+
+
+def test_strings_in_a_numeric_column(frame, save):
+    ages = [f"{50 + i}" for i in range(60)]
+    ages[7] = "unknown"
+    prepared = read_table(path=save(frame.assign(age=ages)), drop=["person"], test_fraction=0)
+    assert prepared.repairs == {"column 'age': no numbers, such as 'unknown' in row 7, taken as missing": 1}
+    assert np.isnan(prepared.column("train", "numeric")[:, 0]).tolist() == [i == 7 for i in range(60)]
+
+
+def test_rows_without_values(frame):
+    frame.loc[3, ["age", "city"]] = None
+    prepared = read_frame(frame=frame, drop=["person"], test_fraction=0)
+    assert reasons(prepared) == {"frame:3": "every value is missing"}
+    assert len(prepared.splits["train"]) == 59
+
+
+def test_infinite_values_are_missing(frame):
+    frame.loc[0, "age"] = np.inf
+    prepared = read_frame(frame=frame, drop=["person"], test_fraction=0)
+    assert np.isnan(prepared.column("train", "numeric")[0, 0])
+    assert list(prepared.repairs.values()) == [1]
+
+
+def test_columns_of_the_test_file_only(frame, save):
+    prepared = read_table(
+        path=save(frame), test_path=save(frame.assign(more=1), "test.csv"), group=None, drop=["person"]
+    )
+    assert reasons(prepared) == {"column 'more' of test": "not in table"}
+    with pytest.raises(DataError, match="test2 expected the columns of the training table; 'city' is missing"):
+        read_table(path=save(frame), test_path=save(frame.drop(columns="city"), "test2.csv"), drop=["person"])
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"label": "lable"}, r"no column 'lable' for label; did you mean 'label'\?"),
+        ({}, {"group": "zzz"}, "no column 'zzz' for group; it has age, city"),
+        ({}, {"drop": ["ages"]}, r"no column 'ages'; did you mean 'age'\?"),
+        ({"label": "no"}, {}, "labels expected at least two classes"),
+        ({"label": np.linspace(0, 1, 60)}, {}, "label 'label' expected classes; got 60 different values in 60 rows"),
+        ({"person": [None] + ["a"] * 59}, {"group": "person"}, "group expected a value in every row; 1 have none"),
+        ({"person": "a"}, {"group": "person"}, "at least two groups"),
+    ],
+)
+def test_unsuitable_tables(frame, change, options, message):
+    with pytest.raises(DataError, match=message):
+        read_frame(frame=frame.assign(**change), **options)
+
+
+def test_too_few_rows(frame):
+    with pytest.raises(DataError, match="at least two rows for training; got 1"):
+        read_frame(frame=frame.drop(columns="label").iloc[:1])
+    with pytest.raises(DataError, match="at least one column that differs"):
+        read_frame(frame=pd.DataFrame({"a": [1, 1]}))
+
+
+def test_two_ways_to_a_test_split(frame, save):
+    with pytest.raises(InputError, match="test_path and split both say"):
+        read_table(path=save(frame), test_path="x.csv", split="label")
+    with pytest.raises(InputError, match="test_frame and split both say"):
+        read_frame(frame=frame, test_frame=frame, split="label")
+
+
+# --- new data for a saved encoder
+
+
+def test_new_rows_are_read_as_the_training_rows_were(frame, save):
+    trained = read_frame(frame=frame, drop=["person"], test_fraction=0)
+    new = pd.DataFrame({"city": ["Kiel", "Ulm"], "extra": [1, 2], "age": ["31", "?"], "label": ["yes", "perhaps"]})
+    prepared = read_table(path=save(new), fitted=dict(trained.facts), label="label", test_fraction=0.5)
+    assert list(prepared.splits) == ["train"]
+    age = (31 - frame["age"].mean()) / frame["age"].std(ddof=0)
+    np.testing.assert_allclose(prepared.column("train", "numeric")[:, 0], [age, np.nan], rtol=1e-5)
+    assert prepared.column("train", "categorical")[:, 0].tolist() == [3, 0]
+    assert prepared.labels("train").tolist() == [1, -1]
+    assert reasons(prepared) == {"column 'extra'": "not among the columns that the encoder was trained on"}
+    for name in ("means", "scales", "quantiles", "columns", "classes"):
+        assert prepared.facts[name] == trained.facts[name]
+
+
+def test_a_single_new_row_without_label_or_group(frame):
+    trained = read_frame(frame=frame, group="person", test_fraction=0.25)
+    new = read_frame(frame=frame[["age", "city"]].iloc[:1], fitted=dict(trained.facts), group="person", label="label")
+    assert len(new.splits["train"]) == 1
+    assert new.labels("train") is None
+    grouped = read_frame(frame=frame.iloc[:2].assign(person=[None, "a"]), fitted=dict(trained.facts), group="person")
+    assert len(grouped.splits["train"]) == 2
+
+
+def test_other_facts_are_another_cache_entry(frame, save):
+    path = save(frame)
+    one, other = (read_frame(frame=frame.assign(age=frame["age"] * k), drop=["person"]) for k in (1, 2))
+    first, second = (read_table(path=path, fitted=dict(p.facts)) for p in (one, other))
+    assert not np.allclose(first.column("train", "numeric"), second.column("train", "numeric"))
+
+
+# --- the data sets that come along
+
+
+def test_example():
+    prepared = synthetic_table(n_rows=120)
+    assert {split: len(rows) > 10 for split, rows in prepared.splits.items()} == {"test": True, "train": True}
+    assert not set(prepared.groups("train")) & set(prepared.groups("test"))
+    assert {plan["kind"] for plan in prepared.facts["columns"]} == {"number", "category", "date"}
+    assert prepared.set_aside == []
+    assert synthetic_table(n_rows=120, seed=1).fingerprint != prepared.fingerprint
+
+
+def test_breast_cancer():
+    prepared = read_breast_cancer()
+    assert prepared.facts["n_numeric"] == 30
+    assert prepared.facts["classes"] == ["benign", "malignant"]
+    assert {split: len(rows) for split, rows in prepared.splits.items()} == {"test": 113, "train": 456}
