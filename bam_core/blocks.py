@@ -11,7 +11,7 @@ from bam_core.distributed import rank, world_size
 from bam_core.layout import ViewLayout
 
 WORK_BYTES = 48 << 20  # for the tiles that are worked on
-_MASKED = -1e20  # below every score, and finite: zero times it is zero
+_MASKED = -1e20  # below every logit, and finite: zero times it is zero
 _MOST_ROWS = 512
 _TILE_ELEMENTS = {"cpu": 1 << 18}  # 1 MiB in float32 stays near a core; accelerators take all columns at once
 
@@ -85,6 +85,7 @@ class Blocks:
         self.starts = range(0, layout.batch_size, self.samples)
         rows = self.samples * layout.n_views
         self.width = max(_TILE_ELEMENTS.get(columns.device.type, rows * len(columns)) // rows, 1)
+        self.n_columns = len(columns)
         self.columns = columns.split(self.width)
         self.memory: dict[tuple[str, int], Tensor] = {}
 
@@ -104,22 +105,27 @@ class Blocks:
             self.memory[name, tile] = columns.new_empty(self.samples * self.layout.n_views * len(columns))
         return self.memory[name, tile][: n_rows * len(columns)].view(n_rows, len(columns))
 
-    def scores(
+    def logits(
         self, rows: Float[Tensor, "block d"], start: int, tile: int, out: Float[Tensor, "block width"], *, keep: bool
     ) -> Float[Tensor, "block width"]:
-        """Cosines of a block's rows and a tile's columns, far below -1 at the positives; kept, or put into `out`."""
+        """Products of a block's rows and a tile's columns, very low at the positives; kept, or put into `out`."""
         key = (start, tile)
         if keep and key in self.store.kept:
             return self.store.kept[key]
-        scores = torch.mm(rows, self.columns[tile].T, out=self.store.memory(key, out) if keep else out)
+        logits = torch.mm(rows, self.columns[tile].T, out=self.store.memory(key, out) if keep else out)
         if self.mask_positives:
-            by_view = scores.view(self.layout.n_views, -1, scores.shape[1])
+            by_view = logits.view(self.layout.n_views, -1, logits.shape[1])
             for view in range(self.layout.n_target):
                 first = (view * world_size() + rank()) * self.layout.batch_size + start - tile * self.width
-                low, high = max(0, -first), min(by_view.shape[1], scores.shape[1] - first)
+                low, high = max(0, -first), min(by_view.shape[1], logits.shape[1] - first)
                 if low < high:
                     by_view[:, low:high, first + low : first + high].diagonal(0, 1, 2).fill_(_MASKED)
-        return scores
+        return logits
+
+
+def shift(logits: Tensor, peak: Tensor, out: Tensor) -> Tensor:
+    """logits - peak, ending where exponentials no longer count beside 1: the processor is slow below that."""
+    return torch.sub(logits, peak, out=out).clamp_min_(math.log(torch.finfo(logits.dtype).tiny) * 2 / 3)
 
 
 class Tile(NamedTuple):
@@ -151,7 +157,7 @@ def exponential(
     nothing = logits.new_zeros(len(logits))
     peak = nothing if bounded else logits.amax(dim=1)
     if not bounded:
-        logits.sub_(peak[:, None])
+        shift(logits, peak[:, None], out=logits)
     values = torch.exp(logits, out=logits if out is None else out)
     return Tile(values, peak, values.sum(dim=1), nothing if out is None else logits.mul_(values).sum(dim=1))
 

@@ -170,21 +170,23 @@ class _Exact(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, columns: Tensor | None, compute: Any) -> tuple[Tensor, ...]:
         result = compute()
-        ctx.save_for_backward(result.row_grad, result.column_grad)
+        ctx.save_for_backward(rows, result.row_grad, columns, result.column_grad)
         figures = (result.target_entropy, result.attention_entropy, result.column_error)
         ctx.mark_non_differentiable(*figures)
         return result.loss, *figures
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        return *(None if grad is None else _Scaled.apply(scale, grad) for grad in ctx.saved_tensors), None
+        rows, row_grad, columns, column_grad = ctx.saved_tensors
+        for_columns = None if column_grad is None else _Scaled.apply(scale, column_grad, columns)
+        return _Scaled.apply(scale, row_grad, rows), for_columns, None
 
 
 class _Scaled(torch.autograd.Function):
-    """scale * gradient, which cannot be differentiated again."""
+    """scale * gradient; depends on the input in a way that cannot be differentiated."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, scale: Tensor, gradient: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, scale: Tensor, gradient: Tensor, of: Tensor) -> Tensor:
         return scale * gradient
 
     @staticmethod

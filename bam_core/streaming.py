@@ -15,15 +15,18 @@ under- or overflows at any epsilon. Tiles of scores are kept from pass to pass a
 Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014, sections 3.1-3.3; the blockwise form is this project's.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bam_core.balancing import keep_top_k
-from bam_core.blocks import Blocks, ExactLoss, bounded, exponential, softmax_of
+from bam_core.blocks import Blocks, ExactLoss, bounded, exponential, shift, softmax_of
 from bam_core.diagnostics import entropy
 from bam_core.distributed import logsumexp_over_ranks, mean_over_ranks, world_size
 from bam_core.layout import ViewLayout
+from bam_core.symmetric import symmetric_potential
 
 
 def blockwise_loss(
@@ -56,9 +59,15 @@ def blockwise_loss(
     Returns:
         The figures, and the gradients for the rows and, without a teacher, for the columns.
     """
-    blocks = Blocks(columns, layout, mask_positives=mask_positives, whole_rows=2 if top_k is None else 5, room=room)
     source = rows if target_rows is None else target_rows
-    potential = _column_potential(blocks, source, epsilon=epsilon, iterations=iterations)
+    linear, symmetric = bounded(rows.dtype, scale=epsilon), layout.n_target == layout.n_views and world_size() == 1
+    settings: dict[str, Any] = {"epsilon": epsilon, "iterations": iterations}
+    if linear and symmetric:
+        potential = symmetric_potential(source, layout, mask_positives=mask_positives, room=room, **settings)
+        room = 0  # what comes is a single pass
+    blocks = Blocks(columns, layout, mask_positives=mask_positives, whole_rows=2 if top_k is None else 7, room=room)
+    if not (linear and symmetric):
+        potential = (linear_potential if linear else stable_potential)(blocks, source, **settings)
 
     matched = [sum(view == student for student, _ in layout.matches) for view in range(layout.n_views)]
     loss, target_entropy, attention_entropy = rows.new_zeros(3).unbind()
@@ -69,12 +78,14 @@ def blockwise_loss(
         block, target_block = blocks.rows_of(rows, start), blocks.rows_of(source, start)
         targets, students = [], []
         for t, g in enumerate(blocks.split(potential)):
-            target, student, scratch = (blocks.buffer(x, t, len(block)) for x in ("target", "student", "scratch"))
-            target_scores = blocks.scores(target_block, start, t, target, keep=True)
-            scores = target_scores if target_rows is None else blocks.scores(block, start, t, student, keep=False)
-            logits = torch.mul(scores, 1 / temperature, out=scratch)
+            target, student, logits = (blocks.buffer(x, t, len(block)) for x in ("target", "student", "logits"))
+            target_logits = blocks.logits(target_block / epsilon, start, t, target, keep=True)
+            if target_rows is None:
+                torch.mul(target_logits, epsilon / temperature, out=logits)
+            else:
+                blocks.logits(block / temperature, start, t, logits, keep=False)
             students.append(exponential(logits, bounded=bounded(rows.dtype, scale=temperature), out=student))
-            logits = torch.add(g, target_scores, alpha=1 / epsilon, out=scratch)
+            torch.add(target_logits, g, out=logits)
             targets.append(exponential(logits, bounded=bounded(rows.dtype, scale=epsilon), out=target))
         plan, attention = softmax_of(targets), softmax_of(students)
         for total, tile, weights in zip(blocks.split(column_total), targets, plan.weights, strict=True):
@@ -125,33 +136,54 @@ def blockwise_loss(
     )
 
 
-def _column_potential(
+def linear_potential(
     blocks: Blocks, rows: Float[Tensor, "n d"], *, epsilon: float, iterations: int
 ) -> Float[Tensor, " m"]:
-    """The columns' potential of Sinkhorn's last column scaling, up to a constant."""
-    n_columns = sum(map(len, blocks.columns))
+    """The columns' potential of Sinkhorn's last column scaling, up to a constant; for a `bounded` kernel."""
+    scaling: Tensor | None = None
+    for _ in range(iterations):
+        column_total = rows.new_zeros(blocks.n_columns)
+        for start in blocks.starts:
+            block = blocks.rows_of(rows, start) / epsilon
+            kernels = []
+            row_total = block.new_ones(len(block)) if scaling is None else block.new_zeros(len(block))
+            for t in range(len(blocks.columns)):
+                out = blocks.buffer("target", t, len(block))
+                kernels.append(torch.exp(blocks.logits(block, start, t, out, keep=True), out=out))
+                if scaling is not None:
+                    row_total.addmv_(kernels[t], blocks.split(scaling)[t])
+            row_scaling = 1 / row_total
+            for total, kernel in zip(blocks.split(column_total), kernels, strict=True):
+                total.addmv_(kernel.T, row_scaling)
+        scaling = 1 / mean_over_ranks(column_total)
+    return rows.new_zeros(blocks.n_columns) if scaling is None else scaling.log()
+
+
+def stable_potential(
+    blocks: Blocks, rows: Float[Tensor, "n d"], *, epsilon: float, iterations: int
+) -> Float[Tensor, " m"]:
+    """The same for any kernel: every exponential is taken after its row's or column's largest logit is subtracted."""
     if iterations == 0:
-        return rows.new_zeros(n_columns)
-    peak, total = rows.new_full((n_columns,), -torch.inf), rows.new_zeros(n_columns)
+        return rows.new_zeros(blocks.n_columns)
+    peak, total = rows.new_full((blocks.n_columns,), -torch.inf), rows.new_zeros(blocks.n_columns)
     for start in blocks.starts:
-        block = blocks.rows_of(rows, start)
+        block = blocks.rows_of(rows, start) / epsilon
         for t, (peak_t, total_t) in enumerate(zip(blocks.split(peak), blocks.split(total), strict=True)):
             out = blocks.buffer("target", t, len(block))
-            logits = torch.mul(blocks.scores(block, start, t, out, keep=True), 1 / epsilon, out=out)
+            logits = blocks.logits(block, start, t, out, keep=True)
             highest = torch.maximum(peak_t, logits.amax(dim=0))
-            total_t.mul_((peak_t - highest).exp_()).add_(logits.sub_(highest).exp_().sum(dim=0))
+            total_t.mul_((peak_t - highest).exp_()).add_(shift(logits, highest, out=out).exp_().sum(dim=0))
             peak_t.copy_(highest)
     potential = -logsumexp_over_ranks(peak + total.log())
     for _ in range(iterations - 1):
         total.zero_()
         for start in blocks.starts:
-            block = blocks.rows_of(rows, start)
+            block = blocks.rows_of(rows, start) / epsilon
             tiles = []
             for t, g in enumerate(blocks.split(potential)):
                 out = blocks.buffer("target", t, len(block))
-                scores = blocks.scores(block, start, t, out, keep=True)
-                logits = torch.add(g, scores, alpha=1 / epsilon, out=out)
-                tiles.append(exponential(logits, bounded=bounded(rows.dtype, scale=epsilon)))
+                logits = torch.add(blocks.logits(block, start, t, out, keep=True), g, out=out)
+                tiles.append(exponential(logits, bounded=False))
             for total_t, tile, weights in zip(blocks.split(total), tiles, softmax_of(tiles).weights, strict=True):
                 total_t.addmv_(tile.values.T, weights)
         potential = potential - mean_over_ranks(total).log()

@@ -49,8 +49,8 @@ class _Tiles:
         """exp(S / epsilon), 0 at the positives."""
         if (i, j) in self.store.kept:
             return self.store.kept[i, j]
-        logits = torch.mm(self.scaled[i], self.columns[j].T, out=self.buffer(0, i, j))
-        return self.clear(logits.exp_(), i, j)
+        out = self.store.memory((i, j), self.buffer(0, i, j))
+        return self.clear(torch.mm(self.scaled[i], self.columns[j].T, out=out).exp_(), i, j)
 
     def logits_and_kernel(self, i: int, j: int) -> tuple[Tensor, Tensor]:
         """S / epsilon, finite at the positives, and its exponential, 0 there."""
@@ -84,9 +84,33 @@ class _Tiles:
             self.add_product(totals, self.kernel(i, j), parts, i, j)
         return total
 
+    def column_scaling(self, iterations: int, column_sum: Tensor) -> Tensor:
+        """Sinkhorn's last column scaling, from the sums of the kernel's columns."""
+        scaling = 1 / column_sum
+        for _ in range(iterations - 1):
+            scaling = 1 / self.kernel_times(1 / self.kernel_times(scaling))
+        return scaling
+
     def to_view_major(self, x: Tensor) -> Tensor:
         blocks = [part.view(self.n_views, -1, x.shape[-1]) for part in self.split(x)]
         return torch.cat(blocks, dim=1).flatten(0, 1)
+
+
+def symmetric_potential(
+    rows: Float[Tensor, "n d"],
+    layout: ViewLayout,
+    *,
+    epsilon: float,
+    iterations: int,
+    mask_positives: bool,
+    room: int,
+) -> Float[Tensor, " n"]:
+    """The columns' potential of Sinkhorn's last column scaling, for unit rows that are their own columns."""
+    if iterations == 0:
+        return rows.new_zeros(len(rows))
+    tiles = _Tiles(rows, layout, epsilon=epsilon, mask_positives=mask_positives, room=room)
+    column_sum = tiles.kernel_times(rows.new_ones(len(rows)))
+    return tiles.to_view_major(tiles.column_scaling(iterations, column_sum).log()[:, None]).squeeze(1)
 
 
 def symmetric_loss(
@@ -126,14 +150,8 @@ def symmetric_loss(
         attention = tiles.clear(logits.mul_(sharpness).exp_(), i, j)
         tiles.add_product(attention_sums, attention, one, i, j)
 
-    if iterations == 0:
-        v, u = ones, 1 / column_sum
-    else:
-        v = 1 / column_sum
-        u = 1 / tiles.kernel_times(v)
-    for _ in range(iterations - 1):
-        v = 1 / tiles.kernel_times(u)
-        u = 1 / tiles.kernel_times(v)
+    v = tiles.column_scaling(iterations, column_sum) if iterations else ones
+    u = 1 / (tiles.kernel_times(v) if iterations else column_sum)
 
     n_matched = max(layout.n_views - 1, 1)
     w = n_matched / attention_sum
