@@ -17,12 +17,15 @@ import torch
 
 from bam_core import log_attention, positive_mask, sinkhorn, unit_rows
 from bam_core.data import SplitDataset
+from bam_core.registry import complete
 from bam_core.training.assess import picture_rows, trained_objective
 from bam_core.training.build import build
 from bam_core.training.run import load_run
 from bam_core.views import make_views
 from modalities.ecg import MODALITY as ECG
 from modalities.ecg.views import ECGViews
+from modalities.tabular import MODALITY as TABULAR
+from modalities.tabular.views import TabularViews
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -73,6 +76,21 @@ def ecg_views() -> None:
     save(figure, "ecg_views")
 
 
+def tabular_views() -> None:
+    """Four synthetic rows, and two views of each with the default changes."""
+    data = TABULAR.example(n_rows=60)
+    modality = TABULAR.with_facts(data.facts)
+    batch = SplitDataset(data.splits["train"], modality.collate, data.facts).__getitems__(range(4))
+    view_fn = TabularViews(**complete("views", TabularViews, {}, data.facts))
+    views = [batch, *view_fn(batch, generator=torch.Generator().manual_seed(1)).global_views]
+    figure, axes = plt.subplots(4, 3, figsize=(12, 9), layout="constrained")
+    for column, (view, title) in enumerate(zip(views, ("untouched", "view 1", "view 2"), strict=True)):
+        axes[0, column].set_title(title)
+        for row in range(4):
+            modality.draw(axes[row, column], {name: part[row] for name, part in view.items()})
+    save(figure, "tabular_views")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Write a picture."""
     IMAGES.mkdir(exist_ok=True)
@@ -85,3 +103,4 @@ if __name__ == "__main__":
     parser.add_argument("run", metavar="RUN", type=Path)
     how_bam_works(parser.parse_args().run)
     ecg_views()
+    tabular_views()

@@ -70,7 +70,7 @@ class TabularViews:
         feature_groups: Sequence[Sequence[int]],
         n_views: int = 2,
         n_local: int = 0,
-        corrupt: float | None = 0.2,
+        corrupt: float | None = 0.1,
         mask_groups: float | None = 0.2,
         subset: float | None = None,
         local_subset: float = 0.5,
