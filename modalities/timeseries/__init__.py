@@ -11,7 +11,7 @@ from modalities.timeseries.views import INVALIDATES, SeriesViews
 MODALITY = Modality(
     name="timeseries",
     readers={"arrays": read_arrays, "long": read_long, "example": synthetic_series},
-    reads={suffix: "arrays" for suffix in ("", ".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".ts")},
+    reads=dict.fromkeys(("", ".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".ts"), "arrays"),
     views={"series": SeriesViews},
     encoders={
         "resnet1d": ResNet1d,

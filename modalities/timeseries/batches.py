@@ -9,7 +9,7 @@ from ecg_augmentations.ops import interp
 from jaxtyping import Float
 from torch import Tensor
 
-from modalities.timeseries.padded import padded
+from modalities.timeseries.padded import only, padded, steps_before
 from modalities.timeseries.positions import progress
 
 GRID = 32  # steps to which series of unequal length are brought for a model that knows fixed numbers of features
@@ -31,14 +31,15 @@ def collate_signals(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Any
     """
     rows, channels = columns["signal"], facts["in_channels"]
     if not facts.get("unequal") and len({len(row) for row in rows}) == 1:
-        flat = torch.from_numpy(np.asarray(rows, dtype=np.float32))
+        flat = torch.from_numpy(np.array(rows, dtype=np.float32))
         return _standardize(flat.reshape(len(flat), channels, -1), facts)
-    length = torch.tensor([len(row) // channels for row in rows])
-    signal = torch.zeros(len(rows), channels, int(length.max()))
-    for target, row in zip(signal, rows, strict=True):
-        series = torch.from_numpy(np.asarray(row, dtype=np.float32)).reshape(channels, -1)
-        target[:, : series.shape[1]] = _standardize(series[None], facts)[0]
-    return {"signal": signal, "length": length}
+    lengths = [len(row) // channels for row in rows]
+    signal = np.zeros((len(rows), channels, max(lengths)), np.float32)
+    for target, row, n_steps in zip(signal, rows, lengths, strict=True):
+        target[:, :n_steps] = np.reshape(row, (channels, n_steps))
+    length = torch.tensor(lengths)
+    scaled = _standardize(torch.from_numpy(signal), facts)
+    return {"signal": only(scaled, steps_before(length, max(lengths))), "length": length}
 
 
 def _standardize(signal: Float[Tensor, "b c t"], facts: Mapping[str, Any]) -> Float[Tensor, "b c t"]:

@@ -9,7 +9,7 @@ from modalities.timeseries.rows import RowWriter, Treatment
 def synthetic_series(
     *, n_series: int = 64, n_channels: int = 2, length: int = 64, unequal: bool = False, seed: int = 0
 ) -> PreparedData:
-    """Sines (class 0) and sawteeth (class 1) of random frequency, with noise; four a group, every fourth group for test.
+    """Sines (class 0) and sawteeth (class 1) with noise, four a group, and every fourth group for test.
 
     Args:
         n_series: series in all.

@@ -1,5 +1,6 @@
 """Reader of long tables: one row a time, several rows a series; a file, or a folder of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,34 +87,16 @@ def read_long(
         rows = _read_files(files, source, names, writer)
         if rows is None:
             return
-        table = rows.frame.sort_values(["series", "time"], kind="stable")
-        code, times = table["series"].to_numpy(), table["time"].to_numpy()
-        between = given_step or usual_step(times, code)
-        starts = np.flatnonzero(np.diff(code, prepend=-1))
-        numbers = table[rows.channels].to_numpy(np.float64)
-        about = table.groupby("series", sort=True)[[*rows.about]].agg(["first", "nunique"])
-        series, kept = [], []
-        for index, (start, stop) in enumerate(zip(starts, [*starts[1:], len(table)], strict=True)):
-            try:
-                _check_constant(about.iloc[index] if rows.about else None, rows.about)
-                found = to_grid(times[start:stop], numbers[start:stop], between)
-            except DataError as error:
-                writer.set_aside(rows.names[index], error)
-                continue
-            series.append(found.series)
-            kept.append(index)
-            if found.n_averaged:
-                writer.repaired("steps with several rows averaged", found.n_averaged)
-        columns = {name: about[name, "first"].to_numpy(object)[kept] for name in rows.about}
-        one = Table(series, {"id": np.array(rows.names, object)[kept], **columns})
+        series, columns, step_of_grid = _on_grid(rows, given_step, writer)
         if not series:
             return
-        written, classes = label_columns([one])
-        parts = assign_splits([one], written, test_fraction, seed)
-        writer_of_rows = RowWriter(writer, how)
-        writer_of_rows.add(series, written, parts)
-        rate = 1 / between if sampling_rate_hz is None and rows.are_dates else sampling_rate_hz
-        writer_of_rows.finish(classes, rate, fitted)
+        table = Table(series, columns)
+        written, classes = label_columns([table])
+        parts = assign_splits([table], written, test_fraction, seed)
+        row_writer = RowWriter(writer, how)
+        row_writer.add(series, written, parts)
+        rate = 1 / step_of_grid if sampling_rate_hz is None and rows.are_dates else sampling_rate_hz
+        row_writer.finish(classes, rate, fitted)
         writer.facts["channels"] = rows.channels
 
     prepared = cached("long", files, settings, build)
@@ -155,32 +138,31 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read_files(files: list[Path], source: Path, names: _Names, writer: SplitWriter) -> _Rows | None:
-    frames: list[pd.DataFrame] = []
-    channels = names.values
-    are_dates: bool | None = None
+    read: dict[Path, _File] = {}
     for file in track(files, f"Reading {source.name}"):
         name = file.stem if file == source else str(file.relative_to(source).with_suffix(""))
         try:
-            read = _read_file(file, name, names, channels)
-            if are_dates is not None and read.are_dates != are_dates:
-                raise DataError(f"{file.name} has dates as times where other files have numbers, or the other way.")
+            read[file] = _read_file(file, name, names)
         except DataError as error:
             if file == source:
                 raise
             writer.set_aside(file.relative_to(source), error)
-            continue
-        channels, are_dates = read.channels, read.are_dates
-        frames.append(read.frame)
-    if not frames or channels is None:
+    if not read:
         return None
-    frame = pd.concat(frames, ignore_index=True)
+    usual = Counter(one.kind for one in read.values()).most_common(1)[0][0]
+    for file, one in read.items():
+        if one.kind != usual:
+            writer.set_aside(file.relative_to(source), f"has {one.kind}; most files have {usual}")
+    of_usual_kind = [one for one in read.values() if one.kind == usual]
+    frame = pd.concat([one.frame for one in of_usual_kind], ignore_index=True)
     unusable = frame["time"].isna() | frame["series"].isna()
     if unusable.any():
         writer.repaired("rows without a time or the name of a series left out", int(unusable.sum()))
         frame = frame[~unusable]
     code, series = pd.factorize(frame["series"].astype(str))
     about = [name for name in names.about if name in frame]
-    return _Rows(frame.assign(series=code), list(series), list(channels), about, bool(are_dates))
+    first = of_usual_kind[0]
+    return _Rows(frame.assign(series=code), list(series), list(first.channels), about, first.are_dates)
 
 
 class _File(NamedTuple):
@@ -188,8 +170,15 @@ class _File(NamedTuple):
     channels: Sequence[str]
     are_dates: bool
 
+    @property
+    def kind(self) -> str:
+        """What files that belong together have in common."""
+        return (
+            f"the channels {', '.join(sorted(self.channels))} and {'dates' if self.are_dates else 'numbers'} as times"
+        )
 
-def _read_file(file: Path, name: str, names: _Names, channels: Sequence[str] | None) -> _File:
+
+def _read_file(file: Path, name: str, names: _Names) -> _File:
     wanted = {"id": names.id, "time": names.time, **names.about}
     kept_as_text = [given or usual for usual, given in wanted.items() if usual != "time"]
     frame = read_parquet(file) if file.suffix.lower() == ".parquet" else read_text(file, kept_as_text).frame
@@ -197,8 +186,8 @@ def _read_file(file: Path, name: str, names: _Names, channels: Sequence[str] | N
         raise DataError(f"{file.name} is empty: it has no rows.")
     frame.columns = [str(column) for column in frame.columns]
     found = {usual: find_column(given, (usual,), list(frame.columns), file) for usual, given in wanted.items()}
-    special = {column for column in found.values() if column}
-    channels = [c for c in frame.columns if c not in special] if channels is None else channels
+    special = [column for column in found.values() if column]
+    channels = [c for c in frame.columns if c not in special] if names.values is None else names.values
     if not channels:
         raise DataError(f"{file.name} has no columns of values besides {', '.join(special)}.")
     for channel in channels:
@@ -216,7 +205,39 @@ def _read_file(file: Path, name: str, names: _Names, channels: Sequence[str] | N
     return _File(out, channels, are_dates)
 
 
-def _check_constant(about: pd.Series | None, names: list[str]) -> None:
-    for name in names:
-        if about is not None and about[name, "nunique"] > 1:
-            raise DataError(f"has {about[name, 'nunique']} values of {name!r} in its rows; one is expected")
+class _Series(NamedTuple):
+    series: list[np.ndarray]
+    columns: dict[str, np.ndarray]
+    step: float
+
+
+def _on_grid(rows: _Rows, step: float | None, writer: SplitWriter) -> _Series:
+    """Every series (c, t) at a regular step, and the columns `id` and what is said about it."""
+    table = rows.frame.sort_values(["series", "time"], kind="stable")
+    code, times = table["series"].to_numpy(), table["time"].to_numpy()
+    step = step or usual_step(times, code)
+    values = table[rows.channels].to_numpy(np.float64)
+    about = {name: table[name].to_numpy(object) for name in rows.about}
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    series: list[np.ndarray] = []
+    columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in about}}
+    for name, start, stop in zip(rows.names, starts, [*starts[1:], len(table)], strict=True):
+        try:
+            found = to_grid(times[start:stop], values[start:stop], step)
+            said = {key: _only_value(column[start:stop], key) for key, column in about.items()}
+        except DataError as error:
+            writer.set_aside(name, error)
+            continue
+        series.append(found.series)
+        for key, value in {"id": name, **said}.items():
+            columns[key].append(value)
+        if found.n_averaged:
+            writer.repaired("steps with several rows averaged", found.n_averaged)
+    return _Series(series, {key: np.array(values, object) for key, values in columns.items()}, step)
+
+
+def _only_value(values: np.ndarray, name: str) -> Any:
+    known = pd.unique(values[~pd.isna(values)])
+    if len(known) > 1:
+        raise DataError(f"has {len(known)} values of {name!r} in its rows; one is expected")
+    return known[0] if len(known) else None

@@ -26,6 +26,7 @@ class DilatedConv(SeriesEncoder):
         (b, in_channels, time), or with lengths -> (b, d).
 
     Example:
+        >>> import torch
         >>> DilatedConv(in_channels=12, n_blocks=3)(torch.randn(4, 12, 29)).shape
         torch.Size([4, 320])
 

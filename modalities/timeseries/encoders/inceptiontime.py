@@ -20,7 +20,7 @@ class InceptionTime(SeriesEncoder):
         in_channels: channels of the signal.
         width: channels of each of the four branches.
         n_modules: inception modules.
-        kernel_size: k, in samples; even numbers are made odd.
+        kernel_size: k, in samples.
         context: see `SeriesEncoder`.
 
     Shape:
@@ -66,8 +66,8 @@ class _Inception(nn.Module):
         super().__init__()
         inner = width if in_channels > 1 else 1
         self.bottleneck = nn.Conv1d(in_channels, width, 1, bias=False) if in_channels > 1 else nn.Identity()
-        sizes = [k - 1 + k % 2 for k in (kernel_size, kernel_size // 2, kernel_size // 4)]
-        self.branches = nn.ModuleList(nn.Conv1d(inner, width, k, padding=k // 2, bias=False) for k in sizes)
+        self.sizes = [kernel_size, kernel_size // 2, kernel_size // 4]
+        self.branches = nn.ModuleList(nn.Conv1d(inner, width, k, bias=False) for k in self.sizes)
         self.pooled = nn.Conv1d(in_channels, width, 1, bias=False)
         self.norm = nn.BatchNorm1d(4 * width)
 
@@ -75,5 +75,9 @@ class _Inception(nn.Module):
         inner = self.bottleneck(x)
         highest = functional.max_pool1d(x if valid is None else x.masked_fill(~valid, -torch.inf), 3, 1, padding=1)
         highest = highest if valid is None else highest.masked_fill(~valid, 0)
-        joined = torch.cat([*(branch(inner) for branch in self.branches), self.pooled(highest)], dim=1)
+        branches = [
+            branch(functional.pad(inner, ((k - 1) // 2, k // 2)))
+            for branch, k in zip(self.branches, self.sizes, strict=True)
+        ]
+        joined = torch.cat([*branches, self.pooled(highest)], dim=1)
         return torch.relu(batch_norm(self.norm, joined, valid))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modalities.timeseries.encoders.base import SeriesEncoder
+from modalities.timeseries.encoders.layers import every
 from modalities.timeseries.padded import max_over_time, mean_over_time
 
 
@@ -48,24 +49,27 @@ class PatchTransformer(SeriesEncoder):
         super().__init__(context)
         self.patch = patch
         self.tokens = nn.Conv1d(in_channels, width, patch, stride=patch)
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        self.layers = nn.ModuleList(  # nn.TransformerEncoder would start all layers with the same weights
+            nn.TransformerEncoderLayer(
+                width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(depth)
         )
-        self.layers = nn.TransformerEncoder(layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
 
     def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
         """One vector a series; see `SeriesEncoder.encode`."""
         x = functional.pad(signal, (0, -signal.shape[-1] % self.patch))
         x = self.tokens(x).transpose(1, 2)
         x = x + _positions(x)
-        present = None if valid is None else valid[..., :: self.patch]
-        if present is None:
-            x = self.layers(x)
-        else:
+        present = every(valid, self.patch)
+        hidden = None
+        if present is not None:
             hidden = ~present[:, 0]
             hidden[:, 0] = False  # attention among nothing is not a number; empty windows are weighted with zero
-            x = self.layers(x, src_key_padding_mask=hidden)
-        x = x.transpose(1, 2)
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=hidden)
+        x = self.norm(x).transpose(1, 2)
         return torch.cat([mean_over_time(x, present), max_over_time(x, present)], dim=1)
 
 

@@ -301,9 +301,7 @@ def test_gaps_in_a_table(folder, values):
 
 def test_nothing_usable(folder):
     np.savez(folder / "data.npz", signals=np.full((3, 8), np.nan))
-    with pytest.raises(
-        DataError, match=r"(?s)no usable row for the split 'train'.*data:0: all values are missing"
-    ):
+    with pytest.raises(DataError, match=r"(?s)no usable row for the split 'train'.*data:0: all values are missing"):
         read(folder / "data.npz")
 
 
@@ -389,5 +387,7 @@ def test_files_that_are_not_there(folder):
         read(folder / "data.npy", label="y.npy")
     with pytest.raises(DataError, match=r"expected a file at .*nowhere\.csv; there is none"):
         read(folder / "nowhere.csv")
-    with pytest.raises(DataError, match=r"folder with one \*_TRAIN\.tsv or \*_TRAIN\.ts; .* has 0 of these\. Tables of one series"):
+    with pytest.raises(
+        DataError, match=r"folder with one \*_TRAIN\.tsv or \*_TRAIN\.ts; .* has 0 of these\. Tables of one series"
+    ):
         read(folder)
