@@ -1,0 +1,259 @@
+"""What a loss costs: time and memory of one forward and backward pass, beside the products no loss can do without.
+
+Contenders take turns, so that a busy machine slows all of them, and each round's times are divided by the same
+round's unit: three matrix products in float32, S = z c^T, dS c and dS^T z, of the size of the batch. Peak memory is
+measured in a process of its own, as the growth of its largest resident set over what it held before the pass.
+
+    python -m bam_core.benchmarks.loss --rows 8192 --width 256 --json loss.json
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from bam_core.attention import unit_rows
+from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
+from bam_core.errors import InputError
+from bam_core.loss import bam_loss
+from bam_core.methods import Method
+
+UNIT = "three products"
+_PROTOTYPES = 3000  # SwAV's
+_DINO_OUTPUTS = 4096
+
+Result = tuple[Tensor, Tensor]  # loss and gradient
+Pass = Callable[[], Result]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one contender costs.
+
+    Attributes:
+        name: the contender.
+        seconds: times of the passes.
+        ratio: median over the rounds of its time in units of the round.
+        ratio_quartiles: lower and upper quartile of the same.
+        peak_mib: growth of the resident set in MiB; None if it was not measured.
+        loss_error: relative difference of the loss from the dense form; None where that says nothing.
+        gradient_error: the same of the gradient, in Frobenius norm.
+    """
+
+    name: str
+    seconds: list[float]
+    ratio: float
+    ratio_quartiles: tuple[float, float]
+    peak_mib: float | None = None
+    loss_error: float | None = None
+    gradient_error: float | None = None
+
+
+@dataclass(frozen=True)
+class LossBenchmark:
+    """A table of costs and what it was measured on."""
+
+    rows: int
+    width: int
+    machine: dict[str, str]
+    costs: list[Cost]
+
+    def table(self) -> str:
+        """Markdown: one row a contender, and the machine below."""
+        lines = [
+            "| one forward and backward pass | times the three products: median (quartiles) | seconds, median "
+            "| peak memory, MiB | score matrices | loss off by | gradient off by |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        matrix = self.rows**2 * 4 / 2**20
+        for cost in self.costs:
+            low, high = cost.ratio_quartiles
+            peak = "" if cost.peak_mib is None else f"{cost.peak_mib:.0f} | {cost.peak_mib / matrix:.2f}"
+            errors = " | ".join("" if e is None else f"{e:.0e}" for e in (cost.loss_error, cost.gradient_error))
+            lines.append(
+                f"| {cost.name} | {cost.ratio:.2f} ({low:.2f}-{high:.2f}) | {statistics.median(cost.seconds):.3f} "
+                f"| {peak or ' | '} | {errors} |"
+            )
+        facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
+        rounds = len(self.costs[0].seconds)
+        return "\n".join([*lines, "", f"{self.rows} rows, width {self.width}, {rounds} rounds; {facts}."])
+
+    def to_json(self) -> str:
+        """Everything, for machines."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def contenders(rows: int, width: int, *, seed: int = 0) -> dict[str, Pass]:
+    """The unit, the forms of BAM with and without a teacher, and lightly's losses where it is installed.
+
+    Args:
+        rows: two views of `rows / 2` samples each; as many columns.
+        width: of the projections.
+        seed: of the random projections.
+
+    Returns:
+        Functions that run one forward and backward pass and return loss and gradient.
+
+    Raises:
+        InputError: an odd number of rows.
+    """
+    if rows % 2 or rows < 4:
+        raise InputError(f"the benchmark expected an even number of rows, two views of each sample; got {rows}.")
+    generator = torch.Generator().manual_seed(seed)
+    z, teacher = (torch.randn(rows, width, generator=generator) for _ in range(2))
+    unit_z = unit_rows(z)
+    memory: dict[str, Tensor] = {}
+
+    def products() -> Result:
+        if not memory:
+            memory.update(scores=torch.empty(rows, rows), out=torch.empty(rows, width))
+        torch.mm(unit_z, unit_z.T, out=memory["scores"])
+        torch.mm(memory["scores"], unit_z, out=memory["out"])
+        torch.mm(memory["scores"].T, unit_z, out=memory["out"])
+        return memory["scores"][0, 0], memory["out"]
+
+    def of(loss: Callable[[Tensor], Tensor]) -> Pass:
+        def run() -> Result:
+            leaf = z.clone().requires_grad_()
+            value = loss(leaf)
+            value.backward()
+            return value.detach(), torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+        return run
+
+    passes: dict[str, Pass] = {UNIT: products}
+    for method in get_args(Method)[1:]:
+        passes[f"BAM {method}"] = of(partial(_bam, None, method))
+        passes[f"BAM {method}, teacher"] = of(partial(_bam, teacher, method))
+    if find_spec("lightly"):
+        passes |= {f"lightly {name}": of(loss) for name, loss in _peers(rows, width, teacher, generator).items()}
+    return passes
+
+
+def _bam(teacher: Tensor | None, method: Method, x: Tensor) -> Tensor:
+    return bam_loss(x, teacher, method=method).loss
+
+
+def _peers(rows: int, width: int, teacher: Tensor, generator: torch.Generator) -> dict[str, Callable[[Tensor], Tensor]]:
+    from lightly.loss import DINOLoss, NTXentLoss, SwaVLoss, VICRegLoss
+
+    nt_xent, vicreg, swav, dino = NTXentLoss(temperature=0.1), VICRegLoss(), SwaVLoss(), DINOLoss(_DINO_OUTPUTS)
+    prototypes, outputs = (
+        unit_rows(torch.randn(n, width, generator=generator)).T for n in (_PROTOTYPES, _DINO_OUTPUTS)
+    )
+
+    def views(x: Tensor, layer: Tensor | None = None) -> list[Tensor]:
+        return list((x if layer is None else unit_rows(x) @ layer).chunk(2))
+
+    return {
+        "NT-Xent": lambda x: nt_xent(*views(x)),
+        "VICReg": lambda x: vicreg(*views(x)),
+        f"SwAV, {_PROTOTYPES} prototypes": lambda x: swav(views(x, prototypes), []),
+        f"DINO, {_DINO_OUTPUTS} outputs": lambda x: dino(views(teacher, outputs), views(x, outputs)),
+    }
+
+
+def benchmark_loss(
+    *, rows: int = 8192, width: int = 256, rounds: int = 7, only: list[str] | None = None, memory: bool = True
+) -> LossBenchmark:
+    """Measure the contenders in turns.
+
+    Args:
+        rows: rows and columns of the score matrix.
+        width: of the projections.
+        rounds: how often each runs, after one run to warm up.
+        only: names of contenders to keep; the unit always stays.
+        memory: measure peak memory too, each contender in a process of its own.
+
+    Returns:
+        Costs with medians, quartiles and, where it applies, errors against the dense form.
+
+    Raises:
+        InputError: a name that is no contender.
+    """
+    passes = contenders(rows, width)
+    if wrong := set(only or []) - set(passes):
+        raise InputError(f"the benchmark expected names among {', '.join(passes)}; got {', '.join(sorted(wrong))}.")
+    passes = {name: run for name, run in passes.items() if only is None or name in only or name == UNIT}
+    machine = describe_machine("lightly")
+    results = {name: run() for name, run in passes.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in passes}
+    for _ in range(rounds):
+        for name, run in passes.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    costs = []
+    for name, times in seconds.items():
+        ratios = [t / unit for t, unit in zip(times, seconds[UNIT], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
+        peak = _peak_in_new_process(name, rows, width) if memory else None
+        dense = "BAM dense" + ", teacher" * name.endswith(", teacher")
+        errors = _errors(results[name], results[dense]) if name.startswith("BAM") and dense in results else (None, None)
+        costs.append(Cost(name, times, middle, (low, high), peak, *errors))
+    return LossBenchmark(rows, width, machine, costs)
+
+
+def _errors(got: Result, wanted: Result) -> tuple[float, float]:
+    loss, gradient = (float((a - b).norm() / b.norm()) for a, b in zip(got, wanted, strict=True))
+    return loss, gradient
+
+
+def _peak_in_new_process(name: str, rows: int, width: int) -> float:
+    options = {"--peak-of": name, "--rows": rows, "--width": width, "--threads": torch.get_num_threads()}
+    command = [sys.executable, "-m", "bam_core.benchmarks.loss", *(str(x) for pair in options.items() for x in pair)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak_memory(name: str, *, rows: int, width: int) -> float:
+    """MiB by which this process's resident set grows at most in one pass; meaningful once in a process."""
+    contenders(64, 16)[name]()  # libraries and threads
+    run = contenders(rows, width)[name]
+    before = reset_peak()
+    run()
+    return peak_resident() - before
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command line."""
+    parser.add_argument("--rows", type=int, default=8192, help="rows and columns of the score matrix")
+    parser.add_argument("--width", type=int, default=256, help="width of the projections")
+    parser.add_argument("--rounds", type=int, default=7, help="passes of each contender")
+    parser.add_argument("--only", nargs="+", help="names of contenders")
+    parser.add_argument("--threads", type=int, help="threads of torch")
+    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--peak-of", help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, write JSON."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.peak_of:
+        print(peak_memory(args.peak_of, rows=args.rows, width=args.width))
+        return 0
+    result = benchmark_loss(
+        rows=args.rows, width=args.width, rounds=args.rounds, only=args.only, memory=not args.no_memory
+    )
+    print(result.table())
+    if args.json:
+        args.json.write_text(result.to_json() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    raise SystemExit(run(parser.parse_args()))
