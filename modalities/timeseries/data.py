@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.rows import Missing, Normalize, RowWriter, Treatment, scaling
+from modalities.timeseries.splits import split_rows
 from modalities.timeseries.tables import Series, Table, read_table
-
-SPLITS = ("train", "validation", "test")
 
 
 def read_arrays(
@@ -182,25 +180,16 @@ def _joined(tables: list[Table], name: str) -> np.ndarray:
     )
 
 
-def assign_splits(tables: list[Table], columns: dict[str, Any], test_fraction: float, seed: int) -> np.ndarray:
-    """(n,) the split of every row: that of its file, or of its column, or a part of the labelled rows held out.
-
-    Raises:
-        DataError: unknown names of splits, a group in two splits, or too little to hold out.
-    """
-    n = len(columns["id"])
+def assign_splits(tables: list[Table], columns: dict[str, np.ndarray], test_fraction: float, seed: int) -> np.ndarray:
+    """(n,) the split of every row of all tables, which is that of its file if there are two; see `split_rows`."""
+    named = tables[0].columns.get("split")
     if len(tables) == 2:
-        parts = np.repeat(["train", "test"], [len(table.signals) for table in tables])
-    elif "split" in tables[0].columns:
-        parts = np.array([str(part) for part in tables[0].columns["split"]])
-        unknown = sorted(set(parts.tolist()) - set(SPLITS))
-        if unknown:
-            raise DataError(f"split expected {', '.join(SPLITS)} in every row; got {', '.join(unknown[:5])}.")
-    elif "label" in columns and test_fraction:
-        held_out = hold_out(n, test_fraction, seed=seed, labels=columns["label"], groups=columns.get("group"))
-        parts = np.where(held_out, "test", "train")
-    else:
-        parts = np.full(n, "train")
-    if "group" in columns:
-        check_disjoint(parts.tolist(), columns["group"].tolist())
-    return parts
+        named = np.repeat(["train", "test"], [len(table.signals) for table in tables])
+    return split_rows(
+        len(columns["id"]),
+        named,
+        labels=columns.get("label"),
+        groups=columns.get("group"),
+        test_fraction=test_fraction,
+        seed=seed,
+    )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from ecg_augmentations.base import uniform
 from ecg_augmentations.ops import interp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Range = tuple[float, float]
@@ -49,6 +49,17 @@ def draw_windows(
         last = torch.minimum(core.start, length - size)
     place = uniform((0, 1), length.shape, length, generator)
     return Windows((first + (last - first + 1) * place).floor().clamp_max(last), size)
+
+
+def random_stretch(
+    fraction: Range, length: Float[Tensor, "b 1 1"], n_steps: int, generator: torch.Generator | None
+) -> Bool[Tensor, "b 1 n_steps"]:
+    """True on a random stretch, a fraction of the length, of every series."""
+    size = uniform(fraction, length.shape, length, generator) * length
+    start = uniform((0, 1), length.shape, length, generator) * (length - size)
+    step = torch.arange(n_steps, device=length.device)
+    inside: Tensor = (step >= start.round()) & (step < (start + size).round())
+    return inside
 
 
 def progress(n_steps: int, length: Float[Tensor, "b 1 1"]) -> Float[Tensor, "b 1 n_steps"]:

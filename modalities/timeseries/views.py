@@ -18,7 +18,7 @@ from torch import Tensor
 from bam_core.errors import InputError
 from bam_core.views import Views
 from modalities.timeseries.padded import padded
-from modalities.timeseries.positions import Range, Windows, curve, draw_windows, permute, progress, warp
+from modalities.timeseries.positions import Range, Windows, curve, draw_windows, permute, progress, random_stretch, warp
 
 INVALIDATES = {
     "window": "labels of passing events, which may lie outside; totals and durations",
@@ -194,10 +194,7 @@ class SeriesViews:
     def _hide(self, x: Tensor, shown: Tensor, generator: torch.Generator | None) -> Tensor:
         b, c = len(x), self._n_channels(x)
         if self.mask is not None:
-            size = uniform(self.mask, (b, 1, 1), x, generator) * shown
-            start = uniform((0, 1), (b, 1, 1), x, generator) * (shown - size)
-            step = torch.arange(x.shape[-1], device=x.device)
-            hidden = (step >= start.round()) & (step < (start + size).round())
+            hidden = random_stretch(self.mask, shown, x.shape[-1], generator)
             x = torch.where(self._chosen(x, generator) & hidden, 0, x)
         if self.channel_drop is not None and c > 1:
             count = (uniform(self.channel_drop, (b, 1), x, generator) * c).round().clamp_max(c - 1)
