@@ -17,6 +17,10 @@ class RecipeError(BAMError, ValueError):
     """A recipe or an override with a wrong key or value."""
 
 
+class NonFiniteError(BAMError, ArithmeticError):
+    """NaN or infinity in a training step; the message names where it came from and where the step was saved."""
+
+
 class MissingExtraError(BAMError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "judge a run with probes and write its report",
     "embed": "write the embeddings of new data to a parquet file",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
+    "replay": "run a training step again that was not finite",
     "validate": "check a recipe without data",
 }
 
@@ -60,6 +61,7 @@ _PACKAGES = {
     "train": "datasets huggingface_hub jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich safetensors "
     "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
+    "tabular": "rtdl_num_embeddings",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

@@ -34,7 +34,7 @@ from bam_core.objective import BAMObjective
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build
-from bam_core.training.callbacks import checkpoints
+from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.recipe import Recipe
 from bam_core.training.run import load_run
 from bam_core.views import make_views
@@ -210,11 +210,11 @@ def _attention(
 
 def trained_objective(folder: Path, recipe: Recipe, parts: Parts) -> BAMObjective | None:
     """The BAM objective of a run, projector included, from its newest checkpoint; None for other objectives."""
-    known = checkpoints(folder / "checkpoints")
+    checkpoint = newest_checkpoint(folder / "checkpoints")
     objective = parts.objective(recipe, total_steps=1)
-    if not known or not isinstance(objective, BAMObjective):
+    if checkpoint is None or not isinstance(objective, BAMObjective):
         return None
-    state = torch.load(known[-1], map_location="cpu", weights_only=True)["state_dict"]
+    state = checkpoint.state["state_dict"]
     objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
     return objective.eval()
 

@@ -46,11 +46,11 @@ class MetricsFile(Logger):
         """Nothing: recipe.yaml has them."""
 
     def keep_until(self, step: int) -> None:
-        """Drop rows after a step, when a run is resumed from there."""
+        """Drop rows after a step, when a run is resumed from there, and a last row that was cut off."""
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
         if rows:
             self._columns = list(rows[0])
             with self.path.open("w", newline="") as file:
@@ -68,45 +68,6 @@ class MetricsFile(Logger):
                 csv.writer(file).writerow(self._columns)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
-
-
-class Checkpoints(lightning.Callback):
-    """Saves the whole state every `every` steps and at the end, keeping the last two.
-
-    Args:
-        folder: of the checkpoints.
-        every: optimiser steps.
-    """
-
-    def __init__(self, folder: Path, every: int) -> None:
-        self.folder = folder
-        self.every = every
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
-        """Save after every `every`-th step."""
-        if trainer.global_step % self.every == 0:
-            self._save(trainer)
-
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save the end, or the step at which the run was stopped."""
-        self._save(trainer)
-
-    def _save(self, trainer: lightning.Trainer) -> None:
-        path = self.folder / f"step={trainer.global_step:08d}.ckpt"
-        if path.exists():
-            return
-        partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            partial.rename(path)
-            for old in checkpoints(self.folder)[:-2]:
-                old.unlink()
-        trainer.strategy.barrier()
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
-    return sorted(folder.glob("step=*.ckpt"))
 
 
 class CleanStop(lightning.Callback):
@@ -154,7 +115,7 @@ class Bar(RichProgressBar):
 
 
 class Watch(lightning.Callback):
-    """Starts every epoch at the right sample, and says in words when the embeddings collapse.
+    """Gives every epoch its own order of samples, and says in words when the embeddings collapse.
 
     Args:
         batches: the order of samples.
@@ -165,9 +126,8 @@ class Watch(lightning.Callback):
         self._warned = False
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Continue a resumed epoch at its next batch."""
-        done = trainer.global_step - trainer.current_epoch * len(self.batches)
-        self.batches.start_at(trainer.current_epoch, done)
+        """Choose the order of samples; Lightning leaves this out for an epoch that is continued."""
+        self.batches.set_epoch(trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Warn once."""

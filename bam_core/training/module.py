@@ -1,6 +1,8 @@
 """The Lightning module of a pretraining run: one objective, one optimiser, values that are functions of the step."""
 
 import time
+import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -9,9 +11,11 @@ from torch import Tensor, nn
 
 from bam_core.diagnostics import embedding_spread, rankme
 from bam_core.distributed import rank
+from bam_core.errors import InputError, NonFiniteError
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
 from bam_core.training.batches import mixed_seed
+from bam_core.training.nonfinite import first_nonfinite, save_step
 from bam_core.training.recipe import TrainSettings
 
 N_RANKME_ROWS = 1024
@@ -25,14 +29,25 @@ class PretrainModule(lightning.LightningModule):
         settings: the recipe's `train` section.
         total_steps: optimiser steps of the whole run.
         steps_per_epoch: for the length of the warm-up.
+        folder: of the run, for steps that are not finite.
     """
 
     def __init__(
-        self, objective: Objective, settings: TrainSettings, *, total_steps: int, steps_per_epoch: int
+        self,
+        objective: Objective,
+        settings: TrainSettings,
+        *,
+        total_steps: int,
+        steps_per_epoch: int,
+        folder: Path,
     ) -> None:
         super().__init__()
         self.objective = objective
         self.settings = settings
+        self.folder = folder
+        self._finite = torch.tensor(True)
+        self._batch: Any = None
+        self._statistics: dict[str, Tensor] = {}
         warmup = min(round(settings.warmup_epochs * steps_per_epoch), total_steps - 1)
         self.learning_rate = WarmupCosineSchedule(
             settings.learning_rate, settings.final_learning_rate, warmup, total_steps
@@ -47,14 +62,48 @@ class PretrainModule(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch; what is random in it depends on the seed, the step and the rank only."""
-        torch.manual_seed(mixed_seed(self.settings.seed, self.global_step, rank()))  # dropout and the like
-        generator = torch.Generator(self.device).manual_seed(
-            mixed_seed(self.settings.seed, self.global_step, rank(), 1)
-        )
-        output = self.objective(batch, generator=generator)  # type: ignore[operator]
+        if self.settings.on_nan == "skip":  # running statistics are changed by the forward pass already
+            self._statistics = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        try:
+            output = self.step_output(batch, self.global_step)
+        except InputError:
+            where = self.first_nonfinite(batch, self.global_step)
+            if where is None:
+                raise
+            self._report(batch, where)
+            return torch.zeros((), device=self.device, requires_grad=True)  # no gradient: AdamW leaves all as it is
+        self._finite = output.loss.detach().isfinite()
+        self._batch = batch
         self._log_step(output)
         loss: Tensor = output.loss
         return loss
+
+    def step_output(self, batch: Any, step: int) -> Any:
+        """What the objective returns for a batch at an optimiser step."""
+        torch.manual_seed(mixed_seed(self.settings.seed, step, rank()))  # dropout and the like
+        generator = torch.Generator(self.device).manual_seed(mixed_seed(self.settings.seed, step, rank(), 1))
+        return self.objective(batch, generator=generator)  # type: ignore[operator]
+
+    def first_nonfinite(self, batch: Any, step: int) -> str | None:
+        """Where NaN or infinity begins in a step, in words."""
+        return first_nonfinite(self, batch, lambda: self.step_output(batch, step))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Look whether the loss was finite; on a GPU it is known by now, while the backward pass is still running."""
+        if bool(self._finite):
+            return
+        where = self.first_nonfinite(self._batch, self.global_step)
+        self._report(self._batch, where or "the gradient: the forward pass is finite")
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def _report(self, batch: Any, where: str) -> None:
+        message = save_step(self, batch, self.global_step, where, self.folder)
+        if self.settings.on_nan == "stop":
+            raise NonFiniteError(message)
+        for name, buffer in self.named_buffers():
+            buffer.copy_(self._statistics[name])
+        warnings.warn(f"{message} The step is left out.", stacklevel=2)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Set the values of this step, step, and move the teacher: once per optimiser step."""

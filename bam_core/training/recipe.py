@@ -58,6 +58,8 @@ class TrainSettings(BaseModel):
     """Processes that read data, per device."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     """Optimiser steps between checkpoints."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[int, Field(ge=1)] = 10
     """Optimiser steps between rows of metrics.csv."""
 

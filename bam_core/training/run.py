@@ -25,7 +25,8 @@ from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
-from bam_core.training.callbacks import Bar, Checkpoints, CleanStop, MetricsFile, Watch, checkpoints
+from bam_core.training.callbacks import Bar, CleanStop, MetricsFile, Watch
+from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
 
@@ -35,29 +36,27 @@ PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "sci
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
     """Pretrain an encoder and leave everything in a folder.
 
+    A folder that holds an unfinished run of the same recipe is continued, to the bit; a finished one is left alone.
+
     Args:
         recipe: what to run.
-        folder: of the run; must be new or empty, unless `resume`.
-        resume: continue from the newest checkpoint in the folder.
+        folder: of the run.
+        resume: insist that there is something to continue.
         progress: show a bar.
 
     Returns:
         The folder.
 
     Raises:
-        RecipeError: the folder holds another run, or nothing to resume.
+        RecipeError: the folder holds something else, or nothing to resume.
+        DataError: no checkpoint in the folder can be read.
+        NonFiniteError: NaN or infinity in a step, unless `train.on_nan` is "skip".
         KeyboardInterrupt: the run was interrupted; checkpoint and encoder of that moment are in the folder.
     """
-    checkpoint = _check_folder(folder, resume)
+    checkpoint = _open_folder(folder, recipe, resume)
     parts = build(recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    (folder / "environment.json").write_text(json.dumps(environment(recipe, parts.data), indent=1), encoding="utf-8")
-    write_set_aside(folder / "set_aside.csv", parts.data)
-
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv")
-    loggers: list[Any] = [metrics, *_tensorboard(folder)]
     stop = CleanStop(settings.log_every)
     with _quiet_lightning():
         trainer = lightning.Trainer(
@@ -69,10 +68,10 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,
-            logger=loggers,
+            logger=[metrics, *_tensorboard(folder)],
             callbacks=[
-                Checkpoints(folder / "checkpoints", settings.checkpoint_every),
                 stop,
+                Checkpoints(folder / "checkpoints", settings.checkpoint_every),
                 *([Bar()] if progress else []),
             ],
             enable_checkpointing=False,
@@ -88,16 +87,21 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         rank=trainer.global_rank,
         world_size=trainer.world_size,
     )
-    trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     total_steps = len(batches) * settings.epochs
-    objective = parts.objective(recipe, total_steps)
-    module = PretrainModule(objective, settings, total_steps=total_steps, steps_per_epoch=len(batches))
+    if checkpoint is not None and checkpoint.step >= total_steps and (folder / "encoder").is_dir():
+        return folder
+    if trainer.is_global_zero:
+        _describe(folder, recipe, parts.data, checkpoint)
     if checkpoint is not None:
-        metrics.keep_until(int(checkpoint.stem.partition("=")[2]))
+        metrics.keep_until(checkpoint.step)
+        batches.start_at(*divmod(checkpoint.step, len(batches)))
+    trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
+    objective = parts.objective(recipe, total_steps)
+    module = PretrainModule(objective, settings, total_steps=total_steps, steps_per_epoch=len(batches), folder=folder)
     started = time.perf_counter()
     with _quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
-        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     if trainer.is_global_zero:
         source = {
             "recipe": recipe.model_dump(mode="json"),
@@ -163,15 +167,55 @@ def load_run(folder: Path) -> Recipe:
     return load_recipe(folder / "recipe.yaml")
 
 
-def _check_folder(folder: Path, resume: bool) -> Path | None:
-    known = checkpoints(folder / "checkpoints")
-    if resume and not known:
+def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | None:
+    """What to continue from, if the folder holds a run of this recipe."""
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    if resume and checkpoint is None:
         raise RecipeError(f"resume=true expected a checkpoint in {str(folder / 'checkpoints')!r}; there is none.")
-    if not resume and folder.exists() and any(folder.iterdir()):
-        raise RecipeError(
-            f"the run folder {str(folder)!r} is not empty. Go on with resume=true, or choose another with run=NAME."
-        )
-    return known[-1] if resume else None
+    if (folder / "recipe.yaml").is_file():
+        changed = _differences(load_run(folder), recipe)
+        if changed:
+            raise RecipeError(
+                f"the run folder {str(folder)!r} holds a run of another recipe; changed: {', '.join(changed)}. Take "
+                "another folder with run=NAME, or the recipe.yaml in the folder."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise RecipeError(f"the run folder {str(folder)!r} is not empty and no run. Take another with run=NAME.")
+    return checkpoint
+
+
+_WHERE = {"accelerator", "devices", "num_nodes", "strategy", "num_workers", "checkpoint_every", "log_every"}
+
+
+def _differences(old: Recipe, new: Recipe) -> list[str]:
+    """Keys with other values; where and how often a run is saved may change when it is continued."""
+    a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
+    flat = [
+        (f"{section}.{key}", section, key)
+        for section in a
+        if isinstance(a[section], dict)
+        for key in a[section] | b[section]
+    ]
+    flat += [(section, section, "") for section in a if not isinstance(a[section], dict)]
+    return [
+        name
+        for name, section, key in flat
+        if not (section == "evaluate" or (section == "train" and key in _WHERE))
+        and (a[section].get(key) != b[section].get(key) if key else a[section] != b[section])
+    ]
+
+
+def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Checkpoint | None) -> None:
+    """Write what the run is, before it starts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = environment(recipe, data)
+    if checkpoint is not None and (folder / "environment.json").exists():
+        before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        again = {"step": checkpoint.step, "started": about["started"], "command": about["command"]}
+        about = {**before, "resumed": [*before.get("resumed", []), again]}
+    (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    (folder / "environment.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    write_set_aside(folder / "set_aside.csv", data)
 
 
 def write_set_aside(path: Path, data: PreparedData) -> None:
@@ -191,6 +235,13 @@ def _tensorboard(folder: Path) -> list[Any]:
     return [lightning.loggers.TensorBoardLogger(folder, name="", version="tensorboard")]
 
 
+_ADVICE = (
+    ".*does not have many workers.*",
+    ".*your dataloader is not resumable.*",  # `GlobalBatches.start_at` does it
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+)
+
+
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's advice that does not apply: our loader is cheap on purpose, and steps are logged by us."""
@@ -198,7 +249,7 @@ def _quiet_lightning() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        for text in (".*does not have many workers.*", ".*isinstance\\(treespec, LeafSpec\\).*"):
+        for text in _ADVICE:
             warnings.filterwarnings("ignore", text)
         try:
             yield

@@ -1,0 +1,122 @@
+"""The state of a run on disk: written atomically, read without unpickling arbitrary objects, the last two kept."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as lightning
+import torch
+
+from bam_core.errors import DataError
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that could be read."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return int(self.state["global_step"])
+
+
+class Checkpoints(lightning.Callback):
+    """Saves the whole state every `every` steps and at the end, keeping the last two.
+
+    A checkpoint appears under its name only when all of it is on disk; whatever kills the process, the one before it is
+    still there.
+
+    Args:
+        folder: of the checkpoints.
+        every: optimiser steps.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder = folder
+        self.every = every
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Save after every `every`-th step, and when the run is about to stop.
+
+        Lightning takes an epoch that was stopped for a finished one; here it is not yet.
+        """
+        if trainer.should_stop or trainer.global_step % self.every == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save the end."""
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        path = self.folder / f"step={trainer.global_step:08d}.ckpt"
+        if path.exists():
+            return
+        partial = path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            _sync(partial)
+            partial.rename(path)
+            _sync(self.folder)
+            for old in checkpoints(self.folder)[:-2]:
+                old.unlink()
+        trainer.strategy.barrier()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first."""
+    return sorted(folder.glob("step=*.ckpt"))
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; broken ones are named in a warning and passed over.
+
+    Args:
+        folder: of the checkpoints.
+
+    Returns:
+        The checkpoint, or None if the folder has none at all.
+
+    Raises:
+        DataError: there are checkpoints, and none of them can be read.
+    """
+    problems = []
+    for path in reversed(checkpoints(folder)):
+        try:
+            checkpoint = read_checkpoint(path)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            warnings.warn(f"{problems[0]} The one before it, {path.name}, is taken.", stacklevel=2)
+        return checkpoint
+    if problems:
+        raise DataError(" ".join(problems) + " No other is left: start a new run.")
+    return None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of ours; only tensors and plain values are ever unpickled.
+
+    Raises:
+        DataError: the file is damaged, or no checkpoint of a run.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever zipfile, pickle or the file system do
+        raise DataError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or foreign."
+        ) from error
+    if not isinstance(state, dict) or not {"state_dict", "global_step", "loops"} <= set(state):
+        raise DataError(f"{path} is not a checkpoint of a run.")
+    return Checkpoint(path, state)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,38 @@
+"""Run a step again that was not finite."""
+
+from pathlib import Path
+
+import torch
+
+from bam_core.errors import DataError
+from bam_core.training.build import build
+from bam_core.training.module import PretrainModule
+from bam_core.training.nonfinite import step_folder
+from bam_core.training.run import load_run
+
+
+def replay(folder: Path, step: int | None = None) -> str:
+    """Run a saved step again.
+
+    Args:
+        folder: of the run.
+        step: which one; default: the first that was saved.
+
+    Returns:
+        In words, where the first value that is not finite appears.
+
+    Raises:
+        DataError: no such step was saved.
+    """
+    saved = {int(f.name.partition("=")[2]): f for f in sorted((folder / "nonfinite").glob("step=*"))}
+    if not saved or (step is not None and step not in saved):
+        known = f"saved are {', '.join(map(str, saved))}" if saved else "none was saved"
+        raise DataError(f"expected a saved step in {folder / 'nonfinite'}; {known}.")
+    step = next(iter(saved)) if step is None else step
+    recipe = load_run(folder)
+    content = torch.load(step_folder(folder, step) / "step.pt", map_location="cpu", weights_only=True)
+    objective = build(recipe).objective(recipe, total_steps=1)
+    module = PretrainModule(objective, recipe.train, total_steps=1, steps_per_epoch=1, folder=folder)
+    module.load_state_dict(content["state_dict"])
+    where = module.first_nonfinite(content["batch"], step)
+    return f"step {step}: " + (f"NaN or infinity begins in {where}." if where else "everything is finite this time.")
