@@ -14,7 +14,7 @@ def make_bam(
     *,
     total_steps: int,
     temperature: float = 0.1,
-    epsilon: float = 0.05,
+    epsilon: float = 0.025,
     iterations: int = 3,
     n_target: int | None = None,
     top_k: int | None = None,
@@ -33,7 +33,8 @@ def make_bam(
         view_fn: batch -> views.
         total_steps: length of the run in optimiser steps; filled in by the run.
         temperature: of the students' attention.
-        epsilon: regularisation of the balanced target; keep it below `temperature`.
+        epsilon: regularisation of the balanced target. A quarter of `temperature`, not the half that `BAMObjective`
+            has by default: strong views collapsed the half without a teacher, never the quarter (docs/results.md).
         iterations: Sinkhorn iterations.
         n_target: the first T global views are the attended columns; None for all.
         top_k: keep only the k largest entries of a target row; None for all.
