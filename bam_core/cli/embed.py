@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 EPILOG = """\
-DATA is read like the recipe's data if it is of the same kind, else by the reader for its kind of file. Options of the
-reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
+DATA is read like the recipe's data if it is of the same kind, else by the reader for its kind of file, or by
+reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
 The file holds one row a record or window: id, group and label where known, and e0, e1, ... the embedding."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -66,17 +66,22 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
     if not path.exists():
         raise DataError(f"expected data at {str(path)!r}; there is nothing.")
     modality = encoder.modality
-    kind = "" if path.is_dir() else path.suffix.lower()
-    trained_with = str(recipe.data["reader"])
-    reader = choose("reader for files of kind", kind, modality.reads)
-    same_kind = trained_with == reader or Path(str(recipe.data.get("path", "-"))).suffix == (kind or "-")
-    reader = trained_with if same_kind else reader
-    options = {k: v for k, v in recipe.data.items() if k not in _ABOUT_SPLITS} if same_kind else {}
+    given: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise RecipeError(f"override {override!r}: expected key=value, an option of the reader {reader!r}")
-        options[key] = yaml.safe_load(text)
+            raise RecipeError(f"override {override!r}: expected key=value, an option of the reader")
+        given[key] = yaml.safe_load(text)
+    kind = "" if path.is_dir() else path.suffix.lower()
+    trained_with = str(recipe.data["reader"])
+    if "reader" in given:
+        reader = str(given.pop("reader"))
+    elif Path(str(recipe.data.get("path", "-"))).suffix == (kind or "-"):
+        reader = trained_with
+    else:
+        reader = choose("reader for files of kind", kind, modality.reads)
+    options = {k: v for k, v in recipe.data.items() if k not in _ABOUT_SPLITS} if reader == trained_with else {}
+    options |= given
     problems: list[str] = []
     section = {**options, "reader": reader, "path": str(path)}
     known = modality.readers

@@ -5,12 +5,19 @@ from modalities.timeseries.batches import collate_signals, draw_signal, flat_sig
 from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d
 from modalities.timeseries.example import synthetic_series
-from modalities.timeseries.long import read_long
+from modalities.timeseries.long import read_frame, read_long
+from modalities.timeseries.memory import read_series
 from modalities.timeseries.views import INVALIDATES, SeriesViews
 
 MODALITY = Modality(
     name="timeseries",
-    readers={"arrays": read_arrays, "long": read_long, "example": synthetic_series},
+    readers={
+        "arrays": read_arrays,
+        "long": read_long,
+        "series": read_series,
+        "frame": read_frame,
+        "example": synthetic_series,
+    },
     reads=dict.fromkeys(("", ".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".ts"), "arrays"),
     views={"series": SeriesViews},
     encoders={

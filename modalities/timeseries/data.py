@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.labels import encode_labels
 from bam_core.errors import DataError, InputError
-from modalities.timeseries.rows import Missing, Normalize, RowWriter, Treatment, scaling
-from modalities.timeseries.splits import split_rows
+from modalities.timeseries.preparation import enough, write_tables
+from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
 from modalities.timeseries.tables import Series, Table, read_table
 
 
@@ -66,7 +64,8 @@ def read_arrays(
         hop: steps from one window to the next; default: `window`.
         test_fraction: to hold out; 0 for none.
         seed: of that choice.
-        fitted: facts of a saved encoder, whose mean and deviation are taken for `normalize="train"`.
+        fitted: facts of a saved encoder: new data are scaled and their classes numbered as its training data were, and
+            all go into "train".
 
     Returns:
         Splits with the facts in_channels, classes, length and shape if all are equally long, else unequal, shortest
@@ -82,7 +81,7 @@ def read_arrays(
         >>> prepared.facts["shape"], len(prepared.splits["test"])
         ([1, 140], 4500)
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"} | scaling(fitted)
+    settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
     how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
     train_file, test_file = _files(Path(path).expanduser(), test_path)
     if test_file and split:
@@ -92,28 +91,12 @@ def read_arrays(
     files = [file for file in (train_file, test_file, *beside) if file and file.is_file()]
 
     def build(writer: SplitWriter) -> None:
-        tables = [read_table(file, names, signals) for file in (train_file, test_file) if file]
-        for table in tables:
-            for source, reason in table.broken.items():
-                writer.set_aside(source, reason)
-            for kind, count in table.repairs.items():
-                writer.repaired(kind, count)
+        tables = [read_table(file, names, signals, required=fitted is None) for file in (train_file, test_file) if file]
         if not unequal:
             _check_equal(tables)
-        columns, classes = label_columns(tables)
-        parts = assign_splits(tables, columns, test_fraction, seed)
-        rows = RowWriter(writer, how)
-        start = 0
-        for table in tables:
-            of_table = slice(start, start + len(table.signals))
-            rows.add(table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table])
-            start += len(table.signals)
-        rows.finish(classes, sampling_rate_hz, fitted)
+        write_tables(writer, tables, how, test_fraction, seed, sampling_rate_hz, fitted)
 
-    prepared = cached("arrays", files, settings, build)
-    if len(prepared.splits["train"]) < 2:
-        raise DataError(f"{train_file.name} expected at least two usable rows for training; got one.")
-    return prepared
+    return enough(cached("arrays", files, settings, build), train_file.name, fitted)
 
 
 def _files(path: Path, test_path: str | None) -> tuple[Path, Path | None]:
@@ -146,50 +129,3 @@ def _check_equal(tables: list[Table]) -> None:
 
 def _shapes(signals: Series) -> set[tuple[int, ...]]:
     return {signals.shape[1:]} if isinstance(signals, np.ndarray) else {series.shape for series in signals}
-
-
-def label_columns(tables: list[Table]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The columns `id`, `label` and `group` of all tables, end to end, and the names of the classes.
-
-    Raises:
-        DataError: one class only, or rows without a group.
-    """
-    columns: dict[str, np.ndarray] = {}
-    classes: list[str] = []
-    if any("label" in table.columns for table in tables):
-        labels = encode_labels(
-            _joined(tables, "label"), minus_one_is_missing=all(table.minus_one_is_missing for table in tables)
-        )
-        if labels.classes:
-            columns["label"], classes = labels.indices, labels.classes
-    if any("group" in table.columns for table in tables):
-        groups = _joined(tables, "group")
-        empty = np.flatnonzero(pd.isna(groups))
-        if len(empty):
-            raise DataError(
-                f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}."
-            )
-        columns["group"] = groups.astype(str)
-    columns["id"] = np.concatenate([table.columns["id"].astype(str) for table in tables])
-    return columns, classes
-
-
-def _joined(tables: list[Table], name: str) -> np.ndarray:
-    return np.concatenate(
-        [np.asarray(table.columns.get(name, [None] * len(table.signals)), dtype=object) for table in tables]
-    )
-
-
-def assign_splits(tables: list[Table], columns: dict[str, np.ndarray], test_fraction: float, seed: int) -> np.ndarray:
-    """(n,) the split of every row of all tables, which is that of its file if there are two; see `split_rows`."""
-    named = tables[0].columns.get("split")
-    if len(tables) == 2:
-        named = np.repeat(["train", "test"], [len(table.signals) for table in tables])
-    return split_rows(
-        len(columns["id"]),
-        named,
-        labels=columns.get("label"),
-        groups=columns.get("group"),
-        test_fraction=test_fraction,
-        seed=seed,
-    )

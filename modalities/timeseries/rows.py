@@ -12,6 +12,8 @@ from modalities.timeseries.signals import fill_gaps, standardize
 
 BLOCK = 4096  # rows in memory at a time
 
+SCALING = ("channel_mean", "channel_std")
+
 Missing = Literal["set_aside", "mask"]
 Normalize = Literal["record", "train", "none"]
 
@@ -100,9 +102,10 @@ def _share(missing: np.ndarray, how: Treatment) -> str:
     return f"{share.max():.0%} of channel {share.argmax()} is missing"
 
 
-def scaling(facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Mean and deviation of the channels, if they are among the facts."""
-    return {name: facts[name] for name in ("channel_mean", "channel_std") if name in (facts or {})}  # type: ignore
+def about_training(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Which of the facts of a saved encoder new data depend on, as settings of the cache."""
+    names = ("in_channels", "classes", "channels", "step", *SCALING)
+    return {} if fitted is None else {"fitted": {name: fitted[name] for name in names if name in fitted}}
 
 
 class RowWriter:
@@ -184,12 +187,21 @@ class RowWriter:
         Args:
             classes: names of the labels.
             sampling_rate_hz: if known.
-            fitted: facts of other data, whose mean and deviation are taken.
+            fitted: facts of a saved encoder, whose mean and deviation are taken.
+
+        Raises:
+            DataError: the encoder was trained on another number of channels.
         """
         if self._channels is None:
             return
         facts = self.writer.facts
         channels = self._channels * (2 if self.how.missing == "mask" else 1)
+        expected = (fitted or {}).get("in_channels", channels)
+        if channels != expected:
+            masks = ", with the masks of missing values" if self.how.missing == "mask" else ""
+            raise DataError(
+                f"series expected {expected} channels, as the encoder was trained on; got {channels}{masks}."
+            )
         facts |= {"in_channels": channels, "classes": list(classes)}
         if len(self._lengths) == 1:
             length = self._lengths.pop()
@@ -203,6 +215,7 @@ class RowWriter:
             mean = total / np.maximum(n, 1)
             spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
             std = np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1), spread, 1)
-            facts |= {"channel_mean": mean.tolist(), "channel_std": std.tolist()} | scaling(fitted)
+            facts |= {"channel_mean": mean.tolist(), "channel_std": std.tolist()}
+            facts |= {name: fitted[name] for name in SCALING if name in (fitted or {})}  # type: ignore
         if sampling_rate_hz is not None:
             facts["sampling_rate_hz"] = float(sampling_rate_hz)

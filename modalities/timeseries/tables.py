@@ -1,9 +1,7 @@
 """Files that hold one series a row: NumPy arrays, CSV, parquet and the archives' formats, as arrays and columns."""
 
-import csv
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError
+from modalities.timeseries.frames import check_numbers, find_column, is_list, read_parquet, read_text
 from modalities.timeseries.ts_files import read_ts
-from modalities.timeseries.unequal import is_list, joined_array, listed_arrays, listed_columns
+from modalities.timeseries.unequal import joined_array, listed_arrays, listed_columns
 
 COLUMNS = {
     "label": ("label", "labels", "y", "target"),
@@ -46,13 +45,14 @@ class Table(NamedTuple):
     repairs: Mapping[str, int] = {}
 
 
-def read_table(path: Path, names: Names, signals: str | None = None) -> Table:
+def read_table(path: Path, names: Names, signals: str | None = None, *, required: bool = True) -> Table:
     """Read a file by its suffix.
 
     Args:
         path: .npz, .npy, .csv, .tsv, .txt, .parquet or .ts.
         names: what the file calls its columns. For .npy, these are files beside it.
         signals: name of the array of signals in an .npz.
+        required: whether columns with a name have to be there.
 
     Raises:
         DataError: no such file, another suffix, or contents that are no table of numbers.
@@ -60,26 +60,37 @@ def read_table(path: Path, names: Names, signals: str | None = None) -> Table:
     if not path.is_file():
         raise DataError(f"expected a file at {path}; there is none.")
     readers: dict[str, Callable[[], Table]] = {
-        ".npz": lambda: _read_npz(path, names, signals),
-        ".npy": lambda: _read_npy(path, names),
-        ".csv": lambda: _read_text(path, names),
-        ".tsv": lambda: _read_text(path, names),
-        ".txt": lambda: _read_text(path, names),
-        ".parquet": lambda: _from_frame(path, read_parquet(path), names),
+        ".npz": lambda: _read_npz(path, names, signals, required),
+        ".npy": lambda: _read_npy(path, names, required),
+        ".csv": lambda: _read_text(path, names, required),
+        ".tsv": lambda: _read_text(path, names, required),
+        ".txt": lambda: _read_text(path, names, required),
+        ".parquet": lambda: _from_frame(path, read_parquet(path), names, required),
         ".ts": lambda: _read_ts(path),
     }
     if path.suffix.lower() not in readers:
         raise DataError(f"expected one of {', '.join(readers)}; got {path.name}.")
-    table = readers[path.suffix.lower()]()
+    return complete_table(readers[path.suffix.lower()](), path.name, path.stem)
+
+
+def complete_table(table: Table, source: str, stem: str) -> Table:
+    """The same table with names for its rows, after a look at its columns.
+
+    Args:
+        table: as read.
+        source: what it is called in messages.
+        stem: what its rows are called, if they have no names.
+
+    Raises:
+        DataError: no rows, or a column of another length.
+    """
+    n = len(table.signals)
     for name, column in table.columns.items():
-        if column.shape != (len(table.signals),):
-            raise DataError(
-                f"{name!r} of {path.name} expected one value for each of {len(table.signals)} rows; "
-                f"got shape {column.shape}."
-            )
-    if not len(table.signals):
-        raise DataError(f"{path.name} is empty: it has no rows." + _first(table.broken))
-    ids = np.array([f"{path.stem}:{row}" for row in range(len(table.signals))])
+        if column.shape != (n,):
+            raise DataError(f"{name!r} of {source} expected one value for each of {n} rows; got shape {column.shape}.")
+    if not n:
+        raise DataError(f"{source} is empty: it has no rows." + _first(table.broken))
+    ids = np.array([f"{stem}:{row}" for row in range(n)])
     return table._replace(columns={"id": ids, **table.columns})
 
 
@@ -101,19 +112,19 @@ def _read_ts(path: Path) -> Table:
     )
 
 
-def _read_npz(path: Path, names: Names, signals: str | None) -> Table:
+def _read_npz(path: Path, names: Names, signals: str | None, required: bool) -> Table:
     with _numpy(path) as file:
         arrays = {key: _member(file, key, path) for key in file.files}
     columns = {}
     for column, usual in COLUMNS.items():
-        key = find_column(names[column], usual, list(arrays), path)
+        key = find_column(names[column], usual, list(arrays), path.name, required=required)
         if key is not None:
             columns[column] = arrays.pop(key)
-    series = None if signals else listed_arrays(arrays, path)
+    series = None if signals else listed_arrays(arrays, path.name)
     if series is not None:
         return Table(series, columns)
     lengths = arrays.pop("lengths", None)
-    key = find_column(signals, ("signals", "signal", "X", "x"), list(arrays), path)
+    key = find_column(signals, ("signals", "signal", "X", "x"), list(arrays), path.name)
     least = 2 if lengths is None else 1
     candidates = [name for name, array in arrays.items() if array.ndim >= least and key in (None, name)]
     if len(candidates) != 1:
@@ -123,18 +134,20 @@ def _read_npz(path: Path, names: Names, signals: str | None) -> Table:
         )
     if lengths is not None:
         return Table(joined_array(arrays[candidates[0]], lengths, path), columns)
-    return Table(_with_channels(arrays[candidates[0]], path), columns)
+    return Table(with_channels(arrays[candidates[0]], path.name), columns)
 
 
-def _read_npy(path: Path, names: Names) -> Table:
+def _read_npy(path: Path, names: Names, required: bool) -> Table:
     columns = {}
     for column, name in names.items():
         if name is not None:
             file = path.parent / name
             if not file.is_file():
+                if not required:
+                    continue
                 raise DataError(f"{column} of {path.name} expected a file {file} with one value a row; there is none.")
             columns[column] = _numpy(file) if file.suffix == ".npy" else np.array(file.read_text().splitlines())
-    return Table(_with_channels(_numpy(path), path), columns)
+    return Table(with_channels(_numpy(path), path.name), columns)
 
 
 def _numpy(path: Path) -> Any:
@@ -157,85 +170,36 @@ def _no_pickle(error: Exception) -> str:
     return str(error)
 
 
-def _with_channels(signals: np.ndarray, path: Path) -> np.ndarray:
+def with_channels(signals: np.ndarray, source: str) -> np.ndarray:
+    """(n, t) or (n, c, t) as (n, c, t).
+
+    Raises:
+        DataError: another shape, or no real numbers.
+    """
     if signals.ndim not in (2, 3) or signals.dtype.kind not in "fiub":
         raise DataError(
-            f"signals of {path.name} expected real numbers of shape (n, t) or (n, c, t); "
+            f"signals of {source} expected real numbers of shape (n, t) or (n, c, t); "
             f"got {signals.dtype} of shape {signals.shape}."
         )
     return signals[:, None] if signals.ndim == 2 else signals
 
 
-def _read_text(path: Path, names: Names) -> Table:
+def _read_text(path: Path, names: Names, required: bool) -> Table:
     text = read_text(path, [name or column for column, name in names.items()])
     frame = text.frame
     is_ucr = path.suffix.lower() == ".tsv" and not text.header and names["label"] is None
     frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
     if text.row_names is not None and names["id"] is None and "id" not in frame:
         frame.insert(0, "id", text.row_names)
-    return _from_frame(path, frame, names)._replace(minus_one_is_missing=not is_ucr)
+    return _from_frame(path, frame, names, required)._replace(minus_one_is_missing=not is_ucr)
 
 
-class Text(NamedTuple):
-    """A table of text: its frame, whether it has a header, and the column without a name that pandas writes first."""
-
-    frame: pd.DataFrame
-    header: bool
-    row_names: pd.Series | None
-
-
-def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
-    """Read a table of text, whatever divides its columns.
-
-    Args:
-        path: of the file.
-        kept_as_text: columns whose values are names, even if they look like numbers.
-
-    Raises:
-        DataError: it is empty, or no table.
-    """
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = [line.rstrip("\r\n") for line in islice((line for line in file if line.strip()), 1)]
-    if not lines:
-        raise DataError(f"{path.name} is empty: it has no rows.")
-    delimiter = max("\t;,|", key=lines[0].count)
-    fields = next(csv.reader(lines, delimiter=delimiter))
-    numeric = all(_is_number(field) for field in fields)
-    has_index = not fields[0].strip()  # as pandas writes it
-    header = not numeric or _counts(fields[has_index:])
-    try:
-        frame = pd.read_csv(
-            path,
-            sep=delimiter,
-            header=0 if header else None,
-            dtype=dict.fromkeys(set(kept_as_text) & set(fields), str) if header else None,
-            low_memory=False,
-            encoding="utf-8-sig",
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path.name} is no readable table ({error}).") from error
-    index = frame.pop(frame.columns[0]) if header and has_index else None
-    return Text(frame, header, index)
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """A parquet file as a frame.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        return pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pyarrow's errors are both
-        raise DataError(f"{path.name} is no readable parquet file ({error}).") from error
-
-
-def _from_frame(path: Path, frame: pd.DataFrame, names: Names) -> Table:
+def _from_frame(path: Path, frame: pd.DataFrame, names: Names, required: bool) -> Table:
     if not len(frame):
         raise DataError(f"{path.name} is empty: it has no rows.")
     columns = {}
     for column, usual in COLUMNS.items():
-        key = find_column(names[column], usual, list(frame.columns), path)
+        key = find_column(names[column], usual, list(frame.columns), path.name, required=required)
         if key is not None:
             columns[column] = frame.pop(key).to_numpy(dtype=object)
     if not len(frame.columns):
@@ -243,47 +207,5 @@ def _from_frame(path: Path, frame: pd.DataFrame, names: Names) -> Table:
     if any(is_list(values) for _, values in frame.items()):
         return Table(listed_columns(frame, path), columns)
     for _, values in frame.items():
-        check_numbers(values, path)
+        check_numbers(values, path.name)
     return Table(frame.to_numpy(dtype=np.float64)[:, None], columns)
-
-
-def check_numbers(values: pd.Series, path: Path) -> None:
-    """See to it that a column holds numbers.
-
-    Raises:
-        DataError: names the column and the first value that is none.
-    """
-    if values.dtype.kind in "fiub":
-        return
-    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
-    shown = f"row {wrong.index[0]} holds {wrong.iloc[0]!r}" if len(wrong) else f"it holds {values.dtype}"
-    raise DataError(
-        f"column {values.name!r} of {path.name} expected numbers, as all columns of values; {shown}. Missing values "
-        "are empty; columns of another kind are named by label, group, id or split, or taken out."
-    )
-
-
-def find_column(name: str | None, usual: tuple[str, ...], available: list[str], path: Path) -> str | None:
-    """The column called `name`, or if that is None, the first of the usual names that there is.
-
-    Raises:
-        DataError: there is no column `name`.
-    """
-    if name is None:
-        return next((key for key in usual if key in available), None)
-    if name not in available:
-        listed = ", ".join(map(str, available[:10])) + (", ..." if len(available) > 10 else "")
-        raise DataError(f"{path.name} expected {name!r} as {usual[0]}; it has {listed}.")
-    return name
-
-
-def _counts(fields: list[str]) -> bool:
-    return len(fields) > 1 and fields in ([str(i) for i in range(first, len(fields) + first)] for first in (0, 1))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.strip() in ("", "NA", "NaN")
-    return True

@@ -1,7 +1,7 @@
 """Series of unequal length inside files that know only tables and arrays."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError
+from modalities.timeseries.frames import is_list
 
 
-def listed_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> list[np.ndarray] | None:
+def listed_arrays(arrays: Mapping[str, np.ndarray], source: str) -> list[np.ndarray] | None:
     """The series of an .npz that was written by `np.savez(file, *series)`, or None if it was not.
 
     Raises:
@@ -22,12 +23,21 @@ def listed_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> list[np.ndarr
     in_order = [arrays[name] for name in sorted(arrays, key=lambda name: int(name[4:]))]
     if len({array.ndim for array in in_order}) > 1 or in_order[0].ndim not in (1, 2):
         return None
-    series = [np.atleast_2d(array) for array in in_order]
+    return same_channels(in_order, source)
+
+
+def same_channels(arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:
+    """Arrays (t,) or (c, t) as series (c, t).
+
+    Raises:
+        DataError: they differ in their number of channels, or are no numbers.
+    """
+    series = [np.atleast_2d(array) for array in arrays]
     channels = sorted({len(one) for one in series})
     if len(channels) > 1 or any(one.dtype.kind not in "fiub" for one in series):
         kinds = ", ".join(sorted({str(one.dtype) for one in series}))
         raise DataError(
-            f"{path.name} expected series of numbers (channels, time) with equally many channels; got "
+            f"{source} expected series of numbers (channels, time) with equally many channels; got "
             f"{channels} channels of {kinds}."
         )
     return series
@@ -47,14 +57,6 @@ def joined_array(signals: np.ndarray, lengths: np.ndarray, path: Path) -> list[n
             f"got signals of shape {signals.shape} and lengths of shape {lengths.shape}, in all {lengths.sum()}."
         )
     return np.split(np.atleast_2d(signals), np.cumsum(lengths)[:-1], axis=1)
-
-
-def is_list(values: pd.Series) -> bool:
-    """Whether a column of a frame holds lists."""
-    if values.dtype != object:
-        return False
-    first = values.dropna().head(1)
-    return len(first) > 0 and isinstance(first.iloc[0], list | tuple | np.ndarray)
 
 
 def listed_columns(frame: pd.DataFrame, path: Path) -> list[np.ndarray]:

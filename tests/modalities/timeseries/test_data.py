@@ -308,7 +308,7 @@ def test_nothing_usable(folder):
 def test_a_single_row(folder):
     np.savez(folder / "data.npz", signals=np.arange(8.0)[None])
     for _ in range(2):
-        with pytest.raises(DataError, match="at least two usable rows for training; got one"):
+        with pytest.raises(DataError, match="at least two usable series for training; got one"):
             read(folder / "data.npz")
 
 

@@ -70,6 +70,7 @@ def test_a_long_table(folder, table, suffix):
         "shortest": 20,
         "longest": 27,
         "channels": ["x", "y"],
+        "step": 0.1,
     }
     assert prepared.labels("train").tolist() == [0, 1] * 4
     assert prepared.groups("train").tolist() == [f"g{i // 2}" for i in range(8)]
@@ -219,7 +220,7 @@ def test_a_folder_of_tables(folder, table):
         ("a.csv", "id,time,x\n1,noon,2\n", {}, "all numbers or all dates.*row 0 holds 'noon'"),
         ("a.csv", "id,time,x\n1,0,2\n1,1,3\n", {}, "at least two usable series for training; got one"),
         ("a.csv", "id,x\n1,2\n2,3\n", {}, r"(?s)no usable row.*1: has 1 step\(s\), fewer than two"),
-        ("a.csv", "id,x\n1,2\n", {"values": ["z"]}, "expected 'z' as z; it has id, x"),
+        ("a.csv", "id,x\n1,2\n", {"values": ["z"]}, "expected 'z' as values; it has id, x"),
         ("a.md", "id,x\n1,2\n", {}, r"expected one of \.csv, .*; got a\.md"),
         ("a.csv", "id,x,label\n1,2,a\n1,3,a\n2,1,a\n2,0,a\n", {}, "at least two classes; all 2 labelled rows are 'a'"),
     ],

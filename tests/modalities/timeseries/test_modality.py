@@ -81,3 +81,25 @@ def test_new_series_are_scaled_as_those_of_training(tmp_path):
         assert main(["embed", str(run), str(tmp_path / name), "-o", str(out)]) == 0
         embedded.append(pd.read_parquet(out).filter(regex=r"^e\d").to_numpy()[:5])
     assert np.abs(embedded[0] - embedded[1]).max() > 1  # by a scaling of their own they would be the same
+
+
+@pytest.mark.slow
+def test_a_folder_of_long_tables(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for name in "abcdef":
+        pd.DataFrame({"x": rng.normal(size=30), "y": rng.normal(size=30)}).to_csv(folder / f"{name}.csv", index=False)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"modality: timeseries\ndata: {{reader: long, path: {folder}, normalize: train}}\nviews: {{name: series}}\n"
+        "encoder: {name: resnet1d, width: 4}\ntrain: {epochs: 1, batch_size: 6, log_every: 1}\n"
+    )
+    run, out = tmp_path / "run", tmp_path / "out.parquet"
+    assert main(["pretrain", str(recipe), f"run={run}"]) == 0
+    assert main(["embed", str(run), str(folder), "-o", str(out), "reader=long"]) == 0
+    assert pd.read_parquet(out)["id"].tolist() == list("abcdef")
+    assert main(["embed", str(run), str(folder / "b.csv"), "-o", str(out), "reader=long"]) == 0
+    one = pd.read_parquet(out)
+    assert one["id"].tolist() == ["b"]
+    assert one.filter(regex=r"^e\d").shape == (1, 16)

@@ -1,0 +1,124 @@
+"""Reader of series that are in memory already: arrays, or lists of arrays of unequal length."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.errors import DataError
+from modalities.timeseries.preparation import enough, write_tables
+from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
+from modalities.timeseries.tables import Series, Table, complete_table, with_channels
+from modalities.timeseries.unequal import same_channels
+
+
+def read_series(
+    *,
+    series: Any,
+    label: Any = None,
+    group: Any = None,
+    id: Any = None,
+    split: Any = None,
+    sampling_rate_hz: float | None = None,
+    max_gap: float = 0.1,
+    missing: Missing = "set_aside",
+    normalize: Normalize = "record",
+    unequal: bool = True,
+    window: int | None = None,
+    hop: int | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read series in memory, as `read_arrays` reads files.
+
+    Args:
+        series: array (n, t) or (n, channels, t); or n arrays (t,) or (channels, t), of any lengths.
+        label: (n,) labels; strings, or numbers of which -1 means none.
+        group: (n,) persons or machines, which are never divided between splits.
+        id: (n,) names of the rows.
+        split: (n,) "train", "validation" or "test".
+        sampling_rate_hz: see `read_arrays`, as for the other options.
+        max_gap: as there.
+        missing: as there.
+        normalize: as there.
+        unequal: whether values that are missing on all channels at the ends make a series shorter; if not, they are
+            gaps like others.
+        window: as there.
+        hop: as there.
+        test_fraction: as there.
+        seed: as there.
+        fitted: as there.
+
+    Returns:
+        Splits with the same facts as from `read_arrays`.
+
+    Raises:
+        InputError: options that contradict each other.
+        DataError: unsuitable series; the message says why.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> read_series(series=[rng.normal(size=(3, t)) for t in (40, 55, 31)]).facts["longest"]
+        55
+    """
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+    signals = as_series(series)
+    given = {"label": label, "group": group, "id": id, "split": split}
+    columns = {name: _column(values) for name, values in given.items() if values is not None}
+    are_numbers = label is not None and np.asarray(label).dtype.kind in "fiub"
+    table = complete_table(Table(signals, columns, minus_one_is_missing=are_numbers), "series", "series")
+
+    def build(writer: SplitWriter) -> None:
+        write_tables(writer, [table], how, test_fraction, seed, sampling_rate_hz, fitted)
+
+    settings = {
+        "series": _hash(signals),
+        "columns": {name: [repr(value) for value in values] for name, values in columns.items()},
+        "how": how._asdict(),
+        "of_labels": are_numbers,
+        "rest": [sampling_rate_hz, test_fraction, seed],
+    }
+    return enough(cached("series", [], settings | about_training(fitted), build), "series", fitted)
+
+
+def as_series(series: Any) -> Series:
+    """(n, c, t), or a list of (c, t), from what people hold in their hands.
+
+    Raises:
+        DataError: neither an array of numbers of the right shape nor a list of such arrays.
+
+    Example:
+        >>> as_series([[1.0, 2.0], [3.0, 4.0, 5.0]])[1].shape
+        (1, 3)
+    """
+    if not isinstance(series, Sequence):
+        array = np.asarray(series)
+        if array.dtype.kind != "O" or array.ndim != 1:
+            return with_channels(array, "series")
+    arrays = []
+    for index, one in enumerate(series):
+        try:
+            array = np.asarray(one)
+        except ValueError as error:
+            raise DataError(f"series[{index}] expected channels of the same length ({error}).") from error
+        if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
+            raise DataError(
+                f"series[{index}] expected numbers (t,) or (channels, t); got {array.dtype} of shape {array.shape}."
+            )
+        arrays.append(array)
+    return same_channels(arrays, "series")
+
+
+def _column(values: Any) -> np.ndarray:
+    return np.asarray(values).astype(object)
+
+
+def _hash(signals: Series) -> str:
+    digest = hashlib.sha256()
+    for one in [signals] if isinstance(signals, np.ndarray) else signals:
+        digest.update(f"{one.dtype} {one.shape}".encode())
+        digest.update(np.ascontiguousarray(one).data)
+    return digest.hexdigest()

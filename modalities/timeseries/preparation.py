@@ -1,0 +1,112 @@
+"""From tables of series to the rows of splits, for training or for a saved encoder."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bam_core.data import PreparedData, SplitWriter
+from bam_core.data.labels import encode_labels
+from bam_core.errors import DataError
+from modalities.timeseries.rows import RowWriter, Treatment
+from modalities.timeseries.splits import split_rows
+from modalities.timeseries.tables import Table
+
+Facts = Mapping[str, Any]
+
+
+def write_tables(
+    writer: SplitWriter,
+    tables: Sequence[Table],
+    how: Treatment,
+    test_fraction: float,
+    seed: int,
+    sampling_rate_hz: float | None,
+    fitted: Facts | None,
+) -> None:
+    """Write one table, or one for training and one for testing; see `read_arrays` for the options.
+
+    Raises:
+        DataError: labels, groups, splits or channels that do not fit.
+    """
+    for table in tables:
+        for source, reason in table.broken.items():
+            writer.set_aside(source, reason)
+        for kind, count in table.repairs.items():
+            writer.repaired(kind, count)
+    columns, classes = label_columns(tables, fitted)
+    parts = np.full(len(columns["id"]), "train")
+    if fitted is None:
+        parts = assign_splits(tables, columns, test_fraction, seed)
+    rows = RowWriter(writer, how)
+    start = 0
+    for table in tables:
+        of_table = slice(start, start + len(table.signals))
+        rows.add(table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table])
+        start += len(table.signals)
+    rows.finish(classes, sampling_rate_hz, fitted)
+
+
+def enough(prepared: PreparedData, source: str, fitted: Facts | None) -> PreparedData:
+    """The same data, after a look at whether they are enough to train.
+
+    Raises:
+        DataError: one row only, unless it is for a saved encoder.
+    """
+    if fitted is None and len(prepared.splits["train"]) < 2:
+        raise DataError(f"{source} expected at least two usable series for training; got one.")
+    return prepared
+
+
+def label_columns(tables: Sequence[Table], fitted: Facts | None) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The columns `id`, `label` and `group` of all tables, end to end, and the names of the classes.
+
+    With the facts of a saved encoder, classes are its own; other labels are as good as missing.
+
+    Raises:
+        DataError: one class only, or rows without a group.
+    """
+    columns: dict[str, np.ndarray] = {}
+    classes: list[str] = [] if fitted is None else list(fitted.get("classes") or [])
+    if any("label" in table.columns for table in tables) and (fitted is None or classes):
+        labels = encode_labels(
+            _joined(tables, "label"),
+            minus_one_is_missing=all(table.minus_one_is_missing for table in tables),
+            classes=classes or None,
+        )
+        if labels.classes:
+            columns["label"], classes = labels.indices, labels.classes
+    if any("group" in table.columns for table in tables):
+        groups = _joined(tables, "group")
+        empty = np.flatnonzero(pd.isna(groups))
+        if len(empty) and fitted is None:
+            raise DataError(
+                f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}."
+            )
+        columns["group"] = groups.astype(str)
+    columns["id"] = np.concatenate([table.columns["id"].astype(str) for table in tables])
+    return columns, classes
+
+
+def _joined(tables: Sequence[Table], name: str) -> np.ndarray:
+    return np.concatenate(
+        [np.asarray(table.columns.get(name, [None] * len(table.signals)), dtype=object) for table in tables]
+    )
+
+
+def assign_splits(
+    tables: Sequence[Table], columns: dict[str, np.ndarray], test_fraction: float, seed: int
+) -> np.ndarray:
+    """(n,) the split of every row of all tables, which is that of its file if there are two; see `split_rows`."""
+    named = tables[0].columns.get("split")
+    if len(tables) == 2:
+        named = np.repeat(["train", "test"], [len(table.signals) for table in tables])
+    return split_rows(
+        len(columns["id"]),
+        named,
+        labels=columns.get("label"),
+        groups=columns.get("group"),
+        test_fraction=test_fraction,
+        seed=seed,
+    )
