@@ -3,21 +3,15 @@
 Contenders take turns, so that a busy machine slows all of them, and each round's times are divided by the same
 round's unit: three matrix products in float32, S = z c^T, dS c and dS^T z, of the size of the batch. Peak memory is
 measured in a process of its own, as the growth of its largest resident set over what it held before the pass.
-
-    python -m bam_core.benchmarks.loss --rows 8192 --width 256 --json loss.json
 """
 
-import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import get_args
 
 import torch
@@ -25,6 +19,7 @@ from torch import Tensor
 
 from bam_core.attention import unit_rows
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
+from bam_core.benchmarks.timing import Spread, Timing, measure, spread
 from bam_core.errors import InputError
 from bam_core.loss import bam_loss
 from bam_core.methods import Method
@@ -44,8 +39,8 @@ class Cost:
     Attributes:
         name: the contender.
         seconds: times of the passes.
-        ratio: median over the rounds of its time in units of the round.
-        ratio_quartiles: lower and upper quartile of the same.
+        ratio: over the rounds, its time in units of the round.
+        disturbed: number of passes during which other processes took more than 5 % of the machine.
         peak_mib: growth of the resident set in MiB; None if it was not measured.
         loss_error: relative difference of the loss from the dense form; None where that says nothing.
         gradient_error: the same of the gradient, in Frobenius norm.
@@ -53,8 +48,8 @@ class Cost:
 
     name: str
     seconds: list[float]
-    ratio: float
-    ratio_quartiles: tuple[float, float]
+    ratio: Spread
+    disturbed: int
     peak_mib: float | None = None
     loss_error: float | None = None
     gradient_error: float | None = None
@@ -78,16 +73,17 @@ class LossBenchmark:
         ]
         matrix = self.rows**2 * 4 / 2**20
         for cost in self.costs:
-            low, high = cost.ratio_quartiles
             peak = "" if cost.peak_mib is None else f"{cost.peak_mib:.0f} | {cost.peak_mib / matrix:.2f}"
             errors = " | ".join("" if e is None else f"{e:.0e}" for e in (cost.loss_error, cost.gradient_error))
             lines.append(
-                f"| {cost.name} | {cost.ratio:.2f} ({low:.2f}-{high:.2f}) | {statistics.median(cost.seconds):.3f} "
-                f"| {peak or ' | '} | {errors} |"
+                f"| {cost.name} | {cost.ratio:.2f} | {spread(cost.seconds).median:.3f} | {peak or ' | '} | {errors} |"
             )
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
-        rounds = len(self.costs[0].seconds)
-        return "\n".join([*lines, "", f"{self.rows} rows, width {self.width}, {rounds} rounds; {facts}."])
+        rounds, disturbed = len(self.costs[0].seconds), sum(cost.disturbed for cost in self.costs)
+        about = (
+            f"{self.rows} rows, width {self.width}, {rounds} rounds, {disturbed} passes disturbed by other processes"
+        )
+        return "\n".join([*lines, "", f"{about}; {facts}."])
 
     def to_json(self) -> str:
         """Everything, for machines."""
@@ -165,7 +161,13 @@ def _peers(rows: int, width: int, teacher: Tensor, generator: torch.Generator) -
 
 
 def benchmark_loss(
-    *, rows: int = 8192, width: int = 256, rounds: int = 7, only: list[str] | None = None, memory: bool = True
+    *,
+    rows: int = 8192,
+    width: int = 256,
+    rounds: int = 7,
+    only: list[str] | None = None,
+    memory: bool = True,
+    patience: float = 0.0,
 ) -> LossBenchmark:
     """Measure the contenders in turns.
 
@@ -175,6 +177,7 @@ def benchmark_loss(
         rounds: how often each runs, after one run to warm up.
         only: names of contenders to keep; the unit always stays.
         memory: measure peak memory too, each contender in a process of its own.
+        patience: seconds for repeating a pass that other processes disturbed.
 
     Returns:
         Costs with medians, quartiles and, where it applies, errors against the dense form.
@@ -188,20 +191,18 @@ def benchmark_loss(
     passes = {name: run for name, run in passes.items() if only is None or name in only or name == UNIT}
     machine = describe_machine("lightly")
     results = {name: run() for name, run in passes.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in passes}
+    timings: dict[str, list[Timing]] = {name: [] for name in passes}
     for _ in range(rounds):
         for name, run in passes.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            timings[name].append(measure(run, patience=patience))
     costs = []
-    for name, times in seconds.items():
-        ratios = [t / unit for t, unit in zip(times, seconds[UNIT], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
+    for name, times in timings.items():
+        ratios = [t.seconds / unit.seconds for t, unit in zip(times, timings[UNIT], strict=True)]
         peak = _peak_in_new_process(name, rows, width) if memory else None
         dense = "BAM dense" + ", teacher" * name.endswith(", teacher")
         errors = _errors(results[name], results[dense]) if name.startswith("BAM") and dense in results else (None, None)
-        costs.append(Cost(name, times, middle, (low, high), peak, *errors))
+        seconds, disturbed = [t.seconds for t in times], sum(t.disturbed for t in times)
+        costs.append(Cost(name, seconds, spread(ratios), disturbed, peak, *errors))
     return LossBenchmark(rows, width, machine, costs)
 
 
@@ -211,8 +212,8 @@ def _errors(got: Result, wanted: Result) -> tuple[float, float]:
 
 
 def _peak_in_new_process(name: str, rows: int, width: int) -> float:
-    options = {"--peak-of": name, "--rows": rows, "--width": width, "--threads": torch.get_num_threads()}
-    command = [sys.executable, "-m", "bam_core.benchmarks.loss", *(str(x) for pair in options.items() for x in pair)]
+    numbers = (str(n) for n in (rows, width, torch.get_num_threads()))
+    command = [sys.executable, "-m", "bam_core.benchmarks.loss", name, *numbers]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -225,35 +226,8 @@ def peak_memory(name: str, *, rows: int, width: int) -> float:
     return peak_resident() - before
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command line."""
-    parser.add_argument("--rows", type=int, default=8192, help="rows and columns of the score matrix")
-    parser.add_argument("--width", type=int, default=256, help="width of the projections")
-    parser.add_argument("--rounds", type=int, default=7, help="passes of each contender")
-    parser.add_argument("--only", nargs="+", help="names of contenders")
-    parser.add_argument("--threads", type=int, help="threads of torch")
-    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
-    parser.add_argument("--json", type=Path, help="file to write")
-    parser.add_argument("--peak-of", help=argparse.SUPPRESS)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write JSON."""
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    if args.peak_of:
-        print(peak_memory(args.peak_of, rows=args.rows, width=args.width))
-        return 0
-    result = benchmark_loss(
-        rows=args.rows, width=args.width, rounds=args.rounds, only=args.only, memory=not args.no_memory
-    )
-    print(result.table())
-    if args.json:
-        args.json.write_text(result.to_json() + "\n")
-    return 0
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    raise SystemExit(run(parser.parse_args()))
+    name, *numbers = sys.argv[1:]
+    rows, width, threads = map(int, numbers)
+    torch.set_num_threads(threads)
+    print(peak_memory(name, rows=rows, width=width))

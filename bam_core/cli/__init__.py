@@ -14,6 +14,7 @@ COMMANDS = {
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "replay": "run a training step again that was not finite",
     "validate": "check a recipe without data",
+    "bench": "measure what the loss, a training step and the start cost",
 }
 
 EPILOG = """\

@@ -1,0 +1,80 @@
+"""`bam bench [loss | train | start]`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bam_core.cli.files import find_recipe
+
+EPILOG = """\
+Each prints a Markdown table with medians, quartiles, machine and versions. Measure on a quiet machine: --patience
+repeats what other processes disturbed. docs/performance.md explains what bounds the numbers."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EPILOG
+    benchmarks = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+
+    loss = benchmarks.add_parser("loss", help="the loss in all its forms, beside lightly's losses: time and memory")
+    loss.add_argument("--rows", type=int, default=8192, help="rows and columns of the scores (default: 8192)")
+    loss.add_argument("--width", type=int, default=256, help="width of the projections (default: 256)")
+    loss.add_argument("--rounds", type=int, default=7, help="passes of each contender (default: 7)")
+    loss.add_argument("--only", nargs="+", metavar="NAME", help="names of contenders, as in the table")
+    loss.add_argument("--no-memory", action="store_true", help="leave peak memory out")
+
+    train = benchmarks.add_parser("train", help="the parts of a recipe's training step")
+    train.add_argument("recipe", metavar="RECIPE", nargs="?", default="ecg/ecg5000_resnet1d", help="file or name")
+    train.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
+    train.add_argument("--steps", type=int, default=50, help="steps to measure (default: 50)")
+
+    start = benchmarks.add_parser("start", help="what a user waits for before anything happens")
+    start.add_argument("--rounds", type=int, default=7, help="starts of each kind (default: 7)")
+
+    for one in (loss, train, start):
+        one.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    for one in (loss, train):
+        one.add_argument("--threads", type=int, help="threads of torch")
+    for one in (loss, start):
+        one.add_argument(
+            "--patience", type=float, default=0.0, metavar="SECONDS", help="for repeating disturbed passes"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if getattr(args, "threads", None):
+        import torch
+
+        torch.set_num_threads(args.threads)
+    result = {"loss": _loss, "train": _train, "start": _start}[args.benchmark](args)
+    print(result.table())
+    if args.json:
+        args.json.write_text(result.to_json() + "\n", encoding="utf-8")
+    return 0
+
+
+def _loss(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.loss import benchmark_loss
+
+    return benchmark_loss(
+        rows=args.rows,
+        width=args.width,
+        rounds=args.rounds,
+        only=args.only,
+        memory=not args.no_memory,
+        patience=args.patience,
+    )
+
+
+def _train(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.training import benchmark_training
+    from bam_core.training.recipe import load_recipe
+
+    return benchmark_training(load_recipe(find_recipe(args.recipe), args.overrides), steps=args.steps)
+
+
+def _start(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.start import benchmark_start
+
+    return benchmark_start(rounds=args.rounds, patience=args.patience)
