@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from bam_core.loss import BAMLoss, BAMLossOutput, bam_loss
     from bam_core.objective import BAMObjective, BAMOutput
+    from bam_core.pretrained import PretrainedEncoder
     from bam_core.projector import Projector
     from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
     from bam_core.teacher import EMATeacher
@@ -45,6 +46,7 @@ _HOME = {
     ),
     "loss": ("BAMLoss", "BAMLossOutput", "bam_loss"),
     "objective": ("BAMObjective", "BAMOutput"),
+    "pretrained": ("PretrainedEncoder",),
     "projector": ("Projector",),
     "schedules": ("CosineSchedule", "WarmupCosineSchedule"),
     "teacher": ("EMATeacher",),
@@ -66,6 +68,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "NonFiniteError",
+    "PretrainedEncoder",
     "Projector",
     "RecipeError",
     "Views",
