@@ -26,6 +26,8 @@ from modalities.ecg import MODALITY as ECG
 from modalities.ecg.views import ECGViews
 from modalities.tabular import MODALITY as TABULAR
 from modalities.tabular.views import TabularViews
+from modalities.timeseries import MODALITY as TIMESERIES
+from modalities.timeseries.views import SeriesViews
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -91,6 +93,21 @@ def tabular_views() -> None:
     save(figure, "tabular_views")
 
 
+def timeseries_views() -> None:
+    """Four synthetic series of unequal length with three channels, and two views and a local view of each."""
+    data = TIMESERIES.example(n_series=24, n_channels=3, length=160, unequal=True)
+    batch = SplitDataset(data.splits["train"], TIMESERIES.collate, data.facts).__getitems__([0, 1, 9, 17])
+    made = SeriesViews(n_local=1)(batch, generator=torch.Generator().manual_seed(3))
+    columns = [batch, *made.global_views, *made.local_views]
+    figure, axes = plt.subplots(4, 4, figsize=(12, 6), layout="constrained")
+    for column, (view, title) in enumerate(zip(columns, ("untouched", "view 1", "view 2", "local view"), strict=True)):
+        axes[0, column].set_title(title)
+        for row in range(4):
+            TIMESERIES.draw(axes[row, column], {name: part[row] for name, part in view.items()})
+            axes[row, column].set_xlim(0, batch["signal"].shape[-1])
+    save(figure, "timeseries_views")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Write a picture."""
     IMAGES.mkdir(exist_ok=True)
@@ -104,3 +121,4 @@ if __name__ == "__main__":
     how_bam_works(parser.parse_args().run)
     ecg_views()
     tabular_views()
+    timeseries_views()

@@ -68,11 +68,15 @@ def flat_signal(batch: Any) -> Float[Tensor, "b k"]:
 
 
 def draw_signal(axes: Any, sample: Any) -> None:
-    """Draw the channels of one signal below each other, without axes; a tensor (c, t), or one with its length."""
+    """Draw the channels of one signal below each other, without axes; a tensor (c, t), or one with its length.
+
+    Channels keep their amplitudes, but not their levels, which would flatten them.
+    """
     if isinstance(sample, Mapping):
         sample = sample["signal"][:, : int(sample["length"])]
     channels = sample.detach().float().cpu().numpy()
-    step = 1.2 * max(float(np.ptp(channels)), 1e-9) if len(channels) > 1 else 0.0
+    step = 1.1 * max(float(np.ptp(channels, axis=1).max()), 1e-9)
     for index, channel in enumerate(channels):
-        axes.plot(channel - index * step, linewidth=0.8, color="#1f4e79")
+        middle = (channel.max() + channel.min()) / 2 if len(channels) > 1 else 0.0
+        axes.plot(channel - middle - index * step, linewidth=0.8, color="#1f4e79")
     axes.set_axis_off()

@@ -1,3 +1,5 @@
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -42,6 +44,17 @@ def test_pictures_show_the_series_up_to_its_end():
     assert [len(line.get_xdata()) for line in axes.lines] == [20, 20]
     draw_signal(axes, torch.randn(1, 30))
     assert len(axes.lines[-1].get_xdata()) == 30
+    plt.close(figure)
+
+
+def test_channels_in_pictures_lie_below_each_other():
+    """Whatever their levels are, and without flattening the quiet ones."""
+    figure, axes = plt.subplots()
+    draw_signal(axes, torch.randn(5, 50) * torch.tensor([1, 2, 1, 1, 2.0])[:, None] + 100 * torch.arange(5)[:, None])
+    drawn = [line.get_ydata() for line in axes.lines]
+    assert all(upper.min() > lower.max() for upper, lower in itertools.pairwise(drawn))
+    whole = drawn[0].max() - drawn[-1].min()
+    assert sum(np.ptp(channel) for channel in drawn) > 0.4 * whole
     plt.close(figure)
 
 
