@@ -51,6 +51,19 @@ def gather(rows: Float[Tensor, "*shape"]) -> Float[Tensor, "ranks *shape"]:
     return rows[None] if world_size() == 1 else _Gather.apply(rows)
 
 
+def counts_of_ranks(count: int) -> list[int]:
+    """A count of this rank beside those of the others, by rank; exchanged by the hosts, which wait for no device.
+
+    Only a process group that serves CPU tensors can do so, such as "gloo" or "cpu:gloo,cuda:nccl". With another one,
+    such as "nccl" alone, and in a compiled graph, this is the own count only.
+    """
+    if world_size() == 1 or torch.compiler.is_compiling() or "cpu:" not in dist.get_backend_config():
+        return [count]
+    counts = torch.empty(world_size(), 1, dtype=torch.int64, device="cpu")
+    dist.all_gather(list(counts.unbind()), torch.tensor([count], device="cpu"))
+    return [int(one) for one in counts]
+
+
 def logsumexp_over_ranks(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Elementwise log of the sum over ranks of exp(values); no gradient."""
     return values if world_size() == 1 else gather(values).logsumexp(dim=0)

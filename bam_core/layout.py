@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bam_core.attention import positive_mask
-from bam_core.distributed import gather, rank, world_size
+from bam_core.distributed import counts_of_ranks, gather, rank, world_size
 from bam_core.errors import InputError
 
 
@@ -40,8 +40,15 @@ def check_layout(
     """Check the numbers of views against the rows and fill in the defaults.
 
     Raises:
-        InputError: counts out of order, rows not divisible by `n_views`, or nothing left to attend to.
+        InputError: numbers of rows that differ between ranks (all of them say so, before one waits for another), counts
+            out of order, rows not divisible by `n_views`, or nothing left to attend to.
     """
+    rows_of_ranks = counts_of_ranks(n_rows)
+    if len(set(rows_of_ranks)) > 1:
+        raise InputError(
+            f"bam_loss expected the same number of rows on every rank; got {rows_of_ranks}. Drop the last partial "
+            "batch (drop_last=True), and give every rank equally many samples."
+        )
     n_global = n_views if n_global is None else n_global
     n_target = n_global if n_target is None else n_target
     if not 1 <= n_target <= n_global <= n_views:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import weakref
 from contextlib import nullcontext
-from itertools import product
 
 import pytest
 import torch
@@ -367,34 +366,3 @@ def test_compiles():
     code = COMPILED.replace("HAS_COMPILER", str(shutil.which("g++") is not None))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-
-
-N_SAMPLES, WIDTH = 22, 5
-
-
-def loss_of_rank(rank, world_size, options, with_teacher, method):
-    blocks._MOST_ROWS, blocks._TILE_ELEMENTS["cpu"] = 6, 20
-    share = N_SAMPLES // world_size
-    z = rows(options.get("n_views", 2) * N_SAMPLES, WIDTH).view(-1, N_SAMPLES, WIDTH)
-    z = z[:, rank * share : (rank + 1) * share].flatten(0, 1).requires_grad_()
-    out = bam_loss(z, torch.cos(2 * z.detach()) if with_teacher else None, method=method, **options)
-    out.loss.backward()
-    return {"values": torch.stack([v.detach() for v in out]), "gradient": z.grad / world_size}
-
-
-def losses_of_rank(rank, world_size, cases):
-    return [loss_of_rank(rank, world_size, *case) for case in cases]
-
-
-@pytest.mark.slow
-def test_ranks_equal_one_process():
-    from launch import run
-
-    cases = list(product(CASES, (False, True), ("auto", "dense", *FAST)))
-    apart = run(losses_of_rank, 2, cases)
-    for case, *parts in zip(cases, *apart, strict=True):
-        expected, gradient = loss_of_rank(0, 1, *case[:2], "dense").values()
-        for part in parts:
-            assert torch.allclose(part["values"], expected, rtol=1e-9, atol=1e-9), case
-        joined = torch.cat([part["gradient"].view(-1, N_SAMPLES // 2, WIDTH) for part in parts], dim=1)
-        assert torch.allclose(joined, gradient.view(-1, N_SAMPLES, WIDTH), rtol=1e-8, atol=1e-10), case
