@@ -75,7 +75,7 @@ class SeriesViews:
         *,
         n_views: int = 2,
         n_local: int = 0,
-        window: Range = (0.5, 1.0),
+        window: Range = (0.7, 1.0),
         local_window: Range = (0.2, 0.4),
         overlap: float | None = None,
         resize: bool = True,
@@ -85,7 +85,7 @@ class SeriesViews:
         magnitude_warp: Range | None = (0.0, 0.3),
         jitter: Range | None = (0.0, 0.2),
         mask: Range | None = (0.05, 0.2),
-        channel_drop: Range | None = (0.1, 0.5),
+        channel_drop: Range | None = (0.1, 0.3),
         mask_channels: bool = False,
         p: float = 0.5,
     ) -> None:
