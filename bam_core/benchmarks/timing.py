@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _DISTURBED = 0.05
+_PAUSE = 0.5  # seconds until the next attempt
 
 
 class Spread(NamedTuple):
@@ -64,7 +65,7 @@ def measure(function: Callable[[], object], *, patience: float = 0.0) -> Timing:
     end = time.perf_counter() + patience
     best = _time(function)
     while best.disturbed and time.perf_counter() < end:
-        _wait_for_idle(end - time.perf_counter())
+        time.sleep(_PAUSE)
         best = min(best, _time(function), key=lambda timing: timing.others)
     return best
 
@@ -75,15 +76,6 @@ def _time(function: Callable[[], object]) -> Timing:
     seconds = time.perf_counter() - start
     others = _busy_seconds() - busy - (_own_seconds() - own)
     return Timing(seconds, max(others, 0.0) / (seconds * (os.cpu_count() or 1)))
-
-
-def _wait_for_idle(seconds: float) -> None:
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        busy = _busy_seconds()
-        time.sleep(0.5)
-        if _busy_seconds() - busy < _DISTURBED * 0.5 * (os.cpu_count() or 1):
-            return
 
 
 def _own_seconds() -> float:

@@ -105,7 +105,7 @@ def test_disturbed_passes_are_repeated(monkeypatch):
     """The clock stands still but for the passes: each takes a second, and others take less of it every time."""
     clock, others = [0.0], count(0, 1)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(timing, "_wait_for_idle", lambda seconds: None)
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(timing, "_own_seconds", lambda: 0.0)
     monkeypatch.setattr(timing.os, "cpu_count", lambda: 1)
     busy = [0.0, 0.5, 1.0, 1.2, 2.0, 2.01]  # before and after each of three passes
