@@ -2,13 +2,15 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from bam_core.distributed import world_size
@@ -16,7 +18,7 @@ from bam_core.errors import InputError
 from bam_core.loss import bam_loss, check_sharpness
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher
-from bam_core.views import View, encode_views, make_views
+from bam_core.views import View, draw_views, encode_views, make_views
 
 
 class BAMOutput(NamedTuple):
@@ -45,13 +47,14 @@ class BAMOutput(NamedTuple):
 class _Student(nn.Module):
     """Encoder and projector: what the teacher copies."""
 
-    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, projector: nn.Module, micro_batch: int | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
+        self.micro_batch = micro_batch
 
     def forward(self, views: list[View]) -> tuple[Tensor, Tensor]:
-        embeddings = torch.cat(encode_views(self.encoder, views))
+        embeddings = torch.cat(encode_views(self.encoder, views, micro_batch=self.micro_batch))
         return embeddings, self.projector(embeddings)
 
 
@@ -72,6 +75,8 @@ class BAMObjective(nn.Module):
         iterations: Sinkhorn iterations.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out.
+        micro_batch: rows that the encoder sees at a time, for batches that do not fit into memory. Loss and gradient
+            are those of the whole batch, at the price of a second forward pass of the encoder.
 
     Raises:
         InputError: settings out of range; in `forward`, views or embeddings that do not fit.
@@ -104,10 +109,13 @@ class BAMObjective(nn.Module):
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         check_sharpness(temperature=temperature, epsilon=epsilon, top_k=top_k)
-        self.student = _Student(encoder, Projector() if projector is None else projector)
+        if micro_batch is not None:
+            _check_micro_batch(micro_batch, encoder)
+        self.student = _Student(encoder, Projector() if projector is None else projector, micro_batch)
         self.view_fn = view_fn
         self.momentum = momentum
         self.n_target = n_target
@@ -149,12 +157,13 @@ class BAMObjective(nn.Module):
         if self.momentum is not None and self.teacher is None:
             self.teacher = EMATeacher(self.student, self.momentum)
 
-    def forward(self, batch: Any, *, generator: torch.Generator | None = None) -> BAMOutput:
+    def forward(self, batch: Any, *, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> BAMOutput:
         """Make views of a batch, embed them and compare.
 
         Args:
             batch: whatever `view_fn` takes.
-            generator: random generator handed to `view_fn` if it takes one.
+            generator: random generator handed to `view_fn` if it takes one. Several: the batch is divided into as many
+                equal parts, each with views from its own generator (`bam_core.views.draw_views` says what for).
 
         Returns:
             Loss, diagnostics and embeddings.
@@ -163,15 +172,14 @@ class BAMObjective(nn.Module):
             InputError: views or embeddings that do not fit; see `bam_loss`.
         """
         self.initialize(batch)
-        views = make_views(self.view_fn, batch, generator)
-        all_views = [*views.global_views, *views.local_views]
-        embeddings, projections = self.student(all_views)
-        teacher = None if self.teacher is None else self.teacher(all_views)[1]
+        views, n_views, n_global = draw_views(self.view_fn, batch, generator)
+        embeddings, projections = self.student(views)
+        teacher = None if self.teacher is None else self.teacher(views)[1]
         out = bam_loss(
             projections,
             teacher,
-            n_views=len(all_views),
-            n_global=len(views.global_views),
+            n_views=n_views,
+            n_global=n_global,
             n_target=self.n_target,
             temperature=self.temperature,
             epsilon=self.epsilon,
@@ -179,9 +187,8 @@ class BAMObjective(nn.Module):
             top_k=self.top_k,
             mask_positives=self.mask_positives,
         )
-        n_target = self.n_target or len(views.global_views)
-        n_others = len(projections) // len(all_views) * world_size() - self.mask_positives
-        uniform_loss = torch.full_like(out.kl, math.log(n_target * n_others))
+        n_others = len(projections) // n_views * world_size() - self.mask_positives
+        uniform_loss = torch.full_like(out.kl, math.log((self.n_target or n_global) * n_others))
         return BAMOutput(*out, uniform_loss=uniform_loss, embeddings=embeddings.detach())
 
     def update_teacher(self) -> None:
@@ -210,6 +217,19 @@ class BAMObjective(nn.Module):
         view = batch if untouched is None else untouched(batch)
         with _evaluating(network):
             return encode_views(network.encoder, [view])[0]
+
+
+def _check_micro_batch(micro_batch: int, encoder: nn.Module) -> None:
+    if micro_batch < 1:
+        raise InputError(f"BAMObjective expected micro_batch >= 1, rows at a time; got {micro_batch}.")
+    norm = next((name for name, m in encoder.named_modules() if isinstance(m, _BatchNorm)), None)
+    if norm is not None:
+        warnings.warn(
+            f"micro_batch={micro_batch} with batch normalisation (encoder layer {norm!r}): every micro-batch is "
+            "normalised by its own statistics, so loss and gradient are not quite those of the whole batch. Take an "
+            "encoder with layer or group normalisation if they have to be.",
+            stacklevel=3,
+        )
 
 
 @contextmanager

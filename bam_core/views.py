@@ -4,11 +4,14 @@ A *view* is a tensor whose first axis is the batch, or a dict or tuple of such t
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from bam_core.errors import InputError
 
@@ -25,6 +28,50 @@ class Views(NamedTuple):
 
     global_views: Sequence[View]
     local_views: Sequence[View] = ()
+
+
+class DrawnViews(NamedTuple):
+    """Views of a batch, possibly of its parts apart, ready for `encode_views`.
+
+    Attributes:
+        views: all parts of the first view, all of the second, ...; joined they are the view-major rows of the loss.
+        n_views: views of every sample.
+        n_global: how many of them, the first, are global.
+    """
+
+    views: list[View]
+    n_views: int
+    n_global: int
+
+
+def draw_views(
+    view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None
+) -> DrawnViews:
+    """Make views of a batch, or of as many equal parts of it as there are generators.
+
+    Parts make the views independent of the number of processes: one process with four parts draws what four
+    processes with one part each draw, if part k has the same generator everywhere.
+
+    Args:
+        view_fn: see `make_views`.
+        batch: what it takes; with several generators a tensor, or a dict or tuple of tensors.
+        generator: of the batch, or one for each part.
+
+    Raises:
+        InputError: as `make_views`; a batch that cannot be divided into that many parts.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        made = [make_views(view_fn, batch, generator)]
+    else:
+        n, k = _batch_size(batch), len(generator)
+        if not k or n % k:
+            raise InputError(f"{k} generators expected a batch of a multiple of {k} samples; got {n}.")
+        parts = (_rows(batch, slice(i * (n // k), (i + 1) * (n // k))) for i in range(k))
+        made = [make_views(view_fn, part, g) for part, g in zip(parts, generator, strict=True)]
+    columns = [[*views.global_views, *views.local_views] for views in made]
+    return DrawnViews(
+        [part for view in zip(*columns, strict=True) for part in view], len(columns[0]), len(made[0].global_views)
+    )
 
 
 def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | None) -> Views:
@@ -59,12 +106,17 @@ def accepts_keyword(function: Callable[..., Any], name: str) -> bool:
     return any(p.kind is p.VAR_KEYWORD or (p.name == name and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
 
 
-def encode_views(encoder: Callable[[View], Tensor], views: Sequence[View]) -> list[Tensor]:
+def encode_views(
+    encoder: Callable[[View], Tensor], views: Sequence[View], *, micro_batch: int | None = None
+) -> list[Tensor]:
     """Embed views with one pass of the encoder for every distinct shape.
 
     Args:
         encoder: maps a view to (b, d).
         views: views of b samples each.
+        micro_batch: let the encoder see at most so many rows at a time, and keep what the backward pass needs of one
+            such micro-batch only; each is then computed a second time. The gradient is that of the whole batch. Batch
+            normalisation, though, takes the statistics of a micro-batch.
 
     Returns:
         One (b, d) tensor a view, in the order of `views`.
@@ -79,7 +131,7 @@ def encode_views(encoder: Callable[[View], Tensor], views: Sequence[View]) -> li
     embeddings: list[Tensor | None] = [None] * len(views)
     for indices in groups.values():
         joined = _concatenate([views[i] for i in indices])
-        out = encoder(joined)
+        out = _encode(encoder, joined, micro_batch)
         rows = len(indices) * batch_size
         if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != rows:
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -90,6 +142,47 @@ def encode_views(encoder: Callable[[View], Tensor], views: Sequence[View]) -> li
         for index, part in zip(indices, out.split(batch_size), strict=True):
             embeddings[index] = part
     return [e for e in embeddings if e is not None]
+
+
+def _encode(encoder: Callable[[View], Any], view: View, micro_batch: int | None) -> Any:
+    n = _batch_size(view)
+    if micro_batch is None or n <= micro_batch:
+        return encoder(view)
+    parts = [_rows(view, slice(i, i + micro_batch)) for i in range(0, n, micro_batch)]
+    if not torch.is_grad_enabled():
+        return torch.cat([encoder(part) for part in parts])
+
+    def contexts() -> tuple[Any, Any]:
+        return nullcontext(), _without_running_statistics(encoder)
+
+    return torch.cat([checkpoint(encoder, part, use_reentrant=False, context_fn=contexts) for part in parts])
+
+
+@contextmanager
+def _without_running_statistics(encoder: Callable[[View], Tensor]) -> Iterator[None]:
+    """For the second computation of a micro-batch: running statistics have been updated by the first."""
+    modules = encoder.modules() if isinstance(encoder, torch.nn.Module) else ()
+    norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def _rows(view: View, rows: slice) -> View:
+    if isinstance(view, Tensor):
+        return view[rows]
+    if isinstance(view, dict):
+        return {key: _rows(part, rows) for key, part in view.items()}
+    return _rebuilt(view, [_rows(part, rows) for part in view])
+
+
+def _rebuilt(like: Any, parts: list[Any]) -> Any:
+    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
 
 
 def _leaves(view: View) -> list[Tensor]:
@@ -124,5 +217,4 @@ def _concatenate(views: Sequence[View]) -> View:
         return torch.cat(list(views))
     if isinstance(first, dict):
         return {key: _concatenate([view[key] for view in views]) for key in first}
-    parts = [_concatenate([view[i] for view in views]) for i in range(len(first))]
-    return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return _rebuilt(first, [_concatenate([view[i] for view in views]) for i in range(len(first))])

@@ -1,6 +1,7 @@
 """Where recipes are, and where runs go. Standard library only: `bam recipes` works after a plain install."""
 
 import difflib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,5 +68,11 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], Path | None, b
 
 
 def new_run(recipe: Path) -> Path:
-    """A folder for a run of this recipe."""
+    """A folder for a run of this recipe.
+
+    Raises:
+        RecipeError: torchrun or SLURM started several processes, each of which would take another folder.
+    """
+    if any(int(os.environ.get(name, 1)) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")):
+        raise RecipeError("a run of several processes expected the name of its folder: run=runs/NAME.")
     return Path("runs") / f"{recipe.stem}-{time.strftime('%Y%m%d-%H%M%S')}"

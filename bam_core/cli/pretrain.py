@@ -1,6 +1,7 @@
 """`bam pretrain RECIPE [key=value ...]`."""
 
 import argparse
+import sys
 
 from bam_core.cli.files import find_recipe, new_run, split_overrides
 
@@ -9,7 +10,7 @@ RECIPE is a YAML file, or a name from 'bam recipes'. Every value of it can be ov
   bam pretrain ecg/mitbih_resnet1d data.path=/data/mitdb train.epochs=5 views.mask_s=null
 Two keys belong to the run, not to the recipe:
   run=FOLDER     where everything goes (default: runs/<recipe>-<date>)
-  resume=true    go on from the newest checkpoint in run=FOLDER
+  resume=true    insist that there is something to go on from; an unfinished run in run=FOLDER goes on by itself
 Ctrl-C stops after the current step with a checkpoint and a usable encoder.
 The folder then holds encoder/ (load it with PretrainedEncoder.from_pretrained), recipe.yaml, metrics.csv, checkpoints/,
 environment.json, and set_aside.csv if inputs could not be used. Next: bam evaluate FOLDER."""
@@ -26,11 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe(args.recipe)
     overrides, folder, resume = split_overrides(args.overrides)
+    from bam_core.distributed import rank
     from bam_core.training.recipe import load_recipe
     from bam_core.training.run import pretrain
 
     recipe = load_recipe(path, overrides)
-    folder = folder or new_run(path)
+    if folder is None:
+        folder = new_run(path)
+        sys.argv.append(f"run={folder}")  # Lightning starts the processes of further devices with this command line
     try:
         pretrain(recipe, folder, resume=resume)
     except KeyboardInterrupt:
@@ -38,5 +42,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"Stopped. Encoder and checkpoint of this moment are in {folder}.")
             print(f"Go on with: bam pretrain {folder / 'recipe.yaml'} run={folder} resume=true")
         raise
-    print(f"Encoder: {folder / 'encoder'}\nNext:    bam evaluate {folder}")
+    if rank() == 0:
+        print(f"Encoder: {folder / 'encoder'}\nNext:    bam evaluate {folder}")
     return 0

@@ -13,6 +13,7 @@ def make_bam(
     view_fn: ViewFn,
     *,
     total_steps: int,
+    micro_batch: int | None = None,
     temperature: float = 0.1,
     epsilon: float = 0.025,
     iterations: int = 3,
@@ -32,6 +33,7 @@ def make_bam(
         encoder: view -> (b, d).
         view_fn: batch -> views.
         total_steps: length of the run in optimiser steps; filled in by the run.
+        micro_batch: rows that the encoder sees at a time; filled in by `train.micro_batch`.
         temperature: of the students' attention.
         epsilon: regularisation of the balanced target. A quarter of `temperature`, not the half that `BAMObjective`
             has by default: strong views collapsed the half without a teacher, never the quarter (docs/results.md).
@@ -65,4 +67,5 @@ def make_bam(
         iterations=iterations,
         top_k=top_k,
         mask_positives=mask_positives,
+        micro_batch=micro_batch,
     )

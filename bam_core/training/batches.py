@@ -1,6 +1,7 @@
 """Which samples a step sees: drawn from (seed, epoch) alone, so that a run can stop anywhere, and continue on another
 number of processes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,6 +57,20 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
     def start_at(self, epoch: int, batch: int) -> None:
         """Begin the next pass in the middle, to continue an interrupted one."""
         self.epoch, self.start = epoch, batch
+
+    def view_shards(self, wanted: int) -> range:
+        """Places of this rank's shards among all the shards of a global batch, whose views are drawn apart.
+
+        There are `wanted` of them, or the greatest common divisor of that and the batch. If they cannot be shared out
+        equally among the ranks, every rank has one, and its views are those of this number of ranks only.
+
+        Example:
+            >>> [GlobalBatches(64, batch_size=16, seed=0, rank=1, world_size=w).view_shards(4) for w in (2, 4, 8)]
+            [range(2, 4), range(1, 2), range(1, 2)]
+        """
+        total = math.gcd(wanted, self.batch_size)
+        each = total // self.world_size if total % self.world_size == 0 else 1
+        return range(self.rank * each, (self.rank + 1) * each)
 
     def __len__(self) -> int:
         return self.n_samples // self.batch_size

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from bam_core.data import PreparedData, SplitDataset
+from bam_core.errors import RecipeError
 from bam_core.protocols import Modality, Objective, ViewFn
 from bam_core.registry import choose, complete, load_modality, load_objective
 from bam_core.training.recipe import Recipe
+from bam_core.views import accepts_keyword
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,16 @@ class Parts:
         return SplitDataset(self.data.splits[split], self.modality.collate, self.data.facts)
 
     def objective(self, recipe: Recipe, total_steps: int) -> Objective:
-        """The recipe's objective around encoder and views, with every parameter made."""
+        """The recipe's objective around encoder and views, with every parameter made.
+
+        Raises:
+            RecipeError: `train.micro_batch` for an objective that cannot do it.
+        """
         name, options = _named(recipe.objective)
+        if recipe.train.micro_batch is not None:
+            if not accepts_keyword(load_objective(name), "micro_batch"):
+                raise RecipeError(f"train.micro_batch: the objective {name!r} needs the whole batch at once.")
+            options["micro_batch"] = recipe.train.micro_batch
         objective: Objective = load_objective(name)(self.encoder, self.view_fn, total_steps=total_steps, **options)
         n = len(self.data.splits["train"])
         rows = np.random.default_rng(recipe.train.seed).permutation(n)[: recipe.train.batch_size]

@@ -138,8 +138,9 @@ class Watch(lightning.Callback):
             self._warned = True
             warnings.warn(
                 f"step {trainer.global_step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
-                "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at a quarter "
-                "of objective.temperature, take a teacher (objective.momentum=0.99), lower train.learning_rate, or make the views milder.",
+                "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at a quarter of "
+                "objective.temperature, take a teacher (objective.momentum=0.99), lower train.learning_rate, or make "
+                "the views milder.",
                 CollapseWarning,
                 stacklevel=1,
             )

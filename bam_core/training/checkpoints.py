@@ -55,7 +55,7 @@ class Checkpoints(lightning.Callback):
         if path.exists():
             return
         partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)  # the optimiser, too
         if trainer.is_global_zero:
             _sync(partial)
             partial.rename(path)

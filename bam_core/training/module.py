@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from bam_core.diagnostics import embedding_spread, rankme
-from bam_core.distributed import rank
 from bam_core.errors import InputError, NonFiniteError
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
@@ -30,6 +29,7 @@ class PretrainModule(lightning.LightningModule):
         total_steps: optimiser steps of the whole run.
         steps_per_epoch: for the length of the warm-up.
         folder: of the run, for steps that are not finite.
+        view_shards: of the global batch that this rank has, see `GlobalBatches.view_shards`.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class PretrainModule(lightning.LightningModule):
         total_steps: int,
         steps_per_epoch: int,
         folder: Path,
+        view_shards: range = range(1),
     ) -> None:
         super().__init__()
         self.objective = objective
         self.settings = settings
         self.folder = folder
-        self._finite = torch.tensor(True)
+        self.view_shards = view_shards
+        self._finite: Flag | None = None
         self._batch: Any = None
         self._statistics: dict[str, Tensor] = {}
         warmup = min(round(settings.warmup_epochs * steps_per_epoch), total_steps - 1)
@@ -61,7 +63,7 @@ class PretrainModule(lightning.LightningModule):
         return torch.optim.AdamW(decay_groups(self), lr=self.settings.learning_rate)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The loss of one batch; what is random in it depends on the seed, the step and the rank only."""
+        """The loss of one batch."""
         if self.settings.on_nan == "skip":  # running statistics are changed by the forward pass already
             self._statistics = {name: buffer.clone() for name, buffer in self.named_buffers()}
         try:
@@ -72,25 +74,29 @@ class PretrainModule(lightning.LightningModule):
                 raise
             self._report(batch, where)
             return torch.zeros((), device=self.device, requires_grad=True)  # no gradient: AdamW leaves all as it is
-        self._finite = output.loss.detach().isfinite()
+        self._finite = Flag(output.loss.detach().isfinite())
         self._batch = batch
         self._log_step(output)
         loss: Tensor = output.loss
         return loss
 
     def step_output(self, batch: Any, step: int) -> Any:
-        """What the objective returns for a batch at an optimiser step."""
-        torch.manual_seed(mixed_seed(self.settings.seed, step, rank()))  # dropout and the like
-        generator = torch.Generator(self.device).manual_seed(mixed_seed(self.settings.seed, step, rank(), 1))
-        return self.objective(batch, generator=generator)  # type: ignore[operator]
+        """What the objective returns for a batch at an optimiser step.
+
+        What is random follows from the seed, the step and the place in the global batch.
+        """
+        seed, shards = self.settings.seed, self.view_shards
+        torch.manual_seed(mixed_seed(seed, step, shards.start))  # dropout and the like
+        generators = [torch.Generator(self.device).manual_seed(mixed_seed(seed, step, k, 1)) for k in shards]
+        return self.objective(batch, generator=generators)  # type: ignore[operator]
 
     def first_nonfinite(self, batch: Any, step: int) -> str | None:
         """Where NaN or infinity begins in a step, in words."""
         return first_nonfinite(self, batch, lambda: self.step_output(batch, step))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Look whether the loss was finite; on a GPU it is known by now, while the backward pass is still running."""
-        if bool(self._finite):
+        """Look whether the loss was finite."""
+        if self._finite is None or self._finite.is_set():
             return
         where = self.first_nonfinite(self._batch, self.global_step)
         self._report(self._batch, where or "the gradient: the forward pass is finite")
@@ -98,7 +104,7 @@ class PretrainModule(lightning.LightningModule):
             parameter.grad = None
 
     def _report(self, batch: Any, where: str) -> None:
-        message = save_step(self, batch, self.global_step, where, self.folder)
+        message = save_step(self, batch, self.global_step, where, self.folder, self.view_shards)
         if self.settings.on_nan == "stop":
             raise NonFiniteError(message)
         for name, buffer in self.named_buffers():
@@ -126,6 +132,29 @@ class PretrainModule(lightning.LightningModule):
             self.log("rankme", rankme(rows))
             self.log("embedding_spread", embedding_spread(rows))
             self.log("learning_rate", self.learning_rate(self.global_step))
+
+
+class Flag:
+    """A truth value on its way from the device; asking for it waits for what was queued before it, and nothing behind.
+
+    So the host knows of a bad loss while the device is busy with the backward pass, and never runs dry for it.
+
+    Args:
+        value: one boolean.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._value = value.to("cpu", non_blocking=True)
+        self._arrived: Any = None
+        if value.is_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def is_set(self) -> bool:
+        """The value."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return bool(self._value)
 
 
 _ON_BAR = ("loss", "kl", "target_entropy")

@@ -36,11 +36,12 @@ def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> st
     return None if _all_finite(output.loss) else "the loss itself"
 
 
-def save_step(module: nn.Module, batch: Any, step: int, where: str, folder: Path) -> str:
+def save_step(module: nn.Module, batch: Any, step: int, where: str, folder: Path, view_shards: range) -> str:
     """Save weights, batch and step number for `bam replay`; returns a message that says where it began."""
     target = step_folder(folder, step)
     target.mkdir(parents=True, exist_ok=True)
-    torch.save({"batch": batch, "state_dict": module.state_dict()}, target / "step.pt")
+    shards = [view_shards.start, view_shards.stop]
+    torch.save({"batch": batch, "state_dict": module.state_dict(), "view_shards": shards}, target / "step.pt")
     (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
     return (
         f"step {step} is not finite: NaN or infinity begins in {where}. Batch and weights are in {target}; run the "

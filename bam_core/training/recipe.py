@@ -18,7 +18,7 @@ from bam_core.protocols import Modality
 from bam_core.registry import choose, did_you_mean, keyword_parameters, load_modality, load_objective
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-_FILLED_IN = {"total_steps", "fitted"}  # by the run, or by `bam embed`; never by a recipe
+_FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
 
 
 class TrainSettings(BaseModel):
@@ -30,6 +30,11 @@ class TrainSettings(BaseModel):
     """Passes over the training split."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Samples per optimiser step, over all devices."""
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    """Rows (views) that the encoder sees at a time, per device, for batches that do not fit into memory; the gradient
+    stays that of the whole batch. None: all."""
+    view_shards: Annotated[int, Field(ge=1)] = 4
+    """Parts of the global batch whose views are drawn apart: any number of processes that divides it sees the same."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Peak of the learning rate (AdamW): linear warm-up, then half a cosine, set at every step."""
     final_learning_rate: Annotated[float, Field(ge=0)] = 0.0

@@ -32,7 +32,14 @@ def replay(folder: Path, step: int | None = None) -> str:
     recipe = load_run(folder)
     content = torch.load(step_folder(folder, step) / "step.pt", map_location="cpu", weights_only=True)
     objective = build(recipe).objective(recipe, total_steps=1)
-    module = PretrainModule(objective, recipe.train, total_steps=1, steps_per_epoch=1, folder=folder)
+    module = PretrainModule(
+        objective,
+        recipe.train,
+        total_steps=1,
+        steps_per_epoch=1,
+        folder=folder,
+        view_shards=range(*content["view_shards"]),
+    )
     module.load_state_dict(content["state_dict"])
     where = module.first_nonfinite(content["batch"], step)
     return f"step {step}: " + (f"NaN or infinity begins in {where}." if where else "everything is finite this time.")

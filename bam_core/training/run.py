@@ -97,7 +97,14 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)
-    module = PretrainModule(objective, settings, total_steps=total_steps, steps_per_epoch=len(batches), folder=folder)
+    module = PretrainModule(
+        objective,
+        settings,
+        total_steps=total_steps,
+        steps_per_epoch=len(batches),
+        folder=folder,
+        view_shards=batches.view_shards(settings.view_shards),
+    )
     started = time.perf_counter()
     with _quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)

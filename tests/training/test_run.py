@@ -1,10 +1,10 @@
-import csv
 import json
 import os
 import signal
 
 import pytest
 import torch
+from runs import rows_of, state_of
 
 from bam_core import CollapseWarning, DataError, RecipeError
 from bam_core.data import SplitDataset
@@ -17,16 +17,6 @@ from bam_core.training.module import PretrainModule, decay_groups
 from bam_core.training.run import load_run, pretrain
 
 pytestmark = pytest.mark.slow
-
-
-def state_of(folder):
-    saved = torch.load(checkpoints(folder / "checkpoints")[-1], weights_only=True)
-    return saved["state_dict"], saved["optimizer_states"][0]["state"]
-
-
-def rows_of(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_leaves_everything_behind(smoke, tmp_path):
