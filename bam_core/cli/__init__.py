@@ -60,6 +60,7 @@ _PACKAGES = {
     "train": "datasets huggingface_hub jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich safetensors "
     "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
+    "audio": "soundfile timm torchaudio",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 
