@@ -1,21 +1,25 @@
 """What views do to padded waveforms and log-mels, one function a change; draws are per sample, from the generator.
 
 Source: Niizumi et al., "BYOL for Audio", IJCNN 2021, arXiv 2103.06695 (mixing in the batch, random resize-crop); Park
-et al., "SpecAugment", Interspeech 2019, arXiv 1904.08779 (masks of time and frequency).
+et al., "SpecAugment", Interspeech 2019, arXiv 1904.08779 (masks of time and frequency); Nam et al., "FilterAugment",
+ICASSP 2022, arXiv 2110.03282 (random equaliser).
 """
 
 from typing import NamedTuple
 
 import torch
-from ecg_augmentations.base import uniform
+from ecg_augmentations.base import randn, uniform
 from ecg_augmentations.ops import interp
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from modalities.timeseries.padded import steps_before
+from modalities.timeseries.positions import curve
 
 Range = tuple[float, float]
 Generator = torch.Generator | None
+
+N_KNOTS = 6  # of the curve of an equaliser
 
 
 class Clips(NamedTuple):
@@ -119,6 +123,22 @@ def resize_bands(clips: Clips, fraction: Range, p: float, generator: Generator) 
     bands = torch.arange(m, device=signal.device)
     positions = start + (bands + 0.5) * drawn - 0.5
     return clips._replace(signal=interp(signal.transpose(1, 2), positions).transpose(1, 2).contiguous())
+
+
+def equalize(clips: Clips, strength: Range, p: float, generator: Generator) -> Clips:
+    """Raise and lower bands along a smooth curve, as rooms and microphones do.
+
+    Args:
+        clips: log-mels.
+        strength: standard deviation of the curve, in units of the standardised log-mel.
+        p: probability.
+    """
+    signal, length = clips
+    b, m, n = signal.shape
+    knots = uniform(strength, (b, 1, 1), signal, generator) * randn((b, 1, N_KNOTS), signal, generator)
+    band = torch.linspace(0, 1, m, device=signal.device).expand(b, 1, m)
+    changed = (signal + curve(knots, band).transpose(1, 2)) * steps_before(length, n)
+    return clips._replace(signal=torch.where(chosen(p, signal, generator), changed, signal))
 
 
 def mask_time(clips: Clips, fraction: Range, p: float, generator: Generator) -> Clips:

@@ -8,7 +8,7 @@ from typing import Any
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.errors import DataError, InputError
 from modalities.audio.clips import SUFFIXES
-from modalities.audio.storage import SPLITS, Sound, Treatment, write_sounds
+from modalities.audio.storage import SPLITS, Normalize, Sound, Treatment, write_sounds
 
 
 def read_folder(
@@ -21,6 +21,7 @@ def read_folder(
     hop_ms: float = 10.0,
     window_s: float | None = None,
     window_hop_s: float | None = None,
+    normalize: Normalize = "clip",
     test_groups: list[str | int] | None = None,
     validation_groups: list[str | int] | None = None,
     test_fraction: float = 0.2,
@@ -46,6 +47,8 @@ def read_folder(
         window_s: cut longer files into windows of this many seconds, each a row; those of a file are a group. The
             last one ends with the file. Default: a file is a row.
         window_hop_s: from one window to the next; default: `window_s`.
+        normalize: "clip" brings every row to full scale, so that distance and level of recording do not matter;
+            "none" keeps the level.
         test_groups: groups that are the test split.
         validation_groups: groups that are the validation split.
         test_fraction: of the groups, or of every class, to hold out if there are labels but no splits; 0 for none.
@@ -62,10 +65,7 @@ def read_folder(
         DataError: no folder, no readable sound, or splits that do not fit the groups.
     """
     settings = dict(locals())
-    how = Treatment(
-        sampling_rate_hz, n_mels, frame_ms, hop_ms, window_s, window_hop_s, test_groups or (), validation_groups or (),
-        test_fraction, seed, fitted,
-    ).check()  # fmt: skip
+    how = Treatment.of(settings)
     root = Path(path).expanduser()
     files = find_sounds(root)
     wanted = _compiled(pattern)
@@ -129,7 +129,7 @@ def read_speech_commands(
     missing = [file.name for file in lists.values() if not file.is_file()]
     if missing and fitted is None:
         raise DataError(f"expected Speech Commands in {root}; {' and '.join(missing)} are not there.")
-    how = Treatment(sampling_rate_hz, n_mels, frame_ms, hop_ms, fitted=fitted).check()
+    how = Treatment.of(settings)
 
     def build(writer: SplitWriter) -> None:
         part_of = {
@@ -146,7 +146,8 @@ def read_speech_commands(
         ]
         write_sounds(writer, sounds, how)
 
-    return cached("speech_commands", [*files, *lists.values()], {**settings, **how.settings()}, build)
+    present = [file for file in lists.values() if file.is_file()]
+    return cached("speech_commands", [*files, *present], {**settings, **how.settings()}, build)
 
 
 def find_sounds(root: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.errors import DataError
-from modalities.audio.storage import SPLITS, Sound, Treatment, write_sounds
+from modalities.audio.storage import SPLITS, Normalize, Sound, Treatment, write_sounds
 
 
 def read_huggingface(
@@ -24,6 +24,7 @@ def read_huggingface(
     hop_ms: float = 10.0,
     window_s: float | None = None,
     window_hop_s: float | None = None,
+    normalize: Normalize = "clip",
     test_groups: list[str | int] | None = None,
     validation_groups: list[str | int] | None = None,
     test_fraction: float = 0.2,
@@ -45,6 +46,7 @@ def read_huggingface(
         hop_ms: as there.
         window_s: as there.
         window_hop_s: as there.
+        normalize: as there.
         test_groups: as there.
         validation_groups: as there.
         test_fraction: as there.
@@ -59,10 +61,7 @@ def read_huggingface(
         DataError: nothing readable at `path`, no column of audio, or splits that do not fit.
     """
     settings = dict(locals())
-    how = Treatment(
-        sampling_rate_hz, n_mels, frame_ms, hop_ms, window_s, window_hop_s, test_groups or (), validation_groups or (),
-        test_fraction, seed, fitted,
-    ).check()  # fmt: skip
+    how = Treatment.of(settings)
     place = Path(path).expanduser()
     if not place.exists():
         raise DataError(f"expected a Hugging Face data set at {place}; there is nothing.")
@@ -125,6 +124,9 @@ def _wanted(loaded: Mapping[str, Any], splits: dict[str, str] | None, place: Pat
     unknown = sorted(set(wanted) - set(loaded))
     if unknown or not wanted:
         raise DataError(f"splits expected a choice of {', '.join(loaded)}, which {place.name} has; got {unknown}.")
+    wrong = sorted(set(wanted.values()) - set(SPLITS.values()))
+    if wrong:
+        raise DataError(f"splits expected train, validation or test as values; got {', '.join(wrong)}.")
     return wanted
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.errors import DataError
-from modalities.audio.storage import Sound, Treatment, write_sounds
+from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
 
 PATHS = ("path", "file", "filename", "file_name", "audio")
 """As manifests call their column of files."""
@@ -27,6 +27,7 @@ def read_manifest(
     hop_ms: float = 10.0,
     window_s: float | None = None,
     window_hop_s: float | None = None,
+    normalize: Normalize = "clip",
     test_groups: list[str | int] | None = None,
     validation_groups: list[str | int] | None = None,
     test_fraction: float = 0.2,
@@ -48,6 +49,7 @@ def read_manifest(
         hop_ms: as there.
         window_s: as there.
         window_hop_s: as there.
+        normalize: as there.
         test_groups: as there; with the folds of a data set as groups, the folds to test on.
         validation_groups: as there.
         test_fraction: as there.
@@ -62,10 +64,7 @@ def read_manifest(
         DataError: no readable table, no such column, no readable sound, or splits that do not fit the groups.
     """
     settings = dict(locals())
-    how = Treatment(
-        sampling_rate_hz, n_mels, frame_ms, hop_ms, window_s, window_hop_s, test_groups or (), validation_groups or (),
-        test_fraction, seed, fitted,
-    ).check()  # fmt: skip
+    how = Treatment.of(settings)
     table = Path(path).expanduser()
     frame = _read_table(table)
     column = _column(frame, file, PATHS, table)

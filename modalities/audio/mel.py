@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bam_core.errors import InputError
 from modalities.timeseries.padded import padded
 
-FLOOR = 1e-6  # of the power, about what 16 bits can tell from silence
+FLOOR = 1e-5  # of the power: some 65 dB below a tone at full scale
 
 
 def mel_settings(
@@ -103,7 +103,7 @@ class LogMel(nn.Module):
                 hop_length=self.hop,
                 win_length=self.frame,
                 power=2.0,
-                normalized=False,
+                normalized="window",
                 pad_mode="constant",  # so that it makes no difference whether zeros follow
             )
             bands: Tensor = self.bank.float().T @ power

@@ -1,9 +1,9 @@
 """From a list of sounds to stored rows: splits, one rate, windows, and the statistics of the log-mel."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ SPLITS = {
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 """As data sets call their splits -> the split."""
+
+
+Normalize = Literal["clip", "none"]
 
 
 class Sound(NamedTuple):
@@ -58,25 +61,28 @@ class Treatment(NamedTuple):
     hop_ms: float = 10.0
     window_s: float | None = None
     window_hop_s: float | None = None
-    test_groups: Sequence[str | int] = ()
-    validation_groups: Sequence[str | int] = ()
+    normalize: Normalize = "clip"
+    test_groups: Sequence[str | int] | None = None
+    validation_groups: Sequence[str | int] | None = None
     test_fraction: float = 0.2
     seed: int = 0
     fitted: dict[str, Any] | None = None
 
-    def check(self) -> "Treatment":
-        """The same, after a look at the numbers.
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Treatment":
+        """Those of a reader's options that are named here, after a look at the numbers.
 
         Raises:
             InputError: a rate or a length out of range, or a hop without a window.
         """
+        how = cls(**{name: options[name] for name in cls._fields if name in options})
         for name in ("sampling_rate_hz", "n_mels", "frame_ms", "hop_ms", "window_s", "window_hop_s"):
-            value = getattr(self, name)
+            value = getattr(how, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} expected a positive number; got {value}.")
-        if self.window_hop_s is not None and self.window_s is None:
+        if how.window_hop_s is not None and how.window_s is None:
             raise InputError("window_hop_s is the distance between windows: give their length, window_s, as well.")
-        return self
+        return how
 
     def settings(self) -> dict[str, Any]:
         """All that the stored rows depend on."""
@@ -178,8 +184,8 @@ def _parts(
 
 
 def _by_group(groups: list[str] | None, how: Treatment) -> Sequence[str]:
-    part_of = {str(name): "validation" for name in how.validation_groups}
-    part_of |= {str(name): "test" for name in how.test_groups}
+    part_of = {str(name): "validation" for name in how.validation_groups or ()}
+    part_of |= {str(name): "test" for name in how.test_groups or ()}
     unknown = sorted(set(part_of) - set(groups or ()))
     if groups is None or unknown:
         known = ", ".join(sorted(set(groups or ()))[:20]) or "none"
@@ -208,15 +214,10 @@ class _Rows:
         if len(clip) < self.log_mel.frame:
             self.writer.set_aside(name, f"has {len(clip)} samples, fewer than a frame of {self.log_mel.frame}")
             return
-        peak = np.abs(clip).max()
-        if peak > 1:
-            self.writer.repaired("sounds above full scale, scaled down")
-            clip = clip / peak
         starts = self._starts(len(clip))
         silent = 0
         for start in starts:
-            samples = clip[start : start + (self.window or len(clip))]
-            stored = np.clip(np.round(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+            stored = self._stored(clip[start : start + (self.window or len(clip))])
             if np.ptp(stored) == 0:
                 silent += 1
                 continue
@@ -237,6 +238,15 @@ class _Rows:
             return [0]
         last = n - self.window
         return sorted({*range(0, last, self.hop), last})
+
+    def _stored(self, samples: np.ndarray) -> np.ndarray:
+        peak = np.abs(samples).max()
+        if self.how.normalize == "clip":
+            samples = samples / max(peak, 1e-9)
+        elif peak > 1:
+            self.writer.repaired("sounds above full scale, scaled down")
+            samples = samples / peak
+        return np.clip(np.round(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
     def _learn(self, stored: np.ndarray) -> None:
         waveform = torch.from_numpy(stored / np.float32(FULL_SCALE))[None, None]

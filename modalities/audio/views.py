@@ -22,6 +22,7 @@ INVALIDATES = {
     "gain_db": "loudness, distance",
     "resize_time": "tempo, rhythm, duration; at the ends, events outside",
     "resize_bands": "pitch, key; what tells voices apart (speaker, sex, age)",
+    "equalize": "place, microphone, distance; timbre, if strong",
     "mask_time": "short events",
     "mask_bands": "sounds in a narrow band (whistles, bird calls)",
 }
@@ -114,6 +115,7 @@ class LogMelViews(WaveformViews):
         mel: what a log-mel is, a fact of the data.
         resize_time: fraction of the frames that is shown, stretched to all of them; above 1, all are squeezed.
         resize_bands: the same for the bands: moves and spreads frequencies.
+        equalize: strength of a smooth random equaliser, in standard deviations of the log-mel.
         mask_time: fraction of the frames that is hidden, in one stretch.
         mask_bands: fraction of the bands that is hidden, in one stretch.
         p: probability of each change, per sample.
@@ -144,6 +146,7 @@ class LogMelViews(WaveformViews):
         gain_db: Range | None = (-10.0, 10.0),
         resize_time: Range | None = (0.7, 1.3),
         resize_bands: Range | None = (0.8, 1.2),
+        equalize: Range | None = (0.0, 1.0),
         mask_time: Range | None = (0.0, 0.2),
         mask_bands: Range | None = (0.0, 0.2),
         p: float = 0.5,
@@ -154,12 +157,14 @@ class LogMelViews(WaveformViews):
         )  # fmt: skip
         check_range("resize_time", resize_time, 0, open_below=True)
         check_range("resize_bands", resize_bands, 0, open_below=True)
+        check_range("equalize", equalize, 0)
         check_range("mask_time", mask_time, 0, 1)
         check_range("mask_bands", mask_bands, 0, 1)
         self.log_mel = LogMel(mel)
         steps = (
             (changes.resize_time, resize_time),
             (changes.resize_bands, resize_bands),
+            (changes.equalize, equalize),
             (changes.mask_time, mask_time),
             (changes.mask_bands, mask_bands),
         )

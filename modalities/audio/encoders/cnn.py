@@ -1,21 +1,24 @@
-"""A small residual network over time and frequency."""
+"""A small convolutional network over time and frequency."""
+
+from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from modalities.audio.encoders.base import MelEncoder
-from modalities.timeseries.encoders.layers import every
+from modalities.timeseries.encoders.layers import ConvNorm, every
 from modalities.timeseries.padded import batch_norm, max_over_time, mean_over_time
 
 
 class MelCNN(MelEncoder):
-    """Residual 2-D convolutions over the log-mel, then all bands of a moment together, average and maximum over time.
+    """2-D convolutions over the log-mel, then all bands of a moment together, average and maximum over time.
 
     Args:
         mel: what a log-mel is, a fact of the data.
-        width: channels of the first block; every further one has twice as many, and halves time and bands.
-        n_blocks: residual blocks of two 3 x 3 convolutions each, behind a stem that halves time and bands.
+        width: channels of the first convolution; every further one has twice as many.
+        n_layers: 3 x 3 convolutions; each halves time and bands.
         d: features of a moment; embeddings have twice as many.
         context_s: see `MelEncoder`.
 
@@ -29,64 +32,25 @@ class MelCNN(MelEncoder):
         torch.Size([4, 128])
 
     Source: after Niizumi et al., "BYOL for Audio", 2021, arXiv 2103.06695: bands are joined before time is pooled, and
-    time is pooled by average and maximum. Residual blocks after He et al., CVPR 2016, arXiv 1512.03385.
+    time is pooled by average and maximum. Strides stand in place of pooling in between, and moments see neighbours.
     """
 
     def __init__(
-        self,
-        *,
-        mel: dict[str, object],
-        width: int = 16,
-        n_blocks: int = 3,
-        d: int = 256,
-        context_s: float | None = None,
+        self, *, mel: dict[str, Any], width: int = 32, n_layers: int = 3, d: int = 256, context_s: float | None = None
     ) -> None:
         super().__init__(mel, context_s)
-        self.stem = _ConvNorm(1, width, stride=2)
-        channels = [width * 2**i for i in range(n_blocks)]
-        self.strides = [1] + [2] * (n_blocks - 1)
-        self.blocks = nn.ModuleList(
-            _Block(ins, outs, stride)
-            for ins, outs, stride in zip([width, *channels], channels, self.strides, strict=False)
-        )
-        n_bands = -(-self.log_mel.n_mels // 2**n_blocks)
-        self.moment = nn.Conv1d(channels[-1] * n_bands, d, 1, bias=False)
-        self.norm = nn.BatchNorm1d(d)
+        channels = [1] + [width * 2**i for i in range(n_layers)]
+        pairs = list(pairwise(channels))
+        self.convs = nn.ModuleList(nn.Conv2d(ins, outs, 3, 2, padding=1, bias=False) for ins, outs in pairs)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(outs) for _, outs in pairs)
+        n_bands = -(-self.log_mel.n_mels // 2**n_layers)
+        self.moments = ConvNorm(channels[-1] * n_bands, d, 3)
 
     def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
         """One vector a clip; see `SeriesEncoder.encode`."""
-        valid = None if valid is None else valid[:, None]  # (b, 1, 1, t)
-        x = torch.relu(self.stem(signal[:, None], valid))
-        valid = every(valid, 2)
-        for block, stride in zip(self.blocks, self.strides, strict=True):
-            x = block(x, valid)
-            valid = every(valid, stride)
-        over_time = None if valid is None else valid[:, 0]
-        x = torch.relu(batch_norm(self.norm, self.moment(x.flatten(1, 2)), over_time))
-        return torch.cat([mean_over_time(x, over_time), max_over_time(x, over_time)], dim=1)
-
-
-class _ConvNorm(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, size: int = 3, *, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, size, stride=stride, padding=size // 2, bias=False)
-        self.norm = nn.BatchNorm2d(out_channels)
-        self.stride = stride
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        return batch_norm(self.norm, self.conv(x), every(valid, self.stride))
-
-
-class _Block(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.first = _ConvNorm(in_channels, out_channels, stride=stride)
-        self.second = _ConvNorm(out_channels, out_channels)
-        same = in_channels == out_channels and stride == 1
-        self.shortcut = None if same else _ConvNorm(in_channels, out_channels, 1, stride=stride)
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        shortcut = x if self.shortcut is None else self.shortcut(x, valid)
-        x = torch.relu(self.first(x, valid))
-        return torch.relu(self.second(x, every(valid, self.stride)) + shortcut)
+        x = signal[:, None]
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            valid = every(valid, 2)
+            x = torch.relu(batch_norm(norm, conv(x), None if valid is None else valid[:, None]))  # type: ignore
+        x = torch.relu(self.moments(x.flatten(1, 2), valid))
+        return torch.cat([mean_over_time(x, valid), max_over_time(x, valid)], dim=1)
