@@ -146,7 +146,7 @@ class LogMelViews(WaveformViews):
         gain_db: Range | None = (-10.0, 10.0),
         resize_time: Range | None = (0.7, 1.3),
         resize_bands: Range | None = (0.8, 1.2),
-        equalize: Range | None = (0.0, 1.0),
+        equalize: Range | None = (0.0, 0.5),
         mask_time: Range | None = (0.0, 0.2),
         mask_bands: Range | None = (0.0, 0.2),
         p: float = 0.5,
