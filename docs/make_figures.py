@@ -22,6 +22,8 @@ from bam_core.training.assess import picture_rows, trained_objective
 from bam_core.training.build import build
 from bam_core.training.run import load_run
 from bam_core.views import make_views
+from modalities.audio import MODALITY as AUDIO
+from modalities.audio.views import LogMelViews
 from modalities.ecg import MODALITY as ECG
 from modalities.ecg.views import ECGViews
 from modalities.tabular import MODALITY as TABULAR
@@ -108,6 +110,24 @@ def timeseries_views() -> None:
     save(figure, "timeseries_views")
 
 
+def audio_views() -> None:
+    """Four synthetic clips as log-mels, and two views and a local view of each."""
+    data = AUDIO.example(n_clips=24)
+    modality = AUDIO.with_facts(data.facts)
+    batch = SplitDataset(data.splits["train"], modality.collate, data.facts).__getitems__(range(4))
+    view_fn = LogMelViews(**complete("views", LogMelViews, {"n_local": 1}, data.facts))
+    made = view_fn(batch, generator=torch.Generator().manual_seed(1))
+    views = [view_fn.log_mel(batch), *made.global_views, *made.local_views]
+    longest = int(views[0]["length"].max())
+    figure, axes = plt.subplots(4, 4, figsize=(12, 7), layout="constrained")
+    for column, (view, title) in enumerate(zip(views, ("untouched", "view 1", "view 2", "local view"), strict=True)):
+        axes[0, column].set_title(title)
+        for row in range(4):
+            modality.draw(axes[row, column], {name: part[row] for name, part in view.items()})
+            axes[row, column].set_xlim(-0.5, longest - 0.5)
+    save(figure, "audio_views")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Write a picture."""
     IMAGES.mkdir(exist_ok=True)
@@ -122,3 +142,4 @@ if __name__ == "__main__":
     ecg_views()
     tabular_views()
     timeseries_views()
+    audio_views()

@@ -27,6 +27,7 @@ from bam_core.methods import Method
 UNIT = "three products"
 _PROTOTYPES = 3000  # SwAV's
 _DINO_OUTPUTS = 4096
+_SLAB_ELEMENTS = 1 << 26  # scores that the unit holds at a time: 8192 x 8192
 
 Result = tuple[Tensor, Tensor]  # loss and gradient
 Pass = Callable[[], Result]
@@ -112,12 +113,17 @@ def contenders(rows: int, width: int, *, seed: int = 0) -> dict[str, Pass]:
     memory: dict[str, Tensor] = {}
 
     def products() -> Result:
+        slab = min(rows, _SLAB_ELEMENTS // rows)
         if not memory:
-            memory.update(scores=torch.empty(rows, rows), out=torch.empty(rows, width))
-        torch.mm(unit_z, unit_z.T, out=memory["scores"])
-        torch.mm(memory["scores"], unit_z, out=memory["out"])
-        torch.mm(memory["scores"].T, unit_z, out=memory["out"])
-        return memory["scores"][0, 0], memory["out"]
+            memory.update(
+                scores=torch.empty(slab, rows), rows=torch.empty(rows, width), columns=torch.empty(rows, width)
+            )
+        memory["columns"].zero_()
+        for part, out in zip(unit_z.split(slab), memory["rows"].split(slab), strict=True):
+            scores = torch.mm(part, unit_z.T, out=memory["scores"][: len(part)])
+            torch.mm(scores, unit_z, out=out)
+            memory["columns"].addmm_(scores.T, part)
+        return memory["scores"][0, 0], memory["rows"]
 
     def of(loss: Callable[[Tensor], Tensor]) -> Pass:
         def run() -> Result:
@@ -174,7 +180,7 @@ def benchmark_loss(
     Args:
         rows: rows and columns of the score matrix.
         width: of the projections.
-        rounds: how often each runs, after one run to warm up.
+        rounds: how often each runs; if more than once, after one run to warm up.
         only: names of contenders to keep; the unit always stays.
         memory: measure peak memory too, each contender in a process of its own.
         patience: seconds for repeating a pass that other processes disturbed.
@@ -190,11 +196,17 @@ def benchmark_loss(
         raise InputError(f"the benchmark expected names among {', '.join(passes)}; got {', '.join(sorted(wrong))}.")
     passes = {name: run for name, run in passes.items() if only is None or name in only or name == UNIT}
     machine = describe_machine("lightly")
-    results = {name: run() for name, run in passes.items()}
     timings: dict[str, list[Timing]] = {name: [] for name in passes}
-    for _ in range(rounds):
+    results: dict[str, Result] = {}
+    for turn in range(rounds + (rounds > 1)):
         for name, run in passes.items():
-            timings[name].append(measure(run, patience=patience))
+
+            def keep_result(name: str = name, run: Pass = run) -> None:
+                results[name] = run()
+
+            timing = measure(keep_result, patience=patience)
+            if turn or rounds == 1:
+                timings[name].append(timing)
     costs = []
     for name, times in timings.items():
         ratios = [t.seconds / unit.seconds for t, unit in zip(times, timings[UNIT], strict=True)]

@@ -63,6 +63,7 @@ _PACKAGES = {
     "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
     "tabular": "rtdl_num_embeddings",
+    "audio": "soundfile timm torchaudio",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

@@ -1,0 +1,90 @@
+"""One sound file, or the bytes of one, as a mono waveform at the wanted rate."""
+
+import functools
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bam_core.errors import DataError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf")
+
+
+def sampling_rate(where: Path | bytes) -> int:
+    """The rate of a file in Hz, from its header.
+
+    Raises:
+        DataError: it is no readable sound.
+    """
+    import soundfile
+
+    _check_present(where)
+    try:
+        return int(soundfile.info(_opened(where)).samplerate)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(_reason(error)) from error
+
+
+def read_clip(where: Path | bytes, rate_hz: int) -> np.ndarray:
+    """A sound as (t,) float32, all its channels averaged.
+
+    Args:
+        where: a file, or the contents of one.
+        rate_hz: wanted sampling rate; others are resampled.
+
+    Raises:
+        DataError: it is no readable sound, it is empty, silent, or holds values that are not finite.
+    """
+    import soundfile
+
+    _check_present(where)
+    try:
+        samples, source_rate = soundfile.read(_opened(where), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(_reason(error)) from error
+    if not len(samples):
+        raise DataError("holds no samples")
+    if not np.isfinite(samples).all():
+        raise DataError("holds values that are not finite")
+    clip = samples.mean(axis=1)
+    if np.ptp(clip) == 0:
+        raise DataError("is silent")
+    return clip if source_rate == rate_hz else resample(clip, source_rate, rate_hz)
+
+
+def resample(clip: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Band-limited interpolation, by torchaudio.
+
+    Example:
+        >>> resample(np.ones(44100, np.float32), 44100, 8000).shape
+        (8000,)
+    """
+    resampled: np.ndarray = _resampler(from_hz, to_hz)(torch.from_numpy(clip)).numpy()
+    return resampled
+
+
+@functools.lru_cache(maxsize=32)
+def _resampler(from_hz: int, to_hz: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    import torchaudio
+
+    resampler: Callable[[torch.Tensor], torch.Tensor] = torchaudio.transforms.Resample(from_hz, to_hz)
+    return resampler
+
+
+def _opened(where: Path | bytes) -> str | BytesIO:
+    return BytesIO(where) if isinstance(where, bytes) else str(where)
+
+
+def _check_present(where: Path | bytes) -> None:
+    if isinstance(where, Path) and not where.is_file():
+        raise DataError("there is no such file")
+    if (len(where) if isinstance(where, bytes) else where.stat().st_size) == 0:
+        raise DataError("is empty")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).rpartition(": ")[2].strip().rstrip(".") or type(error).__name__
+    return f"is no readable sound ({text})"

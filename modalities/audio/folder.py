@@ -1,0 +1,200 @@
+"""Readers of folders of sound files: any folder, and the Speech Commands data set."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.errors import DataError, InputError
+from modalities.audio.clips import SUFFIXES
+from modalities.audio.storage import SPLITS, Normalize, Sound, Treatment, write_sounds
+
+
+def read_folder(
+    *,
+    path: str,
+    pattern: str | None = None,
+    sampling_rate_hz: int | None = None,
+    n_mels: int = 64,
+    frame_ms: float = 25.0,
+    hop_ms: float = 10.0,
+    window_s: float | None = None,
+    window_hop_s: float | None = None,
+    normalize: Normalize = "clip",
+    test_groups: list[str | int] | None = None,
+    validation_groups: list[str | int] | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read a folder of sound files of any length, rate and number of channels, with its sub-folders.
+
+    wav, flac, ogg, mp3 and the other formats of libsndfile; channels are averaged. Files that are broken, empty,
+    silent, not finite or shorter than a frame of the log-mel are set aside by name.
+
+    Args:
+        path: the folder, or one file.
+        pattern: regular expression that is searched for in the path of a file below the folder, without suffix, with
+            "/" between folders. Its named groups `label`, `group` (whose files stay together: the speaker) and
+            `split` are what the names say; files without a match are set aside. Without a pattern, folders `train`,
+            `validation`, `test` at the top are splits, and the folder that a file lies in is its label; an empty
+            pattern takes no labels from folders.
+        sampling_rate_hz: common rate to which clips are resampled; default: the one that most files have.
+        n_mels: bands of the log-mel, from 0 Hz to half the sampling rate.
+        frame_ms: length of its frames, in milliseconds.
+        hop_ms: from one frame to the next.
+        window_s: cut longer files into windows of this many seconds, each a row; those of a file are a group. The
+            last one ends with the file. Default: a file is a row.
+        window_hop_s: from one window to the next; default: `window_s`.
+        normalize: "clip" brings every row to full scale, so that distance and level of recording do not matter;
+            "none" keeps the level.
+        test_groups: groups that are the test split.
+        validation_groups: groups that are the validation split.
+        test_fraction: of the groups, or of every class, to hold out if there are labels but no splits; 0 for none.
+        seed: of that choice.
+        fitted: facts of a saved encoder, whose rate, log-mel and classes are taken; all rows are "train".
+
+    Returns:
+        Splits with `signal` (16-bit samples), `id` (path in the folder), and where known `label` and `group`; facts
+        in_channels, sampling_rate_hz, classes, unequal, shortest, longest, and `mel` with mean and deviation of every
+        band over the train split.
+
+    Raises:
+        InputError: options out of range, or a pattern that is no regular expression.
+        DataError: no folder, no readable sound, or splits that do not fit the groups.
+    """
+    settings = dict(locals())
+    how = Treatment.of(settings)
+    root = Path(path).expanduser()
+    files = find_sounds(root)
+    wanted = _compiled(pattern)
+
+    def build(writer: SplitWriter) -> None:
+        base = root if root.is_dir() else root.parent
+        names = [file.relative_to(base).as_posix() for file in files]
+        sounds = _from_folders(names, files) if wanted is None else []
+        if wanted is not None:
+            for name, file in zip(names, files, strict=True):
+                match = wanted.search(os.path.splitext(name)[0])
+                if match is not None:
+                    sounds.append(Sound(name, file, **match.groupdict()))
+                elif fitted is not None:  # new files, called otherwise
+                    sounds.append(Sound(name, file, group=name if "group" in wanted.groupindex else None))
+                else:
+                    writer.set_aside(name, f"its name does not match the pattern {pattern!r}")
+        try:
+            write_sounds(writer, sounds, how)
+        except DataError as error:
+            if wanted is None and "at least two classes" in str(error):
+                raise DataError(f"{error} Labels are names of folders here; for none set pattern: ''.") from error
+            raise
+
+    return cached("audio_folder", files, {**settings, **how.settings()}, build)
+
+
+def read_speech_commands(
+    *,
+    path: str,
+    sampling_rate_hz: int = 16000,
+    n_mels: int = 64,
+    frame_ms: float = 25.0,
+    hop_ms: float = 10.0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read Speech Commands as unpacked: a folder a word, speakers in the file names, splits in two lists.
+
+    The noises in `_background_noise_` are no words and are not read.
+
+    Args:
+        path: folder with `validation_list.txt` and `testing_list.txt`.
+        sampling_rate_hz: see `read_folder`, as for the following options.
+        n_mels: as there.
+        frame_ms: as there.
+        hop_ms: as there.
+        fitted: as there.
+
+    Returns:
+        As there; a group is a speaker.
+
+    Raises:
+        DataError: no folder, no list, or no readable sound.
+
+    Source: Warden, "Speech Commands", 2018, arXiv 1804.03209; the data set is CC BY 4.0.
+    """
+    settings = dict(locals())
+    root = Path(path).expanduser()
+    files = [file for file in find_sounds(root) if "_background_noise_" not in file.parts]
+    lists = {"validation": root / "validation_list.txt", "test": root / "testing_list.txt"}
+    missing = [file.name for file in lists.values() if not file.is_file()]
+    if missing and fitted is None:
+        raise DataError(f"expected Speech Commands in {root}; {' and '.join(missing)} are not there.")
+    how = Treatment.of(settings)
+
+    def build(writer: SplitWriter) -> None:
+        part_of = {
+            line.strip(): part
+            for part, file in lists.items()
+            if fitted is None
+            for line in file.read_text(encoding="utf-8").splitlines()
+        }
+        base = root if root.is_dir() else root.parent
+        names = [file.relative_to(base).as_posix() for file in files]
+        sounds = [
+            Sound(name, file, file.parent.name, file.stem.partition("_nohash_")[0], part_of.get(name, "train"))
+            for name, file in zip(names, files, strict=True)
+        ]
+        write_sounds(writer, sounds, how)
+
+    present = [file for file in lists.values() if file.is_file()]
+    return cached("speech_commands", [*files, *present], {**settings, **how.settings()}, build)
+
+
+def find_sounds(root: Path) -> list[Path]:
+    """All sound files at a path, in order, hidden ones left out.
+
+    Raises:
+        DataError: there are none.
+    """
+    if root.is_file():
+        found = [root] if root.suffix.lower() in SUFFIXES else []
+    else:
+        if not root.is_dir():
+            raise DataError(f"expected a folder of sounds at {root}; there is none.")
+        found = [
+            Path(parent, name)
+            for parent, _, names in os.walk(root, followlinks=True)
+            for name in names
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+        ]
+    if not found:
+        raise DataError(f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none.")
+    return sorted(found)
+
+
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"pattern expected a regular expression; {pattern!r} is none: {error}.") from error
+    unknown = sorted(set(compiled.groupindex) - {"label", "group", "split"})
+    if unknown:
+        raise InputError(f"pattern expected groups named label, group or split; got {', '.join(unknown)}.")
+    return compiled
+
+
+def _from_folders(names: list[str], files: list[Path]) -> list[Sound]:
+    folders = [name.split("/")[:-1] for name in names]
+    tops = {path[0].lower() if path else "" for path in folders}
+    has_splits = tops <= set(SPLITS) and "train" in {SPLITS[top] for top in tops}
+    return [
+        Sound(
+            name,
+            file,
+            label=path[-1] if len(path) > has_splits else None,
+            split=path[0] if has_splits else None,
+        )
+        for name, file, path in zip(names, files, folders, strict=True)
+    ]

@@ -1,0 +1,301 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from bam_core.data import SplitDataset
+from bam_core.errors import DataError, InputError
+from modalities.audio import MODALITY
+from modalities.audio.clips import read_clip, sampling_rate
+from modalities.audio.folder import read_folder, read_speech_commands
+from modalities.audio.mel import LogMel
+
+VOICES = r"/(?P<group>[a-z]+)_\d$"
+WORDS_AND_VOICES = r"(?P<label>\w+)/(?P<group>[a-z]+)_\d$"
+
+
+def batch_of(data, split="train"):
+    dataset = SplitDataset(data.splits[split], MODALITY.collate, data.facts)
+    return dataset.__getitems__(range(len(dataset)))
+
+
+def sizes(data):
+    return {name: len(rows) for name, rows in data.splits.items()}
+
+
+def test_sub_folders_are_labels(words):
+    data = read_folder(path=str(words), test_fraction=0.5)
+    assert data.facts["classes"] == ["no", "yes"]
+    assert sizes(data) == {"train": 18, "test": 18}
+    assert (data.facts["shortest"], data.facts["longest"]) == (1600, 2400)
+    assert data.facts["sampling_rate_hz"] == 8000
+    for split in data.splits:
+        for row, label in zip(data.splits[split]["id"], data.labels(split), strict=True):
+            assert row.startswith(f"{data.facts['classes'][label]}/")
+    assert data.groups("train") is None
+    json.dumps(dict(data.facts))
+
+
+def test_names_of_files_tell_label_and_group(words):
+    data = read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_groups=["cleo"], validation_groups=["bob"])
+    assert sizes(data) == {"train": 12, "validation": 12, "test": 12}
+    assert set(data.groups("train")) == {"anna"}
+    assert set(data.groups("validation")) == {"bob"}
+    assert set(data.groups("test")) == {"cleo"}
+    drawn = read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_fraction=0.3)
+    assert not set(drawn.groups("train")) & set(drawn.groups("test"))
+    numbers = read_folder(path=str(words), pattern=r"(?P<label>\w+)/[a-z]+_(?P<group>\d)", test_groups=[5])
+    assert set(numbers.groups("test")) == {"5"}
+
+
+def test_groups_alone_are_no_labels(words):
+    data = read_folder(path=str(words), pattern=VOICES)
+    assert sizes(data) == {"train": 36}
+    assert data.labels("train") is None
+    assert read_folder(path=str(words), pattern="").labels("train") is None
+
+
+def test_files_without_a_match_are_named(words, tone):
+    tone(words / "yes" / "README-1.wav")
+    data = read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_groups=["bob"])
+    assert [row.source for row in data.set_aside] == ["yes/README-1.wav"]
+    assert "does not match the pattern" in data.set_aside[0].reason
+
+
+def test_folders_of_splits(tmp_path, tone):
+    for split in ("train", "val", "test"):
+        for word in ("no", "yes"):
+            tone(tmp_path / split / word / "a.wav")
+    tone(tmp_path / "train" / "loose.wav")
+    data = read_folder(path=str(tmp_path))
+    assert sizes(data) == {"train": 3, "validation": 2, "test": 2}
+    assert sorted(data.labels("train")) == [-1, 0, 1]
+    assert data.facts["classes"] == ["no", "yes"]
+
+
+def test_rows_without_a_label_train_too(words, tone):
+    tone(words / "somewhere.wav")
+    data = read_folder(path=str(words), test_fraction=0.5)
+    assert dict(zip(data.splits["train"]["id"], data.labels("train"), strict=True))["somewhere.wav"] == -1
+
+
+def test_any_rate_format_and_number_of_channels(tmp_path, tone):
+    for i, (rate, channels, suffix) in enumerate(
+        [(8000, 1, "wav"), (8000, 2, "flac"), (16000, 1, "ogg"), (11025, 2, "wav"), (44100, 6, "wav"), (8000, 1, "wav")]
+    ):
+        tone(tmp_path / f"{i}.{suffix}", 0.5, rate=rate, channels=channels)
+    data = read_folder(path=str(tmp_path))
+    assert data.facts["sampling_rate_hz"] == 8000
+    batch = batch_of(data)
+    assert all(abs(length - 4000) <= 1 for length in batch["length"].tolist())
+    expected = torch.sin(2 * torch.pi * 440 * torch.arange(4000) / 8000)
+    for signal in batch["signal"][:, 0]:
+        middle = slice(500, 3500)
+        assert (signal[middle] - expected[middle]).abs().max() < 0.1
+    at_4000 = read_folder(path=str(tmp_path), sampling_rate_hz=4000)
+    assert at_4000.facts["sampling_rate_hz"] == 4000
+    assert at_4000.facts["longest"] in (2000, 2001)
+
+
+def test_channels_are_averaged_and_samples_exact(tmp_path):
+    samples = np.random.default_rng(0).integers(-20000, 20000, (4000, 2)) // 2 * 2
+    samples[:, 1] = -samples[:, 0] // 2
+    soundfile.write(tmp_path / "a.wav", samples.astype(np.int16), 8000)
+    soundfile.write(tmp_path / "b.wav", samples.astype(np.int16), 8000)
+    stored = batch_of(read_folder(path=str(tmp_path), normalize="none"))["signal"][0, 0]
+    assert (stored * 32768 - torch.from_numpy(samples.mean(axis=1))).abs().max() <= 0.5
+
+
+def test_what_cannot_be_used_is_named(words, tone):
+    (words / "no" / "empty.wav").touch()
+    (words / "no" / "letter.wav").write_text("Dear Sir or Madam")
+    contents = (words / "no" / "bob_0.wav").read_bytes()
+    (words / "no" / "cut.wav").write_bytes(contents[:20])
+    tone(words / "no" / "nothing.wav", 0)
+    tone(words / "no" / "silent.wav", level=0)
+    tone(words / "no" / "click.wav", 0.01)
+    missing = np.full((4000, 2), 0.1, np.float32)
+    missing[:, 1] = np.nan
+    soundfile.write(words / "no" / "nan.wav", missing, 8000, subtype="FLOAT")
+    (words / "no" / "notes.txt").write_text("not read")
+    data = read_folder(path=str(words))
+    found = {row.source: row.reason for row in data.set_aside}
+    assert set(found) == {
+        f"no/{name}.wav" for name in ("empty", "letter", "cut", "nothing", "silent", "click", "nan")
+    }  # fmt: skip
+    assert found["no/empty.wav"] == "is empty"
+    assert found["no/letter.wav"].startswith("is no readable sound")
+    assert found["no/cut.wav"].startswith("is no readable sound")
+    assert found["no/nothing.wav"] == "holds no samples"
+    assert found["no/silent.wav"] == "is silent"
+    assert found["no/click.wav"] == "has 80 samples, fewer than a frame of 200"
+    assert found["no/nan.wav"] == "holds values that are not finite"
+    assert sum(sizes(data).values()) == 36
+
+
+def test_a_truncated_file_is_read_as_far_as_it_goes(words):
+    whole = (words / "no" / "bob_5.wav").read_bytes()
+    (words / "no" / "bob_5.wav").write_bytes(whole[: len(whole) // 2])
+    data = read_folder(path=str(words), pattern="")
+    lengths = dict(zip(data.splits["train"]["id"], batch_of(data)["length"].tolist(), strict=True))
+    assert 1150 < lengths["no/bob_5.wav"] < 1200
+
+
+def test_level(words, tone):
+    soundfile.write(words / "no" / "loud.wav", 4 * np.sin(np.arange(4000.0)), 8000, subtype="FLOAT")
+    soundfile.write(words / "no" / "quiet.wav", 1e-4 * np.sin(np.arange(4000.0)), 8000, subtype="FLOAT")
+    scaled = read_folder(path=str(words), pattern="")
+    assert (batch_of(scaled)["signal"].abs().amax(dim=(1, 2)) > 0.999).all()
+    kept = read_folder(path=str(words), pattern="", normalize="none")
+    assert kept.repairs == {"sounds above full scale, scaled down": 1}
+    peaks = dict(zip(kept.splits["train"]["id"], batch_of(kept)["signal"].abs().amax(dim=(1, 2)).tolist(), strict=True))
+    assert peaks["no/loud.wav"] > 0.999
+    assert peaks["no/quiet.wav"] < 2e-4
+    assert abs(peaks["no/bob_0.wav"] - 0.3) < 1e-3
+
+
+def test_windows_of_long_files(tmp_path, tone):
+    tone(tmp_path / "long.wav", 1.1)
+    tone(tmp_path / "short.wav", 0.2)
+    wave = np.concatenate([np.zeros(4000), np.sin(np.arange(4000))])
+    soundfile.write(tmp_path / "pause.wav", wave, 8000)
+    data = read_folder(path=str(tmp_path), window_s=0.5)
+    assert sorted(data.splits["train"]["id"]) == [
+        "long.wav@0",
+        "long.wav@0.5",
+        "long.wav@0.6",
+        "pause.wav@0.5",
+        "short.wav@0",
+    ]
+    assert set(data.groups("train")) == {"long.wav", "pause.wav", "short.wav"}
+    assert data.set_aside == [("pause.wav", "1 of 2 windows: silent")]
+    assert (data.facts["shortest"], data.facts["longest"]) == (1600, 4000)
+    dense = read_folder(path=str(tmp_path), window_s=0.5, window_hop_s=0.25)
+    assert [i for i in dense.splits["train"]["id"] if i.startswith("long")] == [
+        "long.wav@0", "long.wav@0.25", "long.wav@0.5", "long.wav@0.6",
+    ]  # fmt: skip
+
+
+def test_the_log_mel_is_standardised_on_training_data_only(words, tone):
+    for take in range(6):
+        tone(words / "no" / f"dora_{take}.wav", level=0.9, hz=1500)
+    data = read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_groups=["dora"])
+    trained_on = read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_groups=["bob"])
+    assert data.facts["mel"]["mean"] != trained_on.facts["mel"]["mean"]
+    mel = LogMel(data.facts["mel"])(batch_of(data))
+    frames = torch.cat([one[:, :n] for one, n in zip(mel["signal"], mel["length"], strict=True)], dim=1)
+    torch.testing.assert_close(frames.mean(1), torch.zeros(64), atol=1e-3, rtol=0)
+    torch.testing.assert_close(frames.std(1), torch.ones(64), atol=1e-2, rtol=0)
+
+
+def test_new_data_are_read_like_those_of_training(words, tone, tmp_path):
+    facts = dict(read_folder(path=str(words), n_mels=32).facts)
+    tone(tmp_path / "new" / "yes" / "a.wav", rate=16000)
+    tone(tmp_path / "new" / "maybe" / "b.wav", rate=16000)
+    new = read_folder(path=str(tmp_path / "new"), fitted=facts)
+    assert new.facts["mel"] == facts["mel"]
+    assert new.facts["sampling_rate_hz"] == 8000
+    assert sizes(new) == {"train": 2}
+    assert dict(zip(new.splits["train"]["id"], new.labels("train"), strict=True)) == {"yes/a.wav": 1, "maybe/b.wav": -1}
+    one = read_folder(path=str(tmp_path / "new" / "yes" / "a.wav"), fitted=facts, pattern=WORDS_AND_VOICES)
+    assert list(one.splits["train"]["id"]) == ["a.wav"]
+    assert list(one.groups("train")) == ["a.wav"]
+
+
+def test_where_there_are_no_sounds(tmp_path, words):
+    with pytest.raises(DataError, match=r"expected a folder of sounds at .*nowhere; there is none"):
+        read_folder(path=str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "letter.pdf").write_text("x")
+    for path in ("empty", "empty/letter.pdf"):
+        with pytest.raises(DataError, match=r"expected sound files \(.wav, .flac.*there are none"):
+            read_folder(path=str(tmp_path / path))
+    (tmp_path / "empty" / "a.wav").touch()
+    with pytest.raises(DataError, match=r"no usable row for the split 'train'.\n  a.wav: is empty"):
+        read_folder(path=str(tmp_path / "empty"))
+    with pytest.raises(DataError, match="at least two usable sounds to train on; got one"):
+        read_folder(path=str(words / "no" / "bob_0.wav"))
+
+
+def test_one_class_only(words):
+    with pytest.raises(DataError, match=r"at least two classes; all 18 labelled rows are 'no'.*set pattern: ''"):
+        read_folder(path=str(_only(words, "no")))
+    with pytest.raises(DataError, match="at least two classes") as error:
+        read_folder(path=str(words), pattern="(?P<label>no)/")
+    assert "pattern: ''" not in str(error.value)
+
+
+def _only(words, word):
+    for other in words.iterdir():
+        if other.name != word:
+            for file in other.iterdir():
+                file.rename(words.parent / f"{other.name}-{file.name}")
+            other.rmdir()
+    return words
+
+
+def test_groups_that_do_not_fit(words, tone):
+    with pytest.raises(DataError, match=r"expected groups of the data \(anna, bob, cleo\); got \['dan'\]"):
+        read_folder(path=str(words), pattern=WORDS_AND_VOICES, test_groups=["dan"])
+    with pytest.raises(DataError, match=r"expected groups of the data \(none\); got \['bob'\]"):
+        read_folder(path=str(words), test_groups=["bob"])
+    with pytest.raises(DataError, match="group expected a value for every sound; 18 of 36 have none"):
+        read_folder(path=str(words), pattern=r"yes/(?P<group>\w+)_|no/")
+    with pytest.raises(DataError, match="group 'anna' is in the splits 'test' and 'train'"):
+        read_folder(path=_renamed(words), pattern=r"^(?P<split>\w+)/(?P<group>[a-z]+)_")
+    with pytest.raises(DataError, match=r"expected train, validation or test for every sound; got anna, bob, cleo. If"):
+        read_folder(path=str(words.parent / "splits"), pattern=r"/(?P<split>[a-z]+)_")
+
+
+def _renamed(words):
+    target = words.rename(words.parent / "splits")
+    (target / "no").rename(target / "train")
+    (target / "yes").rename(target / "test")
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pattern": "("}, "pattern expected a regular expression; '\\(' is none"),
+        ({"pattern": "(?P<speaker>x)"}, "groups named label, group or split; got speaker"),
+        ({"window_s": -1.0}, "window_s expected a positive number; got -1.0"),
+        ({"sampling_rate_hz": 0}, "sampling_rate_hz expected a positive number; got 0"),
+        ({"window_hop_s": 1.0}, "give their length, window_s, as well"),
+        ({"n_mels": 1500}, "1500 mel bands are too many for a window of 200 samples at 8000 Hz"),
+        ({"test_fraction": 1.5}, "test_fraction expected a value between 0 and 1; got 1.5"),
+    ],
+)
+def test_wrong_options(words, options, message):
+    with pytest.raises(InputError, match=message):
+        read_folder(path=str(words), **options)
+
+
+def test_speech_commands(tmp_path, tone):
+    for word in ("down", "up"):
+        for speaker in ("0a1b", "2c3d", "4e5f"):
+            tone(tmp_path / word / f"{speaker}_nohash_0.wav", rate=16000)
+    tone(tmp_path / "_background_noise_" / "pink_noise.wav", 2, rate=16000)
+    (tmp_path / "testing_list.txt").write_text("down/0a1b_nohash_0.wav\nup/0a1b_nohash_0.wav\n")
+    with pytest.raises(DataError, match=r"expected Speech Commands in .*; validation_list.txt are not there"):
+        read_speech_commands(path=str(tmp_path))
+    (tmp_path / "validation_list.txt").write_text("down/2c3d_nohash_0.wav\nup/2c3d_nohash_0.wav\n")
+    data = read_speech_commands(path=str(tmp_path))
+    assert sizes(data) == {"train": 2, "validation": 2, "test": 2}
+    assert data.facts["classes"] == ["down", "up"]
+    assert set(data.groups("test")) == {"0a1b"}
+    tone(tmp_path / "new" / "x.wav")
+    new = read_speech_commands(path=str(tmp_path / "new"), fitted=dict(data.facts))
+    assert new.facts["sampling_rate_hz"] == 16000
+
+
+def test_reasons_of_single_files(tmp_path, tone):
+    with pytest.raises(DataError, match="there is no such file"):
+        read_clip(tmp_path / "none.wav", 8000)
+    with pytest.raises(DataError, match="is no readable sound"):
+        sampling_rate(b"RIFFRAFF")
+    with pytest.raises(DataError, match="is empty"):
+        sampling_rate(b"")
+    assert sampling_rate(tone(tmp_path / "a.wav", rate=11025)) == 11025
