@@ -1,6 +1,7 @@
 """What a run keeps while it trains: metrics, checkpoints, a clean stop; all of it in the run folder."""
 
 import csv
+import io
 import signal
 import warnings
 from pathlib import Path
@@ -9,41 +10,28 @@ from typing import Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers.logger import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
 from bam_core.errors import CollapseWarning
 from bam_core.training.batches import GlobalBatches
+from bam_core.training.checkpoints import write_text
 
 COLLAPSED_SPREAD = 0.02
 
 
-class MetricsFile(Logger):
-    """Writes `metrics.csv`, one row every `log_every` steps; a resumed run goes on in the same file.
+class MetricsFile(lightning.Callback):
+    """`metrics.csv`, one row every `every` steps; a resumed run goes on in the same file.
 
-    Lightning's CSVLogger empties the folder of a run that is resumed, hence this one.
+    A logger of Lightning writes a step after its checkpoint, so a kill between them would lose the row.
 
     Args:
         path: of the file.
+        every: optimiser steps between rows.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, every: int) -> None:
         self.path = path
+        self.every = every
         self._columns: list[str] = []
-
-    @property
-    def name(self) -> str:
-        """Name of the logger."""
-        return "metrics"
-
-    @property
-    def version(self) -> str:
-        """Always empty: one file a run."""
-        return ""
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: recipe.yaml has them."""
 
     def keep_until(self, step: int) -> None:
         """Drop rows after a step, when a run is resumed from there, and a last row that was cut off."""
@@ -53,15 +41,17 @@ class MetricsFile(Logger):
             rows = [row for row in csv.DictReader(file) if None not in row.values()]
         if rows:
             self._columns = list(rows[0])
-            with self.path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self._columns)
-                writer.writeheader()
-                writer.writerows(row for row in rows if int(row["step"]) <= step)
+            lines = io.StringIO(newline="")
+            writer = csv.DictWriter(lines, self._columns)
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["step"]) <= step)
+            write_text(self.path, lines.getvalue())
 
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Append a row."""
-        row = {"step": (step or 0) + 1, **{k: v for k, v in metrics.items() if k != "epoch"}}
+        if trainer.global_step % self.every or not trainer.is_global_zero:
+            return
+        row = {"step": trainer.global_step, **{k: float(v) for k, v in trainer.callback_metrics.items()}}
         if not self._columns:
             self._columns = list(row)
             with self.path.open("w", newline="") as file:
@@ -127,17 +117,18 @@ class Watch(lightning.Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Choose the order of samples; Lightning leaves this out for an epoch that is continued."""
-        self.batches.set_epoch(trainer.current_epoch)
+        self.batches.set_epoch(trainer.global_step // len(self.batches))
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
-        """Warn once."""
-        spread = trainer.callback_metrics.get("embedding_spread")
-        if spread is None or self._warned or trainer.global_step <= len(self.batches):
+        """Warn once; look only at steps that have just been measured, since a look waits for the device."""
+        step = trainer.global_step
+        if self._warned or step <= len(self.batches) or step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
-        if float(spread) < COLLAPSED_SPREAD:
+        spread = trainer.callback_metrics.get("embedding_spread")
+        if spread is not None and float(spread) < COLLAPSED_SPREAD:
             self._warned = True
             warnings.warn(
-                f"step {trainer.global_step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
+                f"step {step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
                 "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at a quarter of "
                 "objective.temperature, take a teacher (objective.momentum=0.99), lower train.learning_rate, or make "
                 "the views milder.",
