@@ -41,8 +41,16 @@ class Checkpoints(lightning.Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Save after every `every`-th step, and when the run is about to stop.
 
-        Lightning takes an epoch that was stopped for a finished one; here it is not yet.
+        Lightning takes an epoch that was stopped for a finished one when it ends; here it is not yet.
         """
+        if not trainer.is_last_batch:
+            self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The same for the last step of an epoch, which is finished by now."""
+        self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: lightning.Trainer) -> None:
         if trainer.should_stop or trainer.global_step % self.every == 0:
             self._save(trainer)
 
@@ -112,6 +120,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or not {"state_dict", "global_step", "loops"} <= set(state):
         raise DataError(f"{path} is not a checkpoint of a run.")
     return Checkpoint(path, state)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that under its name there is always all of the old or all of the new text."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    _sync(partial)
+    partial.replace(path)
 
 
 def _sync(path: Path) -> None:

@@ -8,6 +8,7 @@ import csv
 import json
 import logging
 import platform
+import shutil
 import sys
 import time
 import warnings
@@ -26,7 +27,7 @@ from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
 from bam_core.training.callbacks import Bar, CleanStop, MetricsFile, Watch
-from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint
+from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
 
@@ -56,7 +57,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     checkpoint = _open_folder(folder, recipe, resume)
     parts = build(recipe)
     settings = recipe.train
-    metrics = MetricsFile(folder / "metrics.csv")
+    metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
     stop = CleanStop(settings.log_every)
     with _quiet_lightning():
         trainer = lightning.Trainer(
@@ -68,8 +69,9 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,
-            logger=[metrics, *_tensorboard(folder)],
+            logger=_tensorboard(folder),
             callbacks=[
+                metrics,
                 stop,
                 Checkpoints(folder / "checkpoints", settings.checkpoint_every),
                 *([Bar()] if progress else []),
@@ -136,7 +138,10 @@ def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, 
             source={**source, "network": name},
         )
         saved.encoder.load_state_dict(network.state_dict())
-        saved.save_pretrained(folder / name)
+        partial = folder / f"{name}.partial"
+        saved.save_pretrained(partial)
+        shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was stopped before
+        partial.rename(folder / name)
 
 
 def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
@@ -186,7 +191,7 @@ def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | Non
                 f"the run folder {str(folder)!r} holds a run of another recipe; changed: {', '.join(changed)}. Take "
                 "another folder with run=NAME, or the recipe.yaml in the folder."
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and {f.name for f in folder.iterdir()} - {"recipe.yaml.partial"}:
         raise RecipeError(f"the run folder {str(folder)!r} is not empty and no run. Take another with run=NAME.")
     return checkpoint
 
@@ -220,8 +225,8 @@ def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Chec
         before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
         again = {"step": checkpoint.step, "started": about["started"], "command": about["command"]}
         about = {**before, "resumed": [*before.get("resumed", []), again]}
-    (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    (folder / "environment.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_text(folder / "environment.json", json.dumps(about, indent=1))
     write_set_aside(folder / "set_aside.csv", data)
 
 
