@@ -2,21 +2,11 @@ import warnings
 
 import numpy as np
 import pytest
+from ecg_folders import heartbeats, write_record
 
-with warnings.catch_warnings():  # wfdb 4.3 changes frames "inplace", which pandas 3.1 deprecates
+with warnings.catch_warnings():  # see ecg_folders.py
     warnings.simplefilter("ignore", DeprecationWarning)
     import wfdb
-
-RATE_HZ = 360
-
-
-def heartbeats(n_samples, peaks, height=1.0, seed=0):
-    """A spike of 20 ms at every peak, on a slow wave with some noise."""
-    time = np.arange(n_samples)
-    signal = 0.1 * np.sin(2 * np.pi * time / 1000) + 0.01 * np.random.default_rng(seed).standard_normal(n_samples)
-    for peak in peaks:
-        signal += height * np.exp(-0.5 * ((time - peak) / 3) ** 2)
-    return signal
 
 
 @pytest.fixture
@@ -25,17 +15,16 @@ def write(tmp_path):
     folder = tmp_path / "records"
     folder.mkdir()
 
-    def write_record(
+    def write(
         name,
         *,
         leads=("MLII", "V1"),
-        rate=RATE_HZ,
+        rate=360,
         seconds=20,
         symbols="N",
         peaks=None,
         change=None,
         fmt="16",
-        **kwargs,
     ):
         n = round(seconds * rate)
         peaks = np.arange(rate, n, rate) if peaks is None else np.array(peaks)
@@ -43,23 +32,12 @@ def write(tmp_path):
         if change is not None:
             change(signal)
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        where = {"write_dir": str(target.parent)}
-        wfdb.wrsamp(
-            target.name,
-            fs=rate,
-            units=["mV"] * len(leads),
-            sig_name=list(leads),
-            p_signal=signal,
-            fmt=[fmt] * len(leads),
-            adc_gain=[1000.0 if fmt in ("16", "24", "32") else 200.0] * len(leads),
-            baseline=[0] * len(leads),
-            **where,
-        )
+        gain = 1000.0 if fmt in ("16", "24", "32") else 200.0
+        write_record(target, signal, rate=rate, leads=leads, fmt=fmt, gain=gain)
         if symbols and len(peaks):
             repeated = [symbols[i % len(symbols)] for i in range(len(peaks))]
-            wfdb.wrann(target.name, "atr", sample=peaks, symbol=repeated, **where)
+            wfdb.wrann(target.name, "atr", sample=peaks, symbol=repeated, write_dir=str(target.parent))
         return target
 
-    write_record.folder = folder
-    return write_record
+    write.folder = folder
+    return write

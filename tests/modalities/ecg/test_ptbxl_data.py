@@ -6,71 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import wfdb
+from ecg_folders import CODES, STATEMENTS, write_ptbxl
 
 from bam_core.errors import DataError
 from modalities.ecg.ptbxl import LEADS, read_ptbxl, select_statements
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb")  # see conftest.py
 
-STATEMENTS = pd.DataFrame(
-    [
-        # statement, diagnostic, form, rhythm, diagnostic_class, diagnostic_subclass
-        ("NORM", 1.0, None, None, "NORM", "NORM"),
-        ("IMI", 1.0, None, None, "MI", "IMI"),
-        ("ASMI", 1.0, None, None, "MI", "AMI"),
-        ("AMI", 1.0, None, None, "MI", "AMI"),
-        ("NDT", 1.0, 1.0, None, "STTC", "STTC"),
-        ("PVC", None, 1.0, None, None, None),
-        ("SR", None, None, 1.0, None, None),
-        ("AFIB", None, None, 1.0, None, None),
-    ],
-    columns=["", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"],
-).set_index("")
-
-CODES = [
-    {"NORM": 100.0, "SR": 0.0},
-    {"IMI": 50.0, "ASMI": 0.0, "SR": 0.0},
-    {"AMI": 80.0, "ASMI": 15.0, "AFIB": 0.0},
-    {"NDT": 100.0, "SR": 0.0},
-    {"PVC": 100.0},
-    {"SR": 0.0},
-]
-
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ptbxl")
-    random, rows = np.random.default_rng(0), []
-    for ecg_id in range(1, 13):
-        name = f"records100/00000/{ecg_id:05d}_lr"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        time = np.arange(1000) / 100
-        beat = np.exp(-0.5 * ((time % 0.8 - 0.4) / 0.02) ** 2)
-        signal = beat[:, None] * np.linspace(0.5, 1.5, 12) + 0.02 * random.standard_normal((1000, 12))
-        wfdb.wrsamp(
-            f"{ecg_id:05d}_lr",
-            fs=100,
-            units=["mV"] * 12,
-            sig_name=LEADS,
-            p_signal=signal,
-            fmt=["16"] * 12,
-            adc_gain=[1000.0] * 12,
-            baseline=[0] * 12,
-            write_dir=str((folder / name).parent),
-        )
-        rows.append(
-            {
-                "ecg_id": ecg_id,
-                "patient_id": float(15000 + ecg_id // 2),
-                "scp_codes": repr(CODES[(ecg_id - 1) % len(CODES)]),
-                "strat_fold": min(ecg_id, 8) if ecg_id < 10 else 9 + ecg_id % 2,
-                "filename_lr": name,
-                "filename_hr": name.replace("100", "500").replace("_lr", "_hr"),
-            }
-        )
-    pd.DataFrame(rows).to_csv(folder / "ptbxl_database.csv", index=False)
-    STATEMENTS.to_csv(folder / "scp_statements.csv")
-    return folder
+    return write_ptbxl(tmp_path_factory.mktemp("ptbxl"), folds=[1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 9])
 
 
 @pytest.fixture
