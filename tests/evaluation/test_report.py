@@ -111,6 +111,7 @@ def page_of(content, tmp_path):
     return text, Page(text)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_self_contained(content, tmp_path):
     text, page = page_of(content, tmp_path)
     assert all(target.startswith(("data:image/", "#")) for target in page.targets)
@@ -129,6 +130,7 @@ def test_the_page_is_whole_and_self_contained(content, tmp_path):
     assert len(text) < 3_000_000
 
 
+@pytest.mark.slow
 def test_it_says_what_happened(content, results, tmp_path):
     text, page = page_of(content, tmp_path)
     assert page.text.lower().count("collapse") >= 6
@@ -154,6 +156,7 @@ def test_it_says_what_happened(content, results, tmp_path):
     assert f"<b>{results.row(best, 'linear', 0.1).mean:.3f}</b>" in text
 
 
+@pytest.mark.slow
 def test_runs_without_labels_get_a_useful_page(content, tmp_path):
     embeddings = np.asarray(content.map.embeddings)
     unlabelled = replace(
