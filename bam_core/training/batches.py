@@ -25,6 +25,8 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         seed: of the order.
         rank: of this process.
         world_size: number of processes; must divide the batch size.
+        groups: (n_samples,) what each sample belongs to, such as a person.
+        groups_per_batch: make batches of about so many groups, as stretches of their samples, instead of mixing all.
 
     Raises:
         DataError: the batch cannot be divided among the processes.
@@ -35,7 +37,17 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         [4, 4]
     """
 
-    def __init__(self, n_samples: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        n_samples: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        groups: np.ndarray | None = None,
+        groups_per_batch: int | None = None,
+    ) -> None:
         batch_size = min(batch_size, n_samples - n_samples % world_size)
         if batch_size < 2 or batch_size % world_size:
             raise DataError(
@@ -47,6 +59,8 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
+        self.groups_per_batch = groups_per_batch
         self.epoch = 0
         self.start = 0
 
@@ -76,12 +90,25 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         return self.n_samples // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_samples)
+        order = self._order()
         share = self.batch_size // self.world_size
         start, self.start = self.start, 0
         for k in range(start, len(self)):
             first = k * self.batch_size + self.rank * share
             yield order[first : first + share].tolist()
+
+    def _order(self) -> np.ndarray:
+        """All samples, in the order of this epoch."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(self.n_samples)
+        if self.groups is None or self.groups_per_batch is None:
+            return order
+        turn = random.permutation(self.groups.max() + 1)
+        order = order[np.argsort(turn[self.groups[order]], kind="stable")]
+        size = max(1, self.batch_size // self.groups_per_batch)
+        whole = len(order) - len(order) % size
+        stretches = order[:whole].reshape(-1, size)
+        return np.concatenate([stretches[random.permutation(len(stretches))].ravel(), order[whole:]])
 
 
 def batch_loader(

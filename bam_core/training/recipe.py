@@ -30,6 +30,9 @@ class TrainSettings(BaseModel):
     """Passes over the training split."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Samples per optimiser step, over all devices."""
+    groups_per_batch: Annotated[int, Field(ge=1)] | None = None
+    """Draw every batch from about so many groups (people, machines, speakers) only. Few make the encoder tell apart
+    what one of them shows, many also who it is. None: all mixed."""
     micro_batch: Annotated[int, Field(ge=1)] | None = None
     """Rows (views) that the encoder sees at a time, per device, for batches that do not fit into memory; the gradient
     stays that of the whole batch. None: all."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
+import numpy as np
 import torch
 
 from bam_core.data import PreparedData
@@ -80,6 +81,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             enable_model_summary=False,
             enable_progress_bar=progress,
             use_distributed_sampler=False,
+            sync_batchnorm=torch.cuda.is_available() and settings.accelerator in ("auto", "gpu", "cuda"),
             default_root_dir=folder,
         )
     batches = GlobalBatches(
@@ -88,6 +90,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         seed=settings.seed,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
+        groups=_groups(parts.data, settings.groups_per_batch),
+        groups_per_batch=settings.groups_per_batch,
     )
     total_steps = len(batches) * settings.epochs
     if checkpoint is not None and checkpoint.step >= total_steps and (folder / "encoder").is_dir():
@@ -122,6 +126,15 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     if stop.requested:
         raise KeyboardInterrupt
     return folder
+
+
+def _groups(data: PreparedData, wanted: int | None) -> np.ndarray | None:
+    if wanted is None:
+        return None
+    groups = data.groups("train")
+    if groups is None:
+        raise RecipeError("train.groups_per_batch expected data with groups; the reader found none (option groups).")
+    return groups
 
 
 def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, Any]) -> None:

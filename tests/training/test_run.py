@@ -1,12 +1,15 @@
 import json
 import os
 import signal
+from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from runs import rows_of, state_of
 
 from bam_core import CollapseWarning, DataError, RecipeError
+from bam_core.cli.files import find_recipe
 from bam_core.data import SplitDataset
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.assess import assess
@@ -14,6 +17,7 @@ from bam_core.training.batches import GlobalBatches, mixed_seed
 from bam_core.training.build import build
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint
 from bam_core.training.module import PretrainModule, decay_groups
+from bam_core.training.recipe import load_recipe
 from bam_core.training.run import load_run, pretrain
 
 pytestmark = pytest.mark.slow
@@ -187,3 +191,32 @@ def test_an_empty_split_is_an_error(smoke):
     parts = build(smoke())
     with pytest.raises(DataError, match="at least one row; got none"):
         SplitDataset(parts.data.splits["train"].select([]), parts.modality.collate, parts.data.facts)
+
+
+@pytest.mark.parametrize("groups_per_batch", [1, 2])
+def test_batches_of_few_groups(groups_per_batch):
+    groups = np.repeat(list("abcde"), 40)
+    options = {"batch_size": 20, "seed": 3, "groups": groups, "groups_per_batch": groups_per_batch}
+    batches = GlobalBatches(200, **options)
+    first, again = list(batches), list(batches)
+    assert first == again
+    assert sorted(chain.from_iterable(first)) == list(range(200))
+    assert max(len(set(groups[batch])) for batch in first) <= groups_per_batch
+    batches.set_epoch(1)
+    assert list(batches) != first
+    shares = [list(GlobalBatches(200, rank=r, world_size=2, **options)) for r in range(2)]
+    assert [a + b for a, b in zip(*shares, strict=True)] == first
+
+
+def test_groups_smaller_than_a_batch_share_one():
+    groups = np.arange(100) // 3
+    batches = list(GlobalBatches(100, batch_size=16, seed=0, groups=groups, groups_per_batch=1))
+    assert len(batches) == 6
+    assert len(set(chain.from_iterable(batches))) == 96
+    assert all(len(set(groups[batch])) <= 7 for batch in batches)
+
+
+def test_batches_of_few_groups_need_groups(smoke, tmp_path):
+    recipe = load_recipe(find_recipe("tabular/breast_cancer_mlp"), ["train.groups_per_batch=1"])
+    with pytest.raises(RecipeError, match="expected data with groups; the reader found none"):
+        pretrain(recipe, tmp_path / "run", progress=False)
