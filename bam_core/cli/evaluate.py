@@ -7,8 +7,8 @@ EPILOG = """\
 Embeds every split with the run's encoder, with the same encoder before training, and as raw features; probes all three
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
 Without labels the report still shows curves, a map, neighbours and effective ranks.
-Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds; those
-that have a results.json are not evaluated again."""
+Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
+those with a results.json are not evaluated again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

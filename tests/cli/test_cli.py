@@ -96,6 +96,10 @@ def test_pretrain_evaluate_embed(capsys, tmp_path, monkeypatch):
     assert "did you mean 'label'?" in capsys.readouterr().err
     assert main(["embed", "run", "new.npz", "-o", "x.parquet", "label"]) == 1
     assert "expected key=value" in capsys.readouterr().err
+    assert main(["pretrain", "smoke/ecg", "train.seed=1", "run=other"]) == 0
+    assert main(["evaluate", "run", "other"]) == 0
+    assert (Path("other") / "results.json").exists()
+    assert "standard deviation over 2 runs" in " ".join(capsys.readouterr().out.split())
     assert main(["evaluate", "nowhere"]) == 1
     assert "is not a run folder" in capsys.readouterr().err
 
