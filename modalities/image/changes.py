@@ -85,7 +85,7 @@ def crop(images: Images, boxes: Boxes, size: tuple[int, int], mirrored: Bool[Ten
     across = _resampling(boxes.left, boxes.width, images.shape[3], size[1])
     if mirrored is not None:
         across = torch.where(mirrored[:, None, None], across.flip(1), across)
-    return _along_both(images, down, across).clamp(0, 1)
+    return _along_both(images, down, across)
 
 
 def mirror(p: float, images: Images, generator: Generator) -> Bool[Tensor, "b"]:
@@ -189,7 +189,8 @@ def _along_both(
     images: Images, down: Float[Tensor, "b i h"], across: Float[Tensor, "b j w"]
 ) -> Float[Tensor, "b c i j"]:
     with torch.autocast(images.device.type, enabled=False):  # half precision would band and shift colours
-        return down[:, None] @ images @ across[:, None].transpose(2, 3)
+        made: Tensor = down[:, None] @ images @ across[:, None].transpose(2, 3)
+        return made.clamp(0, 1)
 
 
 def _resampling(start: Tensor, length: Tensor, n_in: int, n_out: int) -> Float[Tensor, "b i n"]:

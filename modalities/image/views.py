@@ -124,6 +124,9 @@ class ImageViews:
 
     def __call__(self, batch: Any, *, generator: torch.Generator | None = None) -> Views:
         """Views of a batch; a generator on the batch's device makes them reproducible."""
+        if not isinstance(batch, Tensor) or batch.ndim != 4 or batch.shape[1] not in (1, 3):
+            got = tuple(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
+            raise InputError(f"image views expected images (b, 1 or 3, height, width); got {got}.")
         images = unit_pixels(batch)
         return Views(
             [self._view(images, "global", i, generator) for i in range(self.n_views)],
