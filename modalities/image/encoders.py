@@ -1,12 +1,14 @@
-"""Networks for images from timm, behind a fixed first layer that standardises the channels."""
+"""Networks for images, most of them from timm, behind a fixed first layer that standardises the channels."""
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from bam_core.errors import InputError
 from bam_core.registry import did_you_mean
@@ -108,12 +110,13 @@ def timm_encoder(
         try:
             network = timm.create_model(model, **{**sizes, **given})
         except TypeError as error:
-            refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-            if refused is None:
+            _, unexpected, names = str(error).partition("unexpected keyword argument")
+            refused = re.findall(r"'(\w+)'", names)
+            if not unexpected:
                 raise
-            if refused[1] not in sizes or refused[1] in given:
-                raise InputError(f"the network {model!r} takes no option {refused[1]!r}.") from error
-            del sizes[refused[1]]  # convolutional networks need to know no size
+            if not refused or any(name in given or name not in sizes for name in refused):
+                raise InputError(f"the network {model!r} does not take all of the options {given}: {error}") from error
+            sizes = {name: value for name, value in sizes.items() if name not in refused}  # it needs to know no size
         else:
             return ImageEncoder(network, mean, std)
 
@@ -145,12 +148,59 @@ def resnet18(
     if width < 1:
         raise InputError(f"resnet18 expected a width of at least 1; got {width}.")
     channels = tuple(width * 2**stage for stage in range(4))
-    network: Any = timm.create_model("resnet18", num_classes=0, in_chans=in_channels, channels=channels)
+    network: Any = timm.create_model(
+        "resnet18", num_classes=0, in_chans=in_channels, channels=channels, zero_init_last=False
+    )
     if max(image_size) <= SMALL:
         network.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # as timm does
         network.maxpool = nn.Identity()
     return ImageEncoder(network, mean, std)
+
+
+class SmallCNN(nn.Module):
+    """Three 3 x 3 convolutions, the last two with stride 2, and the averages over each quarter of the image.
+
+    Args:
+        in_channels: of the images.
+        width: channels of the first convolution; each further one has twice as many.
+
+    Shape:
+        Standardised images (b, c, h, w) -> (b, 16 * width).
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = [in_channels, width, 2 * width, 4 * width]
+        for stride, (ins, outs) in zip((1, 2, 2), pairwise(channels), strict=True):
+            layers += [nn.Conv2d(ins, outs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """One vector an image."""
+        return adaptive_avg_pool2d(self.layers(images), 2).flatten(1)
+
+
+def cnn(*, in_channels: int, mean: list[float], std: list[float], width: int = 32) -> ImageEncoder:
+    """A small convolutional network for small images, such as digits, that still knows roughly where things are.
+
+    Args:
+        in_channels: of the images.
+        mean: see `Standardise`.
+        std: as there.
+        width: see `SmallCNN`; d is 16 times that.
+
+    Raises:
+        InputError: a width below 1.
+
+    Example:
+        >>> cnn(in_channels=1, mean=[0.5], std=[0.2])(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 512])
+    """
+    if width < 1:
+        raise InputError(f"cnn expected a width of at least 1; got {width}.")
+    return ImageEncoder(SmallCNN(in_channels, width), mean, std)
 
 
 def vit_tiny(
