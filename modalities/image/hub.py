@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.errors import DataError
-from modalities.image.decode import Encoded
 from modalities.image.folder import SPLITS, image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
@@ -153,10 +152,15 @@ def _values(rows: Any, name: str) -> list[Any]:
     return list(values)
 
 
-def _encoded(places: list[tuple[Any, int]], column: str, index: int) -> Encoded:
+def _encoded(places: list[tuple[Any, int]], column: str, index: int) -> bytes:
     rows, row = places[index]
     stored = rows[row][column]
-    content: bytes | None = stored["bytes"]
-    if content is None and stored["path"] is None:
+    if stored is None or (stored["bytes"] is None and stored["path"] is None):
         raise DataError("holds nothing")
-    return stored["path"] if content is None else content
+    if stored["bytes"] is not None:
+        content: bytes = stored["bytes"]
+        return content
+    try:
+        return Path(stored["path"]).read_bytes()
+    except OSError as error:
+        raise DataError(f"names a file that cannot be read ({error.strerror})") from error
