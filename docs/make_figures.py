@@ -26,6 +26,8 @@ from modalities.audio import MODALITY as AUDIO
 from modalities.audio.views import LogMelViews
 from modalities.ecg import MODALITY as ECG
 from modalities.ecg.views import ECGViews
+from modalities.image import MODALITY as IMAGE
+from modalities.image.views import ImageViews
 from modalities.tabular import MODALITY as TABULAR
 from modalities.tabular.views import TabularViews
 from modalities.timeseries import MODALITY as TIMESERIES
@@ -128,6 +130,22 @@ def audio_views() -> None:
     save(figure, "audio_views")
 
 
+def image_views() -> None:
+    """Four synthetic images, and two views and two local views of each, with blur and solarisation."""
+    data = IMAGE.example(n_images=60, size=64)
+    batch = SplitDataset(data.splits["train"], IMAGE.collate, data.facts).__getitems__(range(4))
+    view_fn = ImageViews(image_size=[64, 64], n_local=2, blur_sigma=(0.1, 1.5), solarize_p=(0.0, 0.2))
+    made = view_fn(batch, generator=torch.Generator().manual_seed(1))
+    views = [batch, *made.global_views, *made.local_views]
+    titles = ("untouched", "view 1", "view 2", "local view 1", "local view 2")
+    figure, axes = plt.subplots(4, 5, figsize=(10, 8), layout="constrained")
+    for column, (view, title) in enumerate(zip(views, titles, strict=True)):
+        axes[0, column].set_title(title)
+        for row in range(4):
+            IMAGE.draw(axes[row, column], view[row])
+    save(figure, "image_views")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Write a picture."""
     IMAGES.mkdir(exist_ok=True)
@@ -143,3 +161,4 @@ if __name__ == "__main__":
     tabular_views()
     timeseries_views()
     audio_views()
+    image_views()

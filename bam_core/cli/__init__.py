@@ -63,7 +63,8 @@ _PACKAGES = {
     "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
     "tabular": "rtdl_num_embeddings",
-    "audio": "soundfile timm torchaudio",
+    "audio": "soundfile torchaudio",
+    "image": "PIL timm torchvision",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

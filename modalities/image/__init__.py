@@ -1,0 +1,35 @@
+"""Images: folders, Hugging Face data sets and arrays, multi-crop views, ResNets and transformers from timm."""
+
+from bam_core.protocols import Modality
+from modalities.image.arrays import read_arrays, read_digits, read_memory
+from modalities.image.batches import collate_images, draw_image, raw_image
+from modalities.image.decode import SUFFIXES
+from modalities.image.encoders import cnn, resnet18, timm_encoder, vit_tiny
+from modalities.image.example import synthetic_images
+from modalities.image.folder import read_folder
+from modalities.image.hub import read_huggingface
+from modalities.image.views import INVALIDATES, ImageViews
+
+MODALITY = Modality(
+    name="image",
+    readers={
+        "folder": read_folder,
+        "huggingface": read_huggingface,
+        "arrays": read_arrays,
+        "memory": read_memory,
+        "digits": read_digits,
+        "example": synthetic_images,
+    },
+    reads={
+        **dict.fromkeys(("", *SUFFIXES), "folder"),
+        **dict.fromkeys((".npz", ".npy"), "arrays"),
+        ".parquet": "huggingface",
+    },
+    views={"image": ImageViews},
+    encoders={"cnn": cnn, "resnet18": resnet18, "vit_tiny": vit_tiny, "timm": timm_encoder},
+    collate=collate_images,
+    raw_features=raw_image,
+    example=synthetic_images,
+    draw=draw_image,
+    invalidates=INVALIDATES,
+)

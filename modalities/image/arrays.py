@@ -1,0 +1,266 @@
+"""Readers of arrays of equally large images: .npz, .npy, in memory, and scikit-learn's digits."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.errors import DataError, InputError
+from modalities.image.folder import SPLITS, image_facts
+from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
+
+KEYS = {
+    "images": ("images", "image", "X", "x", "data"),
+    "label": ("label", "labels", "y", "target"),
+    "group": ("group", "groups"),
+    "id": ("id", "ids"),
+    "split": ("split",),
+}
+"""What an .npz holds -> how it is called where nobody says otherwise."""
+
+
+def read_arrays(
+    *,
+    path: str,
+    images: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    split: str | None = None,
+    max_value: float | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read images from .npz or .npy: (n, height, width) for grey, (n, height, width, 3) or (n, 3, height, width).
+
+    Args:
+        path: file.
+        images: name of the array in an .npz; default: `images`, `X` or `data`.
+        label: name of the array of labels in an .npz; for .npy, an .npy file beside it. Default: `label` or `y`.
+            Labels are optional, also one by one: missing, empty or -1.
+        group: the same for groups (patients, sites), which are never divided between splits.
+        id: the same for names.
+        split: the same for "train", "validation", "test". Without it a part is held out if there are labels.
+        max_value: what is white; default: 255 for 8 bit, 65535 for 16 bit, 1 for floating point numbers.
+        test_fraction: to hold out; 0 for none.
+        seed: of that choice.
+        fitted: facts of a saved encoder: new images must have its size and channels, and all go into "train".
+
+    Returns:
+        Splits with `image`, `id`, and where known `label` and `group`; facts as in `read_folder`.
+
+    Raises:
+        DataError: unreadable or unsuitable arrays; the message says which and why.
+    """
+    settings = {name: value for name, value in locals().items() if name != "fitted"}
+    file = Path(path).expanduser()
+    names = {"images": images, "label": label, "group": group, "id": id, "split": split}
+    beside = [file.parent / name for role, name in names.items() if name and role != "images" and file.suffix == ".npy"]
+
+    def build(writer: SplitWriter) -> None:
+        arrays = _load(file, names)
+        _write(writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted))
+
+    files = [f for f in (file, *beside) if f.is_file()]
+    return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
+
+
+def read_memory(
+    *,
+    images: Any,
+    label: Any = None,
+    group: Any = None,
+    max_value: float | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read an array in memory, as `read_arrays` reads files.
+
+    Args:
+        images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
+        label: (n,) labels, None, empty or -1 where there is none; or None.
+        group: (n,) names; or None.
+        max_value: see `read_arrays`, as for the other options.
+        test_fraction: as there.
+        seed: as there.
+        fitted: as there.
+
+    Raises:
+        DataError: an unsuitable array.
+
+    Example:
+        >>> prepared = read_memory(images=np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8))
+        >>> prepared.facts["in_channels"], prepared.facts["image_size"]
+        (3, [8, 8])
+    """
+    arrays = {
+        name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
+    }
+    options = Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
+    settings = {
+        "arrays": {name: _hash(array) for name, array in arrays.items()},
+        "options": [max_value, test_fraction, seed, None if fitted is None else image_facts(fitted)],
+    }
+    return cached("image_memory", [], settings, lambda writer: _write(writer, arrays, "image", max_value, options))
+
+
+def read_digits() -> PreparedData:
+    """Handwritten digits of scikit-learn: 1,797 images of 8 x 8 pixels; a fifth of every class for testing.
+
+    Source: scikit-learn's `load_digits`; UCI, https://doi.org/10.24432/C50P49.
+
+    Example:
+        >>> {split: len(rows) for split, rows in read_digits().splits.items()}
+        {'test': 359, 'train': 1438}
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return read_memory(images=bunch.images.astype(np.float32), label=bunch.target, max_value=16)
+
+
+def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(f"expected a file at {path}; there is none.")
+    if path.suffix == ".npy":
+        arrays = {"images": _numpy(path)}
+        for role, name in names.items():
+            if name is not None and role != "images":
+                if not (path.parent / name).is_file():
+                    raise DataError(f"{role} of {path.name} expected a file {path.parent / name}; there is none.")
+                arrays[role] = _numpy(path.parent / name)
+        return arrays
+    if path.suffix != ".npz":
+        raise DataError(f"expected an .npz or .npy file; got {path.name}.")
+    with _numpy(path) as file:
+        available = list(file.files)
+        keys = {role: _key(role, names[role], usual, available, path) for role, usual in KEYS.items()}
+        try:
+            return {role: np.asarray(file[key]) for role, key in keys.items() if key is not None}
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"an array of {path.name} cannot be read ({_no_pickle(error)}).") from error
+
+
+def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path) -> str | None:
+    found = name if name in available else next((key for key in usual if key in available), None) if not name else None
+    if found is None and (name is not None or role == "images"):
+        wanted = repr(name) if name else f"one of {', '.join(usual)}"
+        raise DataError(f"{path.name} expected {wanted} as {role}; it has {', '.join(available) or 'nothing'}.")
+    return found
+
+
+def _numpy(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} is no readable NumPy file ({_no_pickle(error)}).") from error
+
+
+def _no_pickle(error: Exception) -> str:
+    if any(word in str(error) for word in ("pickle", "Python objects")):
+        return "it holds Python objects, and reading those could run code; save strings with .astype(str)"
+    return str(error)
+
+
+def _write(
+    writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, max_value: float | None, options: Options
+) -> None:
+    images = _channels_first(arrays["images"], name)
+    n, channels, height, width = images.shape
+    for role, array in arrays.items():
+        if role != "images" and array.shape != (n,):
+            raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.")
+    _check_fits(images, name, options.fitted)
+    parts = _parts(arrays.get("split"), n)
+    ids = arrays["id"].astype(str).tolist() if "id" in arrays else [f"{name}:{i}" for i in range(n)]
+    labels, groups = arrays.get("label"), arrays.get("group")
+    about = Encodeds(
+        lambda i: b"", ids, parts, None if labels is None else labels.tolist(),
+        None if groups is None else groups.astype(str).tolist(),
+    )  # fmt: skip
+    columns, placed, classes = about_images(about, range(n), options)
+    measured = choose_measured(placed)
+    statistics = Statistics(channels)
+    white = _white(images, max_value, name)
+    for start in range(0, n, CHUNK):
+        part = np.asarray(images[start : start + CHUNK])
+        finite = (
+            np.isfinite(part).reshape(len(part), -1).all(axis=1) if part.dtype.kind == "f" else np.full(len(part), True)
+        )
+        for i in np.flatnonzero(~finite):
+            writer.set_aside(ids[start + i], "holds NaN or infinity")
+        pixels = _to_uint8(part[finite], white)
+        rows = (start + np.flatnonzero(finite)).tolist()
+        if rows:
+            write_rows(writer, {"image": pixels}, columns, placed, rows)
+            statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
+    writer.facts |= {"in_channels": channels, "image_size": [height, width], "classes": classes} | statistics.facts()
+
+
+def _channels_first(images: np.ndarray, name: str) -> np.ndarray:
+    if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or 0 in images.shape:
+        raise DataError(
+            f"{name} expected images (n, height, width) or (n, height, width, channels); got {images.dtype} of shape "
+            f"{images.shape}."
+        )
+    if images.ndim == 3:
+        return images[:, None]
+    if images.shape[3] in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    if images.shape[1] in (1, 3):
+        return images
+    raise DataError(
+        f"{name} expected images of 1 or 3 channels, as the second or the last axis; got shape {images.shape}. Choose "
+        "channels beforehand."
+    )
+
+
+def _white(images: np.ndarray, max_value: float | None, name: str) -> float:
+    if max_value is not None and max_value <= 0:
+        raise InputError(f"max_value expected what is white, above 0; got {max_value}.")
+    usual = {"u1": 255, "u2": 65535, "b1": 1}.get(images.dtype.str[1:], 1 if images.dtype.kind == "f" else None)
+    white = max_value or usual
+    some = np.asarray(images[:: max(1, len(images) // 1000)])
+    if some.dtype.kind == "f":
+        some = some[np.isfinite(some)]
+    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 0.0)
+    if white is None or low < 0 or high > white:
+        raise DataError(
+            f"{name} expected values from 0 to {'max_value' if white is None else f'{white:g}'}, black to white; got "
+            f"{images.dtype} from {low:g} to {high:g}. Set max_value, or scale them."
+        )
+    return float(white)
+
+
+def _to_uint8(images: np.ndarray, white: float) -> np.ndarray:
+    if images.dtype == np.uint8 and white == 255:
+        return images
+    return np.asarray(np.clip(images.astype(np.float32) * (255 / white), 0, 255).round(), np.uint8)
+
+
+def _check_fits(images: np.ndarray, name: str, fitted: Mapping[str, Any] | None) -> None:
+    if fitted is not None:
+        wanted = (fitted["in_channels"], *fitted["image_size"])
+        if images.shape[1:] != wanted:
+            raise DataError(f"{name} expected images (channels, height, width) of {wanted}; got {images.shape[1:]}.")
+
+
+def _parts(split: np.ndarray | None, n: int) -> list[str]:
+    if split is None:
+        return [""] * n
+    said = [str(value).lower() for value in split]
+    unknown = sorted(set(said) - set(SPLITS))
+    if unknown:
+        raise DataError(f"split expected train, validation or test for every image; got {', '.join(unknown[:5])}.")
+    return [SPLITS[value] for value in said]
+
+
+def _hash(array: np.ndarray) -> str:
+    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
+    return hashlib.sha256(content + f"{array.dtype}{array.shape}".encode()).hexdigest()

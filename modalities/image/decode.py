@@ -1,0 +1,155 @@
+"""Encoded images, as files or bytes, to arrays: any format of Pillow, any depth, upright, without transparency.
+
+What later comes to crop in loader workers (the full multi-crop on big images) calls `open_upright`, and crops before
+it resizes; `decode` is the plain way, the whole image at one size.
+"""
+
+import io
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bam_core.errors import BAMError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm")
+"""Of files that are taken for images."""
+
+GREY = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"))
+_DEEP = frozenset(("I", "F", "I;16", "I;16B", "I;16L", "I;16N"))
+_TURNED = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
+_ORIENTATION = 0x0112
+
+Encoded = str | bytes
+"""A path, or what would stand in the file."""
+
+
+class Header(NamedTuple):
+    """What a file says before its pixels: (height, width) as they will be upright, grey or not, more than 8 bit."""
+
+    size: tuple[int, int]
+    grey: bool
+    deep: bool
+
+
+def read_header(source: Encoded) -> Header:
+    """Size and kind of an image, without decoding it.
+
+    Raises:
+        DataError: this is no image.
+    """
+    with _opened(source) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        size = (width, height) if turned else (height, width)
+        grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
+        return Header(size, grey, image.mode in _DEEP)
+
+
+def decode(
+    source: Encoded, *, channels: int, size: Sequence[int] | None = None, max_value: float = 65535
+) -> np.ndarray:
+    """An image as (channels, height, width) uint8.
+
+    Args:
+        source: path or bytes.
+        channels: 1 for grey, 3 for colour.
+        size: (height, width): the image is scaled until it covers that, and its centre cut out. Default: as it is.
+        max_value: what is white in images of more than 8 bit.
+
+    Raises:
+        DataError: the image is broken; the message says how.
+    """
+    with open_upright(source, channels=channels, max_value=max_value, at_least=size) as image:
+        if size is not None:
+            image = _cover(image, size)
+        pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def check(source: Encoded) -> None:
+    """Decode an image, as cheaply as its format allows, to see whether that works.
+
+    Raises:
+        DataError: the image is broken.
+    """
+    with _opened(source) as image:
+        image.draft("L", (32, 32))
+        image.load()
+
+
+@contextmanager
+def open_upright(
+    source: Encoded, *, channels: int, max_value: float = 65535, at_least: Sequence[int] | None = None
+) -> "Iterator[Image]":
+    """An image in 8 bit grey or colour, turned as its EXIF data say, transparent parts white.
+
+    Args:
+        source: path or bytes.
+        channels: 1 for grey, 3 for colour.
+        max_value: what is white in images of more than 8 bit.
+        at_least: (height, width) that will do; big JPEGs are then decoded at a half, a quarter or an eighth.
+
+    Raises:
+        DataError: the image is broken.
+    """
+    from PIL import ImageOps
+
+    with _opened(source) as image:
+        if at_least is not None:
+            image.draft(None, (2 * max(at_least), 2 * max(at_least)))
+        yield _plain(ImageOps.exif_transpose(image), channels, max_value)
+
+
+@contextmanager
+def _opened(source: Encoded) -> "Iterator[Image]":
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            yield image
+    except BAMError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError("is no image, or of a format that Pillow cannot read") from error
+    except Exception as error:  # Pillow's plugins raise all sorts on damaged files
+        raise DataError(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _plain(image: "Image", channels: int, max_value: float) -> "Image":
+    from PIL import Image
+
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode in _DEEP:
+        values = np.asarray(image, np.float32)
+        white = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else max_value
+        image = Image.fromarray(np.clip(values * (255 / white), 0, 255).round().astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        opaque = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(opaque, image.convert("RGBA"))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _cover(image: "Image", size: Sequence[int]) -> "Image":
+    from PIL import Image
+
+    height, width = size
+    if image.size == (width, height):
+        return image
+    scale = max(width / image.width, height / image.height)
+    part = (width / scale, height / scale)
+    left, top = (image.width - part[0]) / 2, (image.height - part[1]) / 2
+    box = (left, top, min(left + part[0], image.width), min(top + part[1], image.height))
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+
+
+def _grey_palette(image: "Image") -> bool:
+    palette = image.getpalette("RGB") or []
+    colours = np.asarray(palette, np.int64).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())

@@ -1,0 +1,243 @@
+"""From encoded images to prepared rows: decoded once where they are few or small, else decoded in loader workers."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+from bam_core.data import SplitWriter
+from bam_core.data.holdout import check_disjoint, hold_out
+from bam_core.data.labels import encode_labels
+from bam_core.data.progress import track
+from bam_core.errors import DataError, InputError
+from modalities.image.decode import Encoded, Header, check, decode, read_header
+
+CHUNK = 512  # images in memory at a time
+AHEAD_BYTES = 1_000_000_000  # decoded images that take more are left to the workers
+USUAL_SIZE = (224, 224)
+N_STATISTICS = 2000  # images of train that mean and spread are measured on
+
+Decoding = Literal["auto", "ahead", "in_workers"]
+R = TypeVar("R")
+
+
+class Options(NamedTuple):
+    """What readers share; see `read_folder`."""
+
+    size: int | None
+    decoding: Decoding
+    check: Literal["decode", "header"]
+    max_value: float
+    test_fraction: float
+    seed: int
+    fitted: Mapping[str, Any] | None
+
+
+class Encodeds(NamedTuple):
+    """Images that are yet to be decoded.
+
+    Attributes:
+        get: index -> path or bytes.
+        ids: (n,) names.
+        parts: (n,) split of every image, or "" where that is open.
+        labels: (n,) class names, None for unlabelled; or None.
+        groups: (n,) names, or None.
+    """
+
+    get: Callable[[int], Encoded]
+    ids: Sequence[str]
+    parts: Sequence[str]
+    labels: Sequence[Any] | None
+    groups: Sequence[str] | None
+
+
+def check_options(options: Options) -> None:
+    """See to values in range.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    if options.size is not None and options.size < 2:
+        raise InputError(f"size expected at least 2 pixels; got {options.size}.")
+    if options.max_value <= 0:
+        raise InputError(
+            f"max_value expected what is white in images of more than 8 bit, above 0; got {options.max_value}"
+        )
+
+
+def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> None:
+    """Write the rows of images; those that cannot be read are set aside by name."""
+    headers = _read_headers(writer, images)
+    kept = [i for i, header in enumerate(headers) if header is not None]
+    if not kept:
+        return
+    known = [header for header in headers if header is not None]
+    channels, size = _channels_and_size(writer, known, options)
+    columns, parts, classes = about_images(images, kept, options)
+    deep = sum(header.deep for header in known)
+    if deep:
+        writer.repaired(f"images of more than 8 bit, with {options.max_value:g} as white", deep)
+    writer.facts |= {"in_channels": channels, "image_size": list(size), "classes": classes}
+    ahead = options.decoding == "ahead" or (
+        options.decoding == "auto" and len(kept) * channels * size[0] * size[1] <= AHEAD_BYTES
+    )
+
+    def decoded(index: int) -> np.ndarray:
+        return decode(images.get(index), channels=channels, size=size, max_value=options.max_value)
+
+    measured = choose_measured(parts)
+    statistics = Statistics(channels)
+    if ahead:
+        for position, made in _chunks(kept, decoded, "Decoding images"):
+            rows, pixels = _usable(writer, images, kept, position, made)
+            if rows:
+                write_rows(writer, {"image": np.stack(pixels)}, columns, parts, rows)
+                statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
+    else:
+        writer.facts["max_value"] = options.max_value
+        test = _nothing if options.check == "header" else lambda index: check(images.get(index))
+        for position, tested in _chunks(kept, test, "Checking images"):
+            rows, _ = _usable(writer, images, kept, position, tested)
+            if rows:
+                sources = [images.get(kept[row]) for row in rows]
+                name = "file" if isinstance(sources[0], str) else "encoded"
+                write_rows(writer, {name: sources}, columns, parts, rows)
+        for _, made in _chunks([kept[row] for row in np.flatnonzero(measured)], decoded, "Measuring colours"):
+            statistics.add(pixel for pixel in made if not isinstance(pixel, DataError))
+    writer.facts |= statistics.facts()
+
+
+def write_rows(
+    writer: SplitWriter,
+    content: Mapping[str, Any],
+    columns: Mapping[str, np.ndarray],
+    parts: np.ndarray,
+    rows: Sequence[int],
+) -> None:
+    """Write some rows into the splits that they belong to; `content` holds these rows only, `columns` all."""
+    for part in np.unique(parts[list(rows)]):
+        chosen = [i for i, row in enumerate(rows) if parts[row] == part]
+        here = [rows[i] for i in chosen]
+        some = {
+            name: values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
+            for name, values in content.items()
+        }
+        writer.add(str(part), **some, **{name: values[here] for name, values in columns.items()})
+
+
+def about_images(
+    images: Encodeds, kept: Sequence[int], options: Options
+) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
+    """Columns `id` and, where known, `label` and `group` of the kept images; their splits; and the classes."""
+    columns = {"id": np.array([images.ids[i] for i in kept], dtype=object)}
+    fitted = options.fitted
+    classes = list(fitted.get("classes") or []) if fitted is not None else []
+    if images.labels is not None and (fitted is None or classes):
+        labels = encode_labels([images.labels[i] for i in kept], classes=classes or None)
+        if labels.classes:
+            columns["label"], classes = labels.indices, labels.classes
+    if images.groups is not None:
+        columns["group"] = np.array([images.groups[i] for i in kept], dtype=object)
+    parts = np.array([images.parts[i] or "train" for i in kept])
+    if fitted is not None:
+        return columns, np.full(len(kept), "train"), classes
+    is_open = not any(images.parts[i] for i in kept)
+    if is_open and "label" in columns and options.test_fraction:
+        groups = columns.get("group")
+        held_out = hold_out(len(kept), options.test_fraction, seed=options.seed, labels=columns["label"], groups=groups)
+        parts = np.where(held_out, "test", "train")
+    if "group" in columns:
+        check_disjoint(parts.tolist(), columns["group"].tolist())
+    return columns, parts, classes
+
+
+def choose_measured(parts: np.ndarray) -> np.ndarray:
+    """Rows of train that mean and spread are measured on: all of few, a random choice of many; (n,) bool."""
+    train = np.flatnonzero(parts == "train")
+    chosen = np.zeros(len(parts), bool)
+    chosen[np.random.default_rng(0).permutation(train)[:N_STATISTICS]] = True
+    return chosen
+
+
+class Statistics:
+    """Mean and spread of every channel, in [0, 1], of some images."""
+
+    def __init__(self, channels: int) -> None:
+        self._sums = np.zeros((3, channels))
+
+    def add(self, images: Iterable[np.ndarray]) -> None:
+        """Count images (channels, height, width) uint8 in."""
+        for image in images:
+            pixels = image.reshape(len(image), -1).astype(np.float64) / 255
+            self._sums += np.stack([np.full(len(image), pixels.shape[1]), pixels.sum(axis=1), (pixels**2).sum(axis=1)])
+
+    def facts(self) -> dict[str, list[float]]:
+        """Facts `mean` and `std`; images of one colour have a spread of one."""
+        count, total, squares = self._sums
+        mean = total / np.maximum(count, 1)
+        std = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
+        return {"mean": np.round(mean, 6).tolist(), "std": np.where(std > 1e-4, np.round(std, 6), 1.0).tolist()}
+
+
+def _read_headers(writer: SplitWriter, images: Encodeds) -> list[Header | None]:
+    headers: list[Header | None] = []
+    for _, made in _chunks(range(len(images.ids)), lambda i: read_header(images.get(i)), "Reading headers"):
+        for header in made:
+            if isinstance(header, DataError):
+                writer.set_aside(images.ids[len(headers)], header)
+            headers.append(None if isinstance(header, DataError) else header)
+    return headers
+
+
+def _channels_and_size(writer: SplitWriter, headers: Sequence[Header], options: Options) -> tuple[int, tuple[int, int]]:
+    if options.fitted is not None:
+        height, width = options.fitted["image_size"]
+        return int(options.fitted["in_channels"]), (height, width)
+    channels = 1 if all(header.grey for header in headers) else 3
+    sizes = {header.size for header in headers}
+    if options.size is not None:
+        return channels, (options.size, options.size)
+    if len(sizes) == 1:
+        return channels, sizes.pop()
+    small, large = (f"{s[1]} x {s[0]}" for s in (min(sizes, key=_area), max(sizes, key=_area)))
+    writer.repaired(f"images of different sizes ({small} to {large} pixels), brought to 224 x 224", len(headers))
+    return channels, USUAL_SIZE
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def _usable(
+    writer: SplitWriter, images: Encodeds, kept: Sequence[int], position: int, made: Sequence[R | DataError]
+) -> tuple[list[int], list[R]]:
+    rows, results = [], []
+    for row, result in enumerate(made, position):
+        if isinstance(result, DataError):
+            writer.set_aside(images.ids[kept[row]], result)
+        else:
+            rows.append(row)
+            results.append(result)
+    return rows, results
+
+
+def _chunks(
+    indices: Sequence[int], function: Callable[[int], R], what: str
+) -> Iterator[tuple[int, list[R | DataError]]]:
+    """Position and results of one chunk after the other; an image that fails gives its error."""
+
+    def attempt(index: int) -> R | DataError:
+        try:
+            return function(index)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in track(range(0, len(indices), CHUNK), what):
+            yield start, list(pool.map(attempt, indices[start : start + CHUNK]))
+
+
+def _nothing(index: int) -> None:
+    return None

@@ -1,0 +1,215 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bam_core.data import SplitDataset
+from bam_core.errors import DataError, InputError
+from modalities.image import MODALITY, storage
+from modalities.image.decode import decode
+from modalities.image.folder import read_folder
+
+
+def batch_of(data, split="train"):
+    dataset = SplitDataset(data.splits[split], MODALITY.collate, data.facts)
+    return dataset.__getitems__(range(len(dataset)))
+
+
+def sizes(data):
+    return {name: len(rows) for name, rows in data.splits.items()}
+
+
+def test_class_folders(fruit):
+    data = read_folder(path=str(fruit))
+    assert sizes(data) == {"train": 16, "test": 4}
+    assert data.facts["classes"] == ["apple", "lime"]
+    assert (data.facts["in_channels"], data.facts["image_size"]) == (3, [16, 20])
+    assert data.splits["train"].column_names[0] == "image"
+    for name, label in zip(data.splits["train"]["id"], data.labels("train"), strict=True):
+        assert name.startswith(data.facts["classes"][label])
+    batch = batch_of(data)
+    assert batch.dtype == torch.uint8
+    assert batch.shape == (16, 3, 16, 20)
+    for image, name in zip(batch, data.splits["train"]["id"], strict=True):
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(Image.open(fruit / name)))
+    json.dumps(dict(data.facts))
+
+
+def test_statistics_are_those_of_train(fruit, picture):
+    for split in ("train", "test"):
+        (fruit / split).mkdir()
+    for name in ("apple", "lime"):
+        (fruit / name).rename(fruit / "train" / name)
+        picture(fruit / "test" / name / "white.png", colour=(255, 255, 255), noise=0)
+    data = read_folder(path=str(fruit))
+    pixels = batch_of(data).double() / 255
+    torch.testing.assert_close(torch.tensor(data.facts["mean"]).double(), pixels.mean(dim=(0, 2, 3)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.tensor(data.facts["std"]).double(), pixels.std(dim=(0, 2, 3)), atol=1e-3, rtol=0)
+
+
+def test_statistics_of_many_are_those_of_a_mixture(fruit, monkeypatch):
+    monkeypatch.setattr(storage, "N_STATISTICS", 8)
+    red, green, _ = read_folder(path=str(fruit), test_fraction=0).facts["mean"]
+    assert 0.3 < red < 0.7
+    assert 0.3 < green < 0.7
+
+
+def test_folders_of_splits(fruit, picture):
+    for split in ("train", "val", "test"):
+        for name in ("apple", "lime"):
+            picture(fruit / "split" / split / name / "a.png")
+    picture(fruit / "split" / "train" / "loose.png")
+    data = read_folder(path=str(fruit / "split"))
+    assert sizes(data) == {"train": 3, "validation": 2, "test": 2}
+    assert dict(zip(data.splits["train"]["id"], data.labels("train"), strict=True))["train/loose.png"] == -1
+
+
+def test_groups_stay_together(tmp_path, picture):
+    for patient in "abcd":
+        for i in range(3):
+            picture(tmp_path / f"patient {patient}" / f"{i}.png")
+    data = read_folder(path=str(tmp_path), folders="group")
+    assert data.labels("train") is None
+    assert sizes(data) == {"train": 12}
+    assert set(data.groups("train")) == {f"patient {p}" for p in "abcd"}
+
+
+def test_folders_that_mean_nothing(fruit):
+    data = read_folder(path=str(fruit), folders="none")
+    assert (data.labels("train"), data.groups("train"), sizes(data)) == (None, None, {"train": 20})
+
+
+def test_what_cannot_be_used_is_named(fruit, picture):
+    (fruit / "apple" / "letter.png").write_text("Dear Sir or Madam")
+    (fruit / "apple" / "empty.jpg").touch()
+    contents = picture(fruit / "apple" / "cut.jpg", size=(200, 200)).read_bytes()
+    (fruit / "apple" / "cut.jpg").write_bytes(contents[: len(contents) // 2])
+    (fruit / "lime" / "notes.txt").write_text("not an image")
+    data = read_folder(path=str(fruit), size=16)
+    found = {row.source: row.reason for row in data.set_aside}
+    assert set(found) == {"apple/letter.png", "apple/empty.jpg", "apple/cut.jpg", "1 file(s) .txt"}
+    assert "is no image" in found["apple/letter.png"]
+    assert "is no image" in found["apple/empty.jpg"]
+    assert "truncated" in found["apple/cut.jpg"]
+    assert sum(sizes(data).values()) == 20
+
+
+def test_any_kind_of_image_becomes_the_same(tmp_path, picture):
+    for i, (mode, suffix) in enumerate(
+        [("RGB", "png"), ("RGBA", "png"), ("L", "png"), ("P", "gif"), ("RGB", "jpg"), ("CMYK", "jpg"), ("RGB", "webp"),
+         ("RGB", "tiff"), ("RGB", "bmp"), ("1", "png"), ("LA", "png")]
+    ):  # fmt: skip
+        picture(tmp_path / f"{i}.{suffix}", mode=mode, colour=(102, 102, 102), noise=0, size=(16, 16))
+    data = read_folder(path=str(tmp_path))
+    assert not data.set_aside
+    batch = batch_of(data).float()
+    names = list(data.splits["train"]["id"])
+    for name, image in zip(names, batch, strict=True):
+        if name != "9.png":  # black and white only
+            assert (image - 102).abs().max() <= 6, name
+
+
+def test_images_are_upright_and_transparent_parts_white(tmp_path):
+    pixels = np.zeros((10, 20, 3), np.uint8)
+    pixels[:, 10:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    assert decode(str(tmp_path / "turned.png"), channels=1)[0, :, 0].tolist() == [0] * 10 + [255] * 10
+    clear = np.zeros((4, 4, 4), np.uint8)
+    clear[:2, :, 3] = 255
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    assert decode(str(tmp_path / "clear.png"), channels=1)[0, :, 0].tolist() == [0, 0, 255, 255]
+
+
+def test_grey_images_have_one_channel_and_may_be_deep(tmp_path):
+    ramp = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)
+    for i in range(3):
+        Image.fromarray(ramp).save(tmp_path / f"{i}.png")
+    data = read_folder(path=str(tmp_path), max_value=4095)
+    assert data.facts["in_channels"] == 1
+    assert "more than 8 bit" in next(iter(data.repairs))
+    expected = torch.linspace(0, 255, 64).reshape(8, 8)
+    assert (batch_of(data)[0, 0] - expected).abs().max() <= 1
+
+
+def test_different_sizes_are_cut_to_one(tmp_path, picture):
+    for i, size in enumerate(((40, 30), (30, 50), (300, 300))):
+        picture(tmp_path / f"{i}.png", size=size)
+    data = read_folder(path=str(tmp_path))
+    assert data.facts["image_size"] == [224, 224]
+    assert "different sizes (40 x 30 to 300 x 300 pixels)" in next(iter(data.repairs))
+    assert read_folder(path=str(tmp_path), size=24).facts["image_size"] == [24, 24]
+
+
+def test_a_stretched_image_keeps_its_proportions(tmp_path):
+    pixels = np.zeros((20, 60), np.uint8)
+    pixels[:, 20:40] = 255
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    assert (decode(str(tmp_path / "wide.png"), channels=1, size=(10, 10)) >= 230).all()
+
+
+def test_decoding_in_the_loader_gives_the_same(fruit):
+    (fruit / "lime" / "broken.png").write_text("no")
+    ahead, later = (read_folder(path=str(fruit), decoding=how) for how in ("ahead", "in_workers"))
+    assert later.splits["train"].column_names[0] == "file"
+    assert torch.equal(batch_of(ahead), batch_of(later))
+    assert [row.source for row in later.set_aside] == ["lime/broken.png"]
+    assert ahead.facts["mean"] == later.facts["mean"]
+
+
+def test_much_is_decoded_in_the_loader(fruit, monkeypatch):
+    monkeypatch.setattr(storage, "AHEAD_BYTES", 20 * 3 * 16 * 20 - 1)
+    assert "file" in read_folder(path=str(fruit)).splits["train"].column_names
+
+
+def test_a_file_that_breaks_later_is_named_and_grey(fruit):
+    data = read_folder(path=str(fruit), decoding="in_workers", test_fraction=0, check="header")
+    (fruit / "apple" / "0.png").write_bytes(b"no more")
+    with pytest.warns(UserWarning, match=r"apple/0.png is no image.*a grey image takes its place"):
+        batch = batch_of(data)
+    assert (batch[0] == 128).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = SplitDataset(data.splits["train"], MODALITY.collate, data.facts)
+        assert dataset.__getitems__([1, 2]).shape == (2, 3, 16, 20)
+
+
+def test_a_single_image_and_new_ones_for_an_encoder(fruit, picture, tmp_path):
+    trained = read_folder(path=str(fruit))
+    for i, mode in enumerate(("L", "RGB")):
+        picture(tmp_path / "new" / f"{i}.jpg", size=(100, 90), mode=mode)
+    new = read_folder(path=str(tmp_path / "new"), fitted=dict(trained.facts))
+    assert batch_of(new).shape == (2, 3, 16, 20)
+    assert sizes(read_folder(path=str(tmp_path / "new" / "0.jpg"), fitted=dict(trained.facts))) == {"train": 1}
+
+
+def test_one_class_only_counts_as_unlabelled(tmp_path, picture):
+    for i in range(4):
+        picture(tmp_path / "all" / f"{i}.png")
+    data = read_folder(path=str(tmp_path))
+    assert data.labels("train") is None
+    assert "one class folder only, 'all'" in next(iter(data.repairs))
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(DataError, match=r"expected a folder of images at .*nowhere; there is none"):
+        read_folder(path=str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="there are none"):
+        read_folder(path=str(tmp_path))
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(DataError, match=r"it holds 1 x .wav"):
+        read_folder(path=str(tmp_path))
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match=r"no usable row for the split 'train'.\n.*\n.*a.png: is no image"):
+        read_folder(path=str(tmp_path))
+
+
+def test_wrong_options(fruit):
+    with pytest.raises(InputError, match="size expected at least 2 pixels; got 1"):
+        read_folder(path=str(fruit), size=1)
+    with pytest.raises(InputError, match=r"max_value expected what is white .*; got 0"):
+        read_folder(path=str(fruit), max_value=0)
