@@ -40,10 +40,12 @@ class Timing(NamedTuple):
 
     Attributes:
         seconds: of wall time.
+        processor_seconds: of all threads, their waiting for each other included; on one thread, others hardly change it.
         others: share of all processors' time that went to other processes meanwhile; 0 where that cannot be told.
     """
 
     seconds: float
+    processor_seconds: float
     others: float
 
     @property
@@ -74,8 +76,9 @@ def _time(function: Callable[[], object]) -> Timing:
     start, own, busy = time.perf_counter(), _own_seconds(), _busy_seconds()
     function()
     seconds = time.perf_counter() - start
-    others = _busy_seconds() - busy - (_own_seconds() - own)
-    return Timing(seconds, max(others, 0.0) / (seconds * (os.cpu_count() or 1)))
+    used = _own_seconds() - own
+    others = max(_busy_seconds() - busy - used, 0.0)
+    return Timing(seconds, used, others / (seconds * (os.cpu_count() or 1)))
 
 
 def _own_seconds() -> float:
