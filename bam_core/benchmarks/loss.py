@@ -69,18 +69,15 @@ class LossBenchmark:
 
     def table(self) -> str:
         """Markdown: one row a contender, and the machine below."""
-        lines = [
-            "| one forward and backward pass | times the three products: median (quartiles) | the same in processor time "
-            "| seconds, median | peak memory, MiB | score matrices | loss off by | gradient off by |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
+        head = "one forward and backward pass", "in units: median (quartiles)", "in units of processor time", "seconds"
+        memory = "peak memory, MiB", "score matrices", "loss off by", "gradient off by"
+        lines = [_row(*head, *memory), "|---" * 8 + "|"]
         matrix = self.rows**2 * 4 / 2**20
         for cost in self.costs:
-            peak = "" if cost.peak_mib is None else f"{cost.peak_mib:.0f} | {cost.peak_mib / matrix:.2f}"
-            errors = " | ".join("" if e is None else f"{e:.0e}" for e in (cost.loss_error, cost.gradient_error))
-            lines.append(
-                f"| {cost.name} | {cost.ratio:.2f} | {cost.processor_ratio:.2f} | {spread(cost.seconds).median:.3f} | {peak or ' | '} | {errors} |"
-            )
+            peak = ("", "") if cost.peak_mib is None else (f"{cost.peak_mib:.0f}", f"{cost.peak_mib / matrix:.2f}")
+            errors = ("" if e is None else f"{e:.0e}" for e in (cost.loss_error, cost.gradient_error))
+            seconds = f"{spread(cost.seconds).median:.3f}"
+            lines.append(_row(cost.name, f"{cost.ratio:.2f}", f"{cost.processor_ratio:.2f}", seconds, *peak, *errors))
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         rounds, disturbed = len(self.costs[0].seconds), sum(cost.disturbed for cost in self.costs)
         about = (
@@ -91,6 +88,10 @@ class LossBenchmark:
     def to_json(self) -> str:
         """Everything, for machines."""
         return json.dumps(asdict(self), indent=2)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def contenders(rows: int, width: int, *, seed: int = 0) -> dict[str, Pass]:

@@ -1,6 +1,7 @@
 """Times with their spread, and whether other processes disturbed them."""
 
 import os
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class Timing(NamedTuple):
 
     Attributes:
         seconds: of wall time.
-        processor_seconds: of all threads, their waiting for each other included; on one thread, others hardly change it.
+        processor_seconds: of all threads, with their waiting for each other; on one thread, others hardly change it.
         others: share of all processors' time that went to other processes meanwhile; 0 where that cannot be told.
     """
 
@@ -82,7 +83,8 @@ def _time(function: Callable[[], object]) -> Timing:
 
 
 def _own_seconds() -> float:
-    return sum(os.times()[:4])  # of this process, its threads, and children that have ended
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)  # those that have ended
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _busy_seconds() -> float:
