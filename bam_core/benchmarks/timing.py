@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _DISTURBED = 0.05
 _PAUSE = 0.5  # seconds until the next attempt
+_TICK = 1e-3  # processor time comes in steps of about this many seconds
 
 
 class Spread(NamedTuple):
@@ -79,7 +80,7 @@ def _time(function: Callable[[], object]) -> Timing:
     seconds = time.perf_counter() - start
     used = _own_seconds() - own
     others = max(_busy_seconds() - busy - used, 0.0)
-    return Timing(seconds, used, others / (seconds * (os.cpu_count() or 1)))
+    return Timing(seconds, max(used, _TICK), others / (seconds * (os.cpu_count() or 1)))
 
 
 def _own_seconds() -> float:
