@@ -110,7 +110,6 @@ class LossTerms(NamedTuple):
     column_error: Float[Tensor, ""]
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def exact_terms(
     rows: Float[Tensor, "n d"],
     target_rows: Float[Tensor, "n d"] | None,
@@ -147,6 +146,9 @@ def exact_terms(
         "iterations": iterations,
         "mask_positives": mask_positives,
     }
+    if torch.compiler.is_compiling():  # as a decorator this would load the compiler for everybody, which takes seconds
+        outside = torch.compiler.disable(exact_terms)
+        return LossTerms(*outside(rows, target_rows, layout, method=method, top_k=top_k, **settings))
     rows_are_columns = target_rows is None and world_size() == 1 and layout.n_target == layout.n_views
     linear = all(bounded(rows.dtype, scale=scale) for scale in (temperature, epsilon))
     if rows_are_columns and linear and top_k is None:

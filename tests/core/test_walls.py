@@ -64,6 +64,12 @@ def test_importing_the_objective_loads_no_training():
     assert not heavy & loaded_after("from bam_core import BAMObjective")
 
 
+def test_importing_the_objective_loads_no_compiler():
+    """It takes as long as torch itself, and `torch.compiler.disable` as a decorator would load it."""
+    code = "import sys; from bam_core import BAMObjective; print('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_every_public_name_exists_and_is_explained():
     for name in bam_core.__all__:
         assert getattr(bam_core, name).__doc__, name
