@@ -9,12 +9,12 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bam_core import BAMLoss, InputError, bam_loss, blocks, methods, symmetric
+from bam_core import BAMLoss, InputError, bam_loss, blocks, methods, positive_mask, sinkhorn, symmetric
 from bam_core.attention import unit_rows
 from bam_core.layout import check_layout, gather_columns
 from bam_core.streaming import blockwise_loss
@@ -79,11 +79,27 @@ def problems(draw):
     return n_views * draw(st.integers(2, 11)), options, draw(st.booleans()), draw(st.integers(0, 99))
 
 
+def top_k_is_a_toss(rows, *, n_views, n_global, n_target, epsilon, iterations, top_k, mask_positives, **_):
+    """Whether the k-th and the next entry of a sample's target are equal to rounding, so that either may be kept."""
+    samples = torch.arange(len(rows) // n_views).repeat(n_views)
+    columns = samples[: n_target * len(rows) // n_views]
+    unit = unit_rows(rows)
+    mask = positive_mask(samples, columns) if mask_positives else None
+    plan = sinkhorn(unit @ unit[: len(columns)].T, epsilon=epsilon, iterations=iterations, mask=mask).plan
+    shown = plan[: n_global * len(rows) // n_views].view(n_global, -1, len(columns)).mean(0)
+    ordered = shown.sort(descending=True).values
+    if top_k is None or top_k >= len(columns):
+        return False
+    last, first_out = ordered[:, top_k - 1], ordered[:, top_k]
+    return bool((last - first_out <= 1e-9 * last).any())
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problems())
 def test_equals_the_dense_form(small_blocks, problem):
     n, options, with_teacher, seed = problem
     teacher = rows(n, seed=seed + 100) if with_teacher else None
+    assume(not top_k_is_a_toss(rows(n, seed=seed) if teacher is None else teacher, **options))
     assert_same(rows(n, seed=seed), teacher, rtol=1e-10, gradient_rtol=1e-9, **options)
 
 
