@@ -65,6 +65,7 @@ _PACKAGES = {
     "tabular": "rtdl_num_embeddings",
     "audio": "soundfile torchaudio",
     "image": "PIL timm torchvision",
+    "peers": "lightly",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

@@ -12,6 +12,7 @@ import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import RichProgressBar
 
 from bam_core.errors import CollapseWarning
+from bam_core.objective import BAMObjective
 from bam_core.training.batches import GlobalBatches
 from bam_core.training.checkpoints import write_text
 
@@ -129,9 +130,16 @@ class Watch(lightning.Callback):
             self._warned = True
             warnings.warn(
                 f"step {step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
-                "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at a quarter of "
-                "objective.temperature, take a teacher (objective.momentum=0.99), lower train.learning_rate, or make "
-                "the views milder.",
+                f"the encoder has collapsed, and what it saves is useless. {_way_out(trainer)}",
                 CollapseWarning,
                 stacklevel=1,
             )
+
+
+def _way_out(trainer: lightning.Trainer) -> str:
+    if not isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
+        return "Lower train.learning_rate, or make the views milder."
+    return (
+        "Keep objective.epsilon at a quarter of objective.temperature, take a teacher (objective.momentum=0.99), "
+        "lower train.learning_rate, or make the views milder."
+    )

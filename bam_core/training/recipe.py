@@ -102,7 +102,9 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
     Args:
         path: of a YAML file.
-        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML.
+        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML. `objective.name=simclr` in a
+            recipe with another objective drops the options that the recipe gives to that one; those given by further
+            overrides stay.
 
     Returns:
         The recipe, with the options of data, views, encoder and objective converted to the types they should have.
@@ -119,6 +121,8 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
     problems: list[str] = []
+    overrides = list(overrides)
+    _drop_options_of_another_objective(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
     return check_recipe(raw, where=str(path), problems=problems)
@@ -210,6 +214,14 @@ def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
         return f"{prefix}{path}: no such key{hint}{known}"
     got = "" if error["type"] == "missing" else f", got {error['input']!r}"
     return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
+
+
+def _drop_options_of_another_objective(raw: dict[str, Any], overrides: Iterable[str]) -> None:
+    """`epsilon` of BAM and `epsilon` of SwAV are not the same thing."""
+    names = [text.strip() for key, _, text in (o.partition("=") for o in overrides) if key == "objective.name"]
+    objective = raw.get("objective", {})
+    if names and isinstance(objective, dict) and str(objective.get("name", "bam")) != names[-1]:
+        raw["objective"] = {}
 
 
 def _apply(raw: dict[str, Any], override: str) -> list[str]:
