@@ -71,6 +71,10 @@ class Modality:
         example: (**options) -> `PreparedData`, small, synthetic, in a second; for tests and trials.
         draw: (matplotlib axes, one sample of a view) -> None: a picture of it for reports.
         invalidates: for every random change that the views make, the labels that it may destroy.
+        from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
+            all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
+            parts, followed by "@" and the part. `fitted` is as for readers.
+        columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
     """
 
     name: str
@@ -83,6 +87,8 @@ class Modality:
     example: Callable[..., Any]
     draw: Callable[..., None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
+    from_memory: Callable[..., Any] | None = None
+    columns_are_features: bool = False
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""

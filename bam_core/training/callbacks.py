@@ -3,6 +3,7 @@
 import csv
 import io
 import signal
+import threading
 import warnings
 from pathlib import Path
 from types import FrameType
@@ -64,23 +65,32 @@ class MetricsFile(lightning.Callback):
 class CleanStop(lightning.Callback):
     """The first Ctrl-C ends the run after the current step, with a checkpoint; the second ends it at once.
 
+    Outside the main thread, where Python tells nobody of it, Ctrl-C is left to the main thread.
+
     Args:
         every: steps between the questions of several processes to each other whether one was interrupted.
+        notice: what to print; default: that a checkpoint comes.
     """
 
-    def __init__(self, every: int) -> None:
+    def __init__(
+        self,
+        every: int,
+        notice: str = "Stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.",
+    ) -> None:
         self.every = every
+        self.notice = notice
         self.requested = False
         self._previous: Any = None
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Listen for Ctrl-C."""
-        self._previous = signal.signal(signal.SIGINT, self._request)
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._request)
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
         self.requested = True
         signal.signal(signal.SIGINT, self._previous)
-        print("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.", flush=True)
+        print(f"\n{self.notice}", flush=True)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop if asked to."""
@@ -91,6 +101,10 @@ class CleanStop(lightning.Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop listening."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Stop listening; also after a failure, of which Lightning tells nobody."""
         if self._previous is not None and signal.getsignal(signal.SIGINT) == self._request:
             signal.signal(signal.SIGINT, self._previous)
 

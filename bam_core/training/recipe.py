@@ -128,11 +128,17 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     return check_recipe(raw, where=str(path), problems=problems)
 
 
-def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Iterable[str] = ()) -> Recipe:
-    """Check the plain values of a recipe; see `load_recipe`."""
+def check_recipe(
+    raw: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    problems: Iterable[str] = (),
+    modality: Modality | None = None,
+) -> Recipe:
+    """Check the plain values of a recipe; see `load_recipe`. A modality may be given instead of being found by name."""
     found = list(problems)
     sections: dict[str, Any] = {}
-    modality = _modality(raw, found)
+    modality = modality or _modality(raw, found)
     if modality is not None:
         named = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*named, ("encoder", "name", modality.encoders)):
