@@ -29,7 +29,10 @@ from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
 
-PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn", "wfdb", "ecg-augmentations")
+PACKAGES = (
+    *("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn"),
+    *("wfdb", "ecg-augmentations", "soundfile", "torchaudio", "rtdl-num-embeddings", "timm", "torchvision", "lightly"),
+)
 
 
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
