@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bam_core.errors import (
         BAMError,
         CollapseWarning,
+        ContractError,
         DataError,
         InputError,
         MissingExtraError,
@@ -38,6 +39,7 @@ _HOME = {
     "errors": (
         "BAMError",
         "CollapseWarning",
+        "ContractError",
         "DataError",
         "InputError",
         "MissingExtraError",
@@ -62,6 +64,7 @@ __all__ = [
     "BAMOutput",
     "Balanced",
     "CollapseWarning",
+    "ContractError",
     "CosineSchedule",
     "DataError",
     "EMATeacher",
