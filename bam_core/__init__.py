@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bam_core.errors import (
         BAMError,
         CollapseWarning,
+        ContractError,
         DataError,
         InputError,
         MissingExtraError,
@@ -40,6 +41,7 @@ _HOME = {
     "errors": (
         "BAMError",
         "CollapseWarning",
+        "ContractError",
         "DataError",
         "InputError",
         "MissingExtraError",
@@ -65,6 +67,7 @@ __all__ = [
     "BAMOutput",
     "Balanced",
     "CollapseWarning",
+    "ContractError",
     "CosineSchedule",
     "DataError",
     "EMATeacher",

@@ -13,7 +13,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from bam_core.errors import DataError, RecipeError
-from bam_core.registry import choose, load_modality
+from bam_core.registry import choose, is_file, load_modality
 
 
 class PretrainedEncoder(
@@ -53,7 +53,9 @@ class PretrainedEncoder(
         trusted: bool = False,
     ) -> None:
         super().__init__()
-        if ".py:" in modality and not trusted:
+        if isinstance(self._hub_mixin_config, dict):
+            self._hub_mixin_config.pop("trusted", None)  # no file may vouch for itself
+        if is_file(modality) and not trusted:
             raise RecipeError(
                 f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "
                 "with trusted=True."

@@ -29,13 +29,12 @@ from bam_core.evaluation import (
 )
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
-from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe
-from bam_core.training.run import load_run
+from bam_core.training.run import load_encoder, load_run
 from bam_core.views import make_views
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
@@ -59,7 +58,7 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     recipe = load_run(folder)
     parts = build(recipe)
     name = recipe.objective["name"] + (" (teacher)" if teacher else "")
-    encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
+    encoder = load_encoder(folder, teacher=teacher)
     networks: dict[str, nn.Module] = {
         RAW: _Function(parts.modality.raw_features),
         UNTRAINED: parts.encoder,

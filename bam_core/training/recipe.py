@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from bam_core.errors import BAMError, RecipeError
 from bam_core.evaluation.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
-from bam_core.registry import choose, did_you_mean, keyword_parameters, load_modality, load_objective
+from bam_core.registry import anchored, choose, did_you_mean, keyword_parameters, load_modality, load_objective
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     model_config = _STRICT
 
     modality: str
-    """Name of a modality, or path/to/file.py:NAME."""
+    """Name of a modality, or path/to/file.py:NAME; {name: ...} is the same."""
     data: dict[str, Any]
     """`reader` and its options."""
     views: dict[str, Any]
@@ -99,6 +99,9 @@ class Recipe(BaseModel):
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe file, apply `key=value` overrides and check everything.
+
+    `file.py:NAME` of a modality or an objective is looked for beside the recipe, then in the current folder; the recipe
+    that comes back has the absolute path.
 
     Args:
         path: of a YAML file.
@@ -125,7 +128,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     _drop_options_of_another_objective(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    return check_recipe(raw, where=str(path), problems=problems)
+    return check_recipe(_with_files_of(path.parent, raw), where=str(path), problems=problems)
 
 
 def check_recipe(
@@ -137,6 +140,7 @@ def check_recipe(
 ) -> Recipe:
     """Check the plain values of a recipe; see `load_recipe`. A modality may be given instead of being found by name."""
     found = list(problems)
+    raw = _flat(raw)
     sections: dict[str, Any] = {}
     modality = modality or _modality(raw, found)
     if modality is not None:
@@ -166,9 +170,28 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     return create_model(factory.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 
 
+def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """`modality: {name: ...}`, as the other sections are written, as `modality: ...`."""
+    modality = raw.get("modality")
+    return (
+        {**raw, "modality": modality["name"]} if isinstance(modality, dict) and set(modality) == {"name"} else {**raw}
+    )
+
+
+def _with_files_of(folder: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The same recipe with absolute paths of the Python files that it names."""
+    found = _flat(raw)
+    objective = found.get("objective")
+    if isinstance(found.get("modality"), str):
+        found["modality"] = anchored(found["modality"], folder)
+    if isinstance(objective, dict) and isinstance(objective.get("name"), str):
+        found["objective"] = {**objective, "name": anchored(objective["name"], folder)}
+    return found
+
+
 def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:
     try:
-        return load_modality(str(raw["modality"])) if "modality" in raw else None
+        return load_modality(raw["modality"]) if isinstance(raw.get("modality"), str) else None
     except BAMError as error:
         problems.append(f"modality: {error}")
         return None

@@ -128,10 +128,11 @@ def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, 
         networks["teacher"] = teacher.module.encoder
     for name, network in networks.items():
         saved = PretrainedEncoder(
-            modality=parts.modality.name,
+            modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
             facts=dict(parts.data.facts),
             source={**source, "network": name},
+            trusted=True,
         )
         saved.encoder.load_state_dict(network.state_dict())
         partial = folder / f"{name}.partial"
@@ -173,6 +174,14 @@ def load_run(folder: Path) -> Recipe:
     if not (folder / "recipe.yaml").is_file():
         raise RecipeError(f"{str(folder)!r} is not a run folder: it has no recipe.yaml. bam pretrain makes one.")
     return load_recipe(folder / "recipe.yaml")
+
+
+def load_encoder(folder: Path, *, teacher: bool = False) -> PretrainedEncoder:
+    """The encoder of a run; the Python file that its recipe names is trusted, since the run was made with it."""
+    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(
+        folder / ("teacher" if teacher else "encoder"), trusted=True
+    )
+    return loaded
 
 
 def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | None:

@@ -1,6 +1,5 @@
 """Reader of files of equally large images, .npz and .npy, and how an array becomes rows."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.holdout import named_groups
+from bam_core.data.numpy_files import member, open_numpy
 from bam_core.errors import DataError, InputError
 from modalities.image.folder import SPLITS, image_facts
 from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
@@ -75,22 +76,19 @@ def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise DataError(f"expected a file at {path}; there is none.")
     if path.suffix == ".npy":
-        arrays = {"images": _numpy(path)}
+        arrays = {"images": open_numpy(path)}
         for role, name in names.items():
             if name is not None and role != "images":
                 if not (path.parent / name).is_file():
                     raise DataError(f"{role} of {path.name} expected a file {path.parent / name}; there is none.")
-                arrays[role] = _numpy(path.parent / name)
+                arrays[role] = open_numpy(path.parent / name)
         return arrays
     if path.suffix != ".npz":
         raise DataError(f"expected an .npz or .npy file; got {path.name}.")
-    with _numpy(path) as file:
+    with open_numpy(path) as file:
         available = list(file.files)
         keys = {role: _key(role, names[role], usual, available, path) for role, usual in KEYS.items()}
-        try:
-            return {role: np.asarray(file[key]) for role, key in keys.items() if key is not None}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"an array of {path.name} cannot be read ({_no_pickle(error)}).") from error
+        return {role: member(file, key, path) for role, key in keys.items() if key is not None}
 
 
 def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path) -> str | None:
@@ -99,19 +97,6 @@ def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[
         wanted = repr(name) if name else f"one of {', '.join(usual)}"
         raise DataError(f"{path.name} expected {wanted} as {role}; it has {', '.join(available) or 'nothing'}.")
     return found
-
-
-def _numpy(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} is no readable NumPy file ({_no_pickle(error)}).") from error
-
-
-def _no_pickle(error: Exception) -> str:
-    if any(word in str(error) for word in ("pickle", "Python objects")):
-        return "it holds Python objects, and reading those could run code; save strings with .astype(str)"
-    return str(error)
 
 
 def write_arrays(
@@ -133,7 +118,7 @@ def write_arrays(
     labels, groups = arrays.get("label"), arrays.get("group")
     about = Encodeds(
         lambda i: b"", ids, parts, None if labels is None else labels.tolist(),
-        None if groups is None else groups.astype(str).tolist(),
+        None if groups is None else named_groups(groups),
     )  # fmt: skip
     columns, placed, classes = about_images(about, range(n), options)
     measured = choose_measured(placed)
