@@ -128,7 +128,11 @@ class StudentObjective(nn.Module):
         self.initialize(batch)
         drawn = draw_views(self.view_fn, batch, generator)
         drawn = drawn if local else drawn.only_global()
+        self.check_views(drawn)
         return StudentViews(drawn, *self.student(drawn.views))
+
+    def check_views(self, drawn: DrawnViews) -> None:
+        """Raise an `InputError` for views that the objective cannot use, before a network sees them."""
 
     def update_teacher(self) -> None:
         """Move the teacher towards the student; call once per optimiser step. Without a teacher it does nothing."""
