@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bam_core.attention import log_attention, positive_mask, unit_rows
     from bam_core.balancing import Balanced, sinkhorn
     from bam_core.diagnostics import embedding_spread, entropy, rankme
+    from bam_core.embedder import BAMEmbedder
     from bam_core.errors import (
         BAMError,
         CollapseWarning,
@@ -36,6 +37,7 @@ _HOME = {
     "attention": ("log_attention", "positive_mask", "unit_rows"),
     "balancing": ("Balanced", "sinkhorn"),
     "diagnostics": ("embedding_spread", "entropy", "rankme"),
+    "embedder": ("BAMEmbedder",),
     "errors": (
         "BAMError",
         "CollapseWarning",
@@ -57,6 +59,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "BAMEmbedder",
     "BAMError",
     "BAMLoss",
     "BAMLossOutput",

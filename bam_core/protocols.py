@@ -84,6 +84,11 @@ class Modality:
         invalidates: for every random change that the views make, the labels that it may destroy. Keys are the options
             of the views, or what these begin with; options that say how many, how likely (`p`, `..._p`), and
             `local_...` need none of their own.
+        invalidates: for every random change that the views make, the labels that it may destroy.
+        from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
+            all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
+            parts, followed by "@" and the part. `fitted` is as for readers.
+        columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
     """
 
     name: str
@@ -96,6 +101,8 @@ class Modality:
     example: Callable[..., Any]
     draw: Callable[..., None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
+    from_memory: Callable[..., Any] | None = None
+    columns_are_features: bool = False
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""

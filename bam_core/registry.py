@@ -5,7 +5,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -92,6 +93,25 @@ def keyword_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Import optional packages inside of it; a missing one becomes an error that names the extra.
+
+    Args:
+        name: of the extra that brings them.
+        what: needs them, in words.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{what} needs the package {error.name!r}, which is not installed: pip install 'bam-ssl[{name}]'"
+        ) from error
+
+
 def _load(kind: str, group: str, name: str) -> Any:
     if is_file(name):
         path, _, attribute = name.rpartition(":")
@@ -102,12 +122,8 @@ def _load(kind: str, group: str, name: str) -> Any:
             f"{kind} {name!r} is not installed{did_you_mean(name, known)} Known: {', '.join(sorted(known))}; "
             "or give 'path/to/file.py:NAME'."
         )
-    try:
+    with extra(name, f"{kind} {name!r}"):
         return known[name].load()
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{kind} {name!r} needs the package {error.name!r}, which is not installed: pip install 'bam-ssl[{name}]'"
-        ) from error
 
 
 def is_file(name: str) -> bool:

@@ -43,6 +43,11 @@ class DrawnViews(NamedTuple):
     n_views: int
     n_global: int
 
+    def only_global(self) -> "DrawnViews":
+        """Without the local views."""
+        parts = len(self.views) // self.n_views
+        return DrawnViews(self.views[: self.n_global * parts], self.n_global, self.n_global)
+
 
 def draw_views(
     view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None

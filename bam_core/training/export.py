@@ -12,7 +12,7 @@ from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.registry import choose
-from bam_core.training.assess import embed
+from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe, check_options
 from bam_core.training.run import load_encoder, load_run, write_set_aside
 from bam_core.views import accepts_keyword

@@ -28,7 +28,7 @@ class PretrainModule(lightning.LightningModule):
         settings: the recipe's `train` section.
         total_steps: optimiser steps of the whole run.
         steps_per_epoch: for the length of the warm-up.
-        folder: of the run, for steps that are not finite.
+        folder: of the run, to save steps that are not finite; None to save nothing.
         view_shards: of the global batch that this rank has, see `GlobalBatches.view_shards`.
     """
 
@@ -39,7 +39,7 @@ class PretrainModule(lightning.LightningModule):
         *,
         total_steps: int,
         steps_per_epoch: int,
-        folder: Path,
+        folder: Path | None,
         view_shards: range = range(1),
     ) -> None:
         super().__init__()
@@ -104,7 +104,9 @@ class PretrainModule(lightning.LightningModule):
             parameter.grad = None
 
     def _report(self, batch: Any, where: str) -> None:
-        message = save_step(self, batch, self.global_step, where, self.folder, self.view_shards)
+        message = f"step {self.global_step} is not finite: NaN or infinity begins in {where}."
+        if self.folder is not None:
+            message += save_step(self, batch, self.global_step, where, self.folder, self.view_shards)
         if self.settings.on_nan == "stop":
             raise NonFiniteError(message)
         for name, buffer in self.named_buffers():

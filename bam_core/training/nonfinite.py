@@ -37,16 +37,13 @@ def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> st
 
 
 def save_step(module: nn.Module, batch: Any, step: int, where: str, folder: Path, view_shards: range) -> str:
-    """Save weights, batch and step number for `bam replay`; returns a message that says where it began."""
+    """Save weights, batch and step number for `bam replay`; returns a message that says how to run it."""
     target = step_folder(folder, step)
     target.mkdir(parents=True, exist_ok=True)
     shards = [view_shards.start, view_shards.stop]
     torch.save({"batch": batch, "state_dict": module.state_dict(), "view_shards": shards}, target / "step.pt")
     (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
-    return (
-        f"step {step} is not finite: NaN or infinity begins in {where}. Batch and weights are in {target}; run the "
-        f"step again with: bam replay {folder} {step}."
-    )
+    return f" Batch and weights are in {target}; run the step again with: bam replay {folder} {step}."
 
 
 def step_folder(folder: Path, step: int) -> Path:

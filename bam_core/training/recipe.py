@@ -105,7 +105,9 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
     Args:
         path: of a YAML file.
-        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML.
+        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML. `objective.name=simclr` in a
+            recipe with another objective drops the options that the recipe gives to that one; those given by further
+            overrides stay.
 
     Returns:
         The recipe, with the options of data, views, encoder and objective converted to the types they should have.
@@ -122,17 +124,25 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
     problems: list[str] = []
+    overrides = list(overrides)
+    _drop_options_of_another_objective(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
     return check_recipe(_with_files_of(path.parent, raw), where=str(path), problems=problems)
 
 
-def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Iterable[str] = ()) -> Recipe:
-    """Check the plain values of a recipe; see `load_recipe`."""
+def check_recipe(
+    raw: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    problems: Iterable[str] = (),
+    modality: Modality | None = None,
+) -> Recipe:
+    """Check the plain values of a recipe; see `load_recipe`. A modality may be given instead of being found by name."""
     found = list(problems)
     raw = _flat(raw)
     sections: dict[str, Any] = {}
-    modality = _modality(raw, found)
+    modality = modality or _modality(raw, found)
     if modality is not None:
         named = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*named, ("encoder", "name", modality.encoders)):
@@ -233,6 +243,14 @@ def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
         return f"{prefix}{path}: no such key{hint}{known}"
     got = "" if error["type"] == "missing" else f", got {error['input']!r}"
     return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
+
+
+def _drop_options_of_another_objective(raw: dict[str, Any], overrides: Iterable[str]) -> None:
+    """`epsilon` of BAM and `epsilon` of SwAV are not the same thing."""
+    names = [text.strip() for key, _, text in (o.partition("=") for o in overrides) if key == "objective.name"]
+    objective = raw.get("objective", {})
+    if names and isinstance(objective, dict) and str(objective.get("name", "bam")) != names[-1]:
+        raw["objective"] = {}
 
 
 def _apply(raw: dict[str, Any], override: str) -> list[str]:

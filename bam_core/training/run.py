@@ -6,14 +6,10 @@ is for), `set_aside.csv` if inputs were left out, and after evaluation `results.
 
 import csv
 import json
-import logging
 import platform
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,12 +23,16 @@ from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
-from bam_core.training.callbacks import Bar, CleanStop, MetricsFile, Watch
+from bam_core.training.callbacks import CleanStop, MetricsFile, Watch
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
+from bam_core.training.trainer import make_trainer, quiet_lightning
 
-PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn", "wfdb", "ecg-augmentations")
+PACKAGES = (
+    *("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn"),
+    *("wfdb", "ecg-augmentations", "soundfile", "torchaudio", "rtdl-num-embeddings", "timm", "torchvision", "lightly"),
+)
 
 
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
@@ -60,30 +60,13 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
     stop = CleanStop(settings.log_every)
-    with _quiet_lightning():
-        trainer = lightning.Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
-            strategy=settings.strategy,
-            precision=settings.precision,
-            max_epochs=settings.epochs,
-            gradient_clip_val=settings.gradient_clip,
-            log_every_n_steps=settings.log_every,
-            logger=_tensorboard(folder),
-            callbacks=[
-                metrics,
-                stop,
-                Checkpoints(folder / "checkpoints", settings.checkpoint_every),
-                *([Bar()] if progress else []),
-            ],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=progress,
-            use_distributed_sampler=False,
-            sync_batchnorm=torch.cuda.is_available() and settings.accelerator in ("auto", "gpu", "cuda"),
-            default_root_dir=folder,
-        )
+    trainer = make_trainer(
+        settings,
+        [metrics, stop, Checkpoints(folder / "checkpoints", settings.checkpoint_every)],
+        progress=progress,
+        logger=_tensorboard(folder),
+        default_root_dir=folder,
+    )
     batches = GlobalBatches(
         len(parts.data.splits["train"]),
         batch_size=settings.batch_size,
@@ -112,7 +95,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         view_shards=batches.view_shards(settings.view_shards),
     )
     started = time.perf_counter()
-    with _quiet_lightning():
+    with quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     if trainer.is_global_zero:
@@ -267,25 +250,3 @@ def _tensorboard(folder: Path) -> list[Any]:
     except ImportError:
         return []
     return [lightning.loggers.TensorBoardLogger(folder, name="", version="tensorboard")]
-
-
-_ADVICE = (
-    ".*does not have many workers.*",
-    ".*your dataloader is not resumable.*",  # `GlobalBatches.start_at` does it
-    ".*isinstance\\(treespec, LeafSpec\\).*",
-)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice that does not apply: our loader is cheap on purpose, and steps are logged by us."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for text in _ADVICE:
-            warnings.filterwarnings("ignore", text)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

@@ -1,6 +1,5 @@
-"""Readers of arrays of equally large images: .npz, .npy, in memory, and scikit-learn's digits."""
+"""Reader of files of equally large images, .npz and .npy, and how an array becomes rows."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,65 +64,12 @@ def read_arrays(
 
     def build(writer: SplitWriter) -> None:
         arrays = _load(file, names)
-        _write(writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted))
+        write_arrays(
+            writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
+        )
 
     files = [f for f in (file, *beside) if f.is_file()]
     return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
-
-
-def read_memory(
-    *,
-    images: Any,
-    label: Any = None,
-    group: Any = None,
-    max_value: float | None = None,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-    fitted: dict[str, Any] | None = None,
-) -> PreparedData:
-    """Read an array in memory, as `read_arrays` reads files.
-
-    Args:
-        images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
-        label: (n,) labels, None, empty or -1 where there is none; or None.
-        group: (n,) names; or None.
-        max_value: see `read_arrays`, as for the other options.
-        test_fraction: as there.
-        seed: as there.
-        fitted: as there.
-
-    Raises:
-        DataError: an unsuitable array.
-
-    Example:
-        >>> prepared = read_memory(images=np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8))
-        >>> prepared.facts["in_channels"], prepared.facts["image_size"]
-        (3, [8, 8])
-    """
-    arrays = {
-        name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
-    }
-    options = Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
-    settings = {
-        "arrays": {name: _hash(array) for name, array in arrays.items()},
-        "options": [max_value, test_fraction, seed, None if fitted is None else image_facts(fitted)],
-    }
-    return cached("image_memory", [], settings, lambda writer: _write(writer, arrays, "image", max_value, options))
-
-
-def read_digits() -> PreparedData:
-    """Handwritten digits of scikit-learn: 1,797 images of 8 x 8 pixels; a fifth of every class for testing.
-
-    Source: scikit-learn's `load_digits`; UCI, https://doi.org/10.24432/C50P49.
-
-    Example:
-        >>> {split: len(rows) for split, rows in read_digits().splits.items()}
-        {'test': 359, 'train': 1438}
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return read_memory(images=bunch.images.astype(np.float32), label=bunch.target, max_value=16)
 
 
 def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
@@ -153,9 +99,14 @@ def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[
     return found
 
 
-def _write(
+def write_arrays(
     writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, max_value: float | None, options: Options
 ) -> None:
+    """Write the rows of the arrays that `KEYS` names; `name` is for messages and for ids where there are none.
+
+    Raises:
+        DataError: arrays that do not fit.
+    """
     images = _channels_first(arrays["images"], name)
     n, channels, height, width = images.shape
     for role, array in arrays.items():
@@ -244,8 +195,3 @@ def _parts(split: np.ndarray | None, n: int) -> list[str]:
     if unknown:
         raise DataError(f"split expected train, validation or test for every image; got {', '.join(unknown[:5])}.")
     return [SPLITS[value] for value in said]
-
-
-def _hash(array: np.ndarray) -> str:
-    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
-    return hashlib.sha256(content + f"{array.dtype}{array.shape}".encode()).hexdigest()

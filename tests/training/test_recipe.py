@@ -70,6 +70,36 @@ def test_overrides_reach_every_section(smoke):
     assert recipe.train.learning_rate == 1e-3
 
 
+OF_BAM = "modality: ecg\ndata: {reader: example}\nviews: {name: ecg}\nencoder: {name: resnet1d}\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "objective"),
+    [
+        ([], {"name": "bam", "epsilon": 0.04}),
+        (["objective.name=bam"], {"name": "bam", "epsilon": 0.04}),
+        (["objective.name=simclr"], {"name": "simclr"}),
+        (["objective.temperature=0.3", "objective.name=simclr"], {"name": "simclr", "temperature": 0.3}),
+        (["objective.name=swav", "objective.epsilon=0.1"], {"name": "swav", "epsilon": 0.1}),
+        (["objective.name=swav", "objective.name=bam"], {"name": "bam", "epsilon": 0.04}),
+        (["objective={name: vicreg, variance: 3.0}"], {"name": "vicreg", "variance": 3.0}),
+    ],
+)
+def test_another_objective_does_not_inherit_options(tmp_path, overrides, objective):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(OF_BAM + "objective: {name: bam, epsilon: 0.04}\n")
+    assert load_recipe(path, overrides).objective == objective
+
+
+def test_the_objective_of_a_recipe_that_names_none_is_bam(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(OF_BAM + "objective: {epsilon: 0.04}\n")
+    assert load_recipe(path).objective == {"name": "bam", "epsilon": 0.04}
+    assert load_recipe(path, ["objective.name=byol"]).objective == {"name": "byol"}
+    with pytest.raises(RecipeError, match=r"objective\.epsilon: no such key"):
+        load_recipe(path, ["objective.name=byol", "objective.epsilon=0.04"])
+
+
 @settings(deadline=None, max_examples=50)
 @given(text=st.text(max_size=20))
 def test_no_text_crashes_the_parser(text, tmp_path_factory):
