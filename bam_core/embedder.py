@@ -131,7 +131,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.n_steps_ = trained.n_steps
         self._options = options
         self._encoder_config = trained.parts.encoder_config
-        self._n_features_out = self._embed(data, [0]).shape[1]
+        self._n_features_out = self._embed(data, modality, [0]).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -163,7 +163,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                     f"{(n_parts == 0).sum()} of {n_rows} rows cannot be embedded:{listed(data.set_aside)}\n"
                     "Leave these rows out."
                 )
-            parts = self._embed(data)
+            parts = self._embed(data, modality)
         embeddings = np.zeros((n_rows, parts.shape[1]))
         np.add.at(embeddings, places, parts)
         return np.asarray(embeddings / n_parts[:, None], np.float32)
@@ -291,12 +291,12 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 print(f"{kind}: {count}")
         return data
 
-    def _embed(self, data: Any, rows: Sequence[int] | None = None) -> np.ndarray:
+    def _embed(self, data: Any, modality: Modality, rows: Sequence[int] | None = None) -> np.ndarray:
         from bam_core.data import SplitDataset
         from bam_core.training.embedding import embed
 
         chosen = data.splits["train"] if rows is None else data.splits["train"].select(rows)
-        return embed(self.encoder_, SplitDataset(chosen, self._modality().collate, data.facts)).numpy()
+        return embed(self.encoder_, SplitDataset(chosen, modality.collate, data.facts)).numpy()
 
 
 def _plain(value: Any) -> Any:

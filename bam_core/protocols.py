@@ -84,7 +84,6 @@ class Modality:
         invalidates: for every random change that the views make, the labels that it may destroy. Keys are the options
             of the views, or what these begin with; options that say how many, how likely (`p`, `..._p`), and
             `local_...` need none of their own.
-        invalidates: for every random change that the views make, the labels that it may destroy.
         from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
             all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
             parts, followed by "@" and the part. `fitted` is as for readers.

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
-from bam_core.distributed import world_size
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher
-from bam_core.views import DrawnViews, View, batch_size, draw_views, encode_views, make_views
+from bam_core.views import DrawnViews, View, draw_views, encode_views, make_views
 
 
 class Student(nn.Module):
@@ -110,11 +109,9 @@ class StudentObjective(nn.Module):
             batch: what `view_fn` takes; some hundred samples of all kinds are best.
         """
         if self._is_lazy():
-            views = make_views(self.view_fn, batch, None).global_views[:1]
-            _check_enough(views, 1)
             with torch.no_grad():
                 encoder = copy.deepcopy(self.encoder)  # whose running statistics may change
-                self.projector(encode_views(encoder, views)[0])
+                self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
         if self.momentum is not None and self.teacher is None:
             self.teacher = EMATeacher(self.student, self.momentum)
 
@@ -127,15 +124,15 @@ class StudentObjective(nn.Module):
             batch: whatever `view_fn` takes.
             generator: one, or one for each part of the batch; see `draw_views`.
             local: look at the local views, too.
-
-        Raises:
-            InputError: one sample only, or views or embeddings that do not fit.
         """
         self.initialize(batch)
         drawn = draw_views(self.view_fn, batch, generator)
-        _check_enough(drawn.views, drawn.n_views)
         drawn = drawn if local else drawn.only_global()
+        self.check_views(drawn)
         return StudentViews(drawn, *self.student(drawn.views))
+
+    def check_views(self, drawn: DrawnViews) -> None:
+        """Raise an `InputError` for views that the objective cannot use, before a network sees them."""
 
     def update_teacher(self) -> None:
         """Move the teacher towards the student; call once per optimiser step. Without a teacher it does nothing."""
@@ -163,11 +160,6 @@ class StudentObjective(nn.Module):
         view = batch if untouched is None else untouched(batch)
         with _evaluating(network):
             return encode_views(network.encoder, [view])[0]
-
-
-def _check_enough(views: Sequence[View], n_views: int) -> None:
-    if sum(batch_size(view) for view in views) * world_size() < 2 * n_views:
-        raise InputError("the objective expected at least two samples in a batch, to compare them; got one.")
 
 
 def _check_micro_batch(micro_batch: int, encoder: nn.Module) -> None:

@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bam_core.objectives.peers import Generators, PeerOutput, check_two_views, peer_output, peer_projector, views_of
+from bam_core.objectives.peers import Generators, PeerObjective, PeerOutput, peer_output, peer_projector, views_of
 from bam_core.protocols import ViewFn
 from bam_core.registry import extra
 from bam_core.schedules import CosineSchedule
-from bam_core.student import StudentObjective
 
 
-class BYOLObjective(StudentObjective):
+class BYOLObjective(PeerObjective):
     """Prediction of the teacher's projections, over all ordered pairs of global views; no local views.
 
     Args:
@@ -46,7 +45,6 @@ class BYOLObjective(StudentObjective):
     def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
         """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
         seen = self.see(batch, generator, local=False)
-        check_two_views(seen.drawn)
         assert self.teacher is not None  # `see` makes it
         n_views = seen.drawn.n_views
         predictions = views_of(self.predictor(seen.projections), n_views)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from bam_core.objectives.peers import (
     Generators,
+    PeerObjective,
     PeerOutput,
     check_positive,
-    check_two_views,
     peer_output,
     peer_projector,
     views_of,
@@ -19,10 +19,9 @@ from bam_core.objectives.prototypes import Prototypes
 from bam_core.protocols import ViewFn
 from bam_core.registry import extra
 from bam_core.schedules import CosineSchedule
-from bam_core.student import StudentObjective
 
 
-class DINOObjective(StudentObjective):
+class DINOObjective(PeerObjective):
     """Self-distillation: the teacher sees the global views, the student all.
 
     Args:
@@ -51,7 +50,6 @@ class DINOObjective(StudentObjective):
     def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
         """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
         seen = self.see(batch, generator)
-        check_two_views(seen.drawn)
         assert self.teacher is not None  # `see` makes it
         outputs = views_of(seen.projections, seen.drawn.n_views)
         targets = views_of(self.teacher(seen.drawn.only_global().views)[1], seen.drawn.n_global)

@@ -16,7 +16,7 @@ from bam_core.attention import unit_rows
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.student import StudentObjective, StudentViews
-from bam_core.views import DrawnViews
+from bam_core.views import DrawnViews, batch_size
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 
@@ -36,7 +36,22 @@ class PeerOutput(NamedTuple):
     embeddings: Float[Tensor, "rows d"]
 
 
-class PairObjective(StudentObjective):
+class PeerObjective(StudentObjective):
+    """What compares views of a sample: two of them at least, and of two samples, since batch normalisation needs both.
+
+    Raises:
+        InputError: in `forward`, fewer than two global views, a batch of one, or what `BAMObjective` says.
+    """
+
+    def check_views(self, drawn: DrawnViews) -> None:
+        """Raise an `InputError` where there is nothing to compare."""
+        if drawn.n_global < 2:
+            raise InputError(f"the objective expected at least two global views to compare; got {drawn.n_global}.")
+        if sum(batch_size(view) for view in drawn.views) == drawn.n_views:
+            raise InputError("the objective expected at least two samples in a batch; got one. Take larger batches.")
+
+
+class PairObjective(PeerObjective):
     """A loss of two views, averaged over all pairs of global views; local views are not looked at.
 
     Args:
@@ -70,7 +85,6 @@ class PairObjective(StudentObjective):
     def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
         """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
         seen = self.see(batch, generator, local=False)
-        check_two_views(seen.drawn)
         outputs = views_of(seen.projections, seen.drawn.n_views)
         with torch.autocast(seen.projections.device.type, enabled=False):
             losses = [self.pair_loss(a, b) for a, b in combinations(outputs, 2)]
@@ -85,12 +99,6 @@ def peer_projector(hidden: int, out: int, n_layers: int, *, batch_norm: bool = T
 def views_of(rows: Float[Tensor, "rows p"], n_views: int) -> list[Tensor]:
     """The rows of every view, in float32 or better."""
     return list((rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows).chunk(n_views))
-
-
-def check_two_views(drawn: DrawnViews) -> None:
-    """Raise an `InputError` where there is nothing to compare."""
-    if drawn.n_global < 2:
-        raise InputError(f"the objective expected at least two global views to compare; got {drawn.n_global}.")
 
 
 def peer_output(loss: Tensor, outputs: Sequence[Tensor], seen: StudentViews) -> PeerOutput:

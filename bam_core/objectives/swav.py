@@ -10,9 +10,9 @@ from bam_core.distributed import can_gather
 from bam_core.errors import InputError
 from bam_core.objectives.peers import (
     Generators,
+    PeerObjective,
     PeerOutput,
     check_positive,
-    check_two_views,
     peer_output,
     peer_projector,
     views_of,
@@ -20,10 +20,9 @@ from bam_core.objectives.peers import (
 from bam_core.objectives.prototypes import Prototypes
 from bam_core.protocols import ViewFn
 from bam_core.registry import extra
-from bam_core.student import StudentObjective
 
 
-class SwAVObjective(StudentObjective):
+class SwAVObjective(PeerObjective):
     """Swapped prediction: the global views give assignments, all views predict them.
 
     Args:
@@ -50,7 +49,6 @@ class SwAVObjective(StudentObjective):
     def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
         """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
         seen = self.see(batch, generator)
-        check_two_views(seen.drawn)
         outputs = views_of(seen.projections, seen.drawn.n_views)
         n_global = seen.drawn.n_global
         with torch.autocast(seen.projections.device.type, enabled=False):

@@ -5,6 +5,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -251,7 +252,6 @@ def _raw_features(contract: Contract, modality: Modality, batch: Batch, take: Ca
 
 def _drawings(contract: Contract, modality: Modality, batch: Batch, makers: list[Maker]) -> None:
     """Without pyplot, which keeps figures and may want a screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from bam_core.evaluation.pictures import take_sample
@@ -265,5 +265,5 @@ def _drawings(contract: Contract, modality: Modality, batch: Batch, makers: list
             axes = figure.subplots()
             before = len(axes.get_children())
             modality.draw(axes, take_sample(view, 0))
-            FigureCanvasAgg(figure).draw()
+            figure.savefig(BytesIO(), format="png")
             need(len(axes.get_children()) > before, f"nothing drawn of a sample of {name}")

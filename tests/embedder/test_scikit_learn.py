@@ -1,6 +1,8 @@
 """scikit-learn's own checks, and its tools around the embedder."""
 
 import pickle
+import re
+from pathlib import Path
 
 import jaxtyping
 import numpy as np
@@ -55,3 +57,22 @@ def test_pickle(modality):
     rows = rows_of(modality)
     fitted = BAMEmbedder(modality, **TINY[modality], epochs=1).fit(rows)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(rows), fitted.transform(rows))
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page(tmp_path, monkeypatch):
+    """docs/sklearn.md as it stands, with fewer epochs and a smaller encoder."""
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    quick = text.replace("(random_state=0)", '(random_state=0, epochs=1, encoder={"width": 8})').replace(
+        "[50, 100]", "[1]"
+    )
+    assert quick.count("epochs=1,") == 3
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", quick, re.DOTALL):
+        exec(block, names)
+        if "y" in names:
+            names |= {"X_all": names["X"], "X_labelled": names["X"][:50], "y_labelled": names["y"][:50]}
+    assert names["vectors"].shape == (60, 64)
+    assert names["search"].best_score_ > 0.5
+    assert (tmp_path / "encoders" / "mine" / "model.safetensors").is_file()

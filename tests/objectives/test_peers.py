@@ -252,6 +252,14 @@ def test_bfloat16_is_compared_in_float32(name):
 
 
 @pytest.mark.parametrize("name", PEERS)
+def test_one_sample_is_too_few(name):
+    objective = make(name, nn.Linear(6, 4), noisy)
+    objective.initialize(torch.randn(16, 6))
+    with pytest.raises(InputError, match="at least two samples in a batch; got one"):
+        objective(torch.randn(1, 6))
+
+
+@pytest.mark.parametrize("name", PEERS)
 def test_one_view_is_too_few(name):
     objective = make(name, nn.Linear(6, 4), lambda x: Views([x], [x, x]))
     with pytest.raises(InputError, match="at least two global views to compare; got 1"):

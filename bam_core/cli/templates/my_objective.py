@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
+from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.protocols import ViewFn
 from bam_core.student import StudentObjective
@@ -55,6 +56,8 @@ class MyObjective(StudentObjective):
         """Draw views, embed and compare them."""
         seen = self.see(batch, generator, local=False)
         views = functional.normalize(seen.projections, dim=-1).chunk(seen.drawn.n_views)
+        if len(views) < 2 or len(views[0]) < 2:
+            raise InputError(f"expected two views of two samples at least; got {len(views)} of {len(views[0])}.")
         alignment = torch.stack([(a - b).square().sum(-1).mean() for a, b in combinations(views, 2)]).mean()
         spread = [torch.pdist(view).square().mul(-2).exp().mean().log() for view in views]
         uniformity = torch.stack(spread).mean()
