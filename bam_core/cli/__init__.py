@@ -15,7 +15,7 @@ COMMANDS = {
     "new": "write a working skeleton of a modality or an objective of your own",
     "replay": "run a training step again that was not finite",
     "validate": "check a recipe without data",
-    "bench": "measure what the loss, a training step and the start cost",
+    "bench": "measure what the loss, views, a training step and the start cost",
 }
 
 EPILOG = """\

@@ -97,6 +97,12 @@ def _declarations(contract: Contract, modality: Modality) -> None:
             need(kind == "" or (kind.startswith(".") and kind == kind.lower()), f"the kind {kind!r}")
             need(name in modality.readers, f"{kind!r} goes to {name!r}, which is no reader")
             need("path" in inspect.signature(modality.readers[name]).parameters, f"reader {name!r} has no `path`")
+    if modality.from_memory is not None:
+        with contract.rule("from_memory takes (rows, *, fitted=None, **options)") as need:
+            rows, *options = inspect.signature(modality.from_memory).parameters.values()
+            need(rows.kind is not rows.KEYWORD_ONLY, "rows cannot be given by position")
+            need(all(option.kind is option.KEYWORD_ONLY for option in options), "options that can be given by position")
+            need("fitted" in [option.name for option in options], "no keyword `fitted`")
     with contract.rule("a reader's keyword `fitted` is None for training data") as need:
         for name, reader in modality.readers.items():
             fitted = inspect.signature(reader).parameters.get("fitted")

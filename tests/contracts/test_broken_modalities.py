@@ -135,6 +135,8 @@ BROKEN = {
     "`reads` maps.*the kind 'csv'": {"reads": {"csv": "files"}},
     "`reads` maps.*reader 'example' has no `path`": {"reads": {".csv": "example"}},
     "`fitted` is None for training data.*'files'": {"readers": {"files": open_fitted}, "reads": {}},
+    "from_memory takes.*no keyword `fitted`": {"from_memory": lambda rows: GOOD.example()},
+    "from_memory takes.*options that can be given": {"from_memory": lambda rows, fitted=None: GOOD.example()},
     "returns prepared data.*fingerprints differ": other_data(fingerprint=lambda d: str(next(counter))),
     "splits train and test.*splits train\\.": other_data(splits=no_test),
     "splits train and test.*5 rows to train on": other_data(splits=few),

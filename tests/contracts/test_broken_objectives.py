@@ -98,9 +98,6 @@ def moves_by_itself(self):
 
 
 def in_training_mode(self, batch, *, teacher=False):
-    """But for `initialize`, which must leave the running statistics alone."""
-    if any(nn.parameter.is_lazy(p) for p in self.parameters()):
-        return GOOD.embed(self, batch)
     return self.encoder(self.view_fn.untouched(batch)).detach()
 
 

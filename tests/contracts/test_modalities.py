@@ -42,6 +42,6 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(entry.name for entry in entry_points(group="bam_ssl.modalities")))
+@pytest.mark.parametrize("name", sorted({entry.name for entry in entry_points(group="bam_ssl.modalities")}))
 def test_it_keeps_its_promises(name):
     check_modality(load_modality(name), **SMALL.get(name, {}))

@@ -8,7 +8,7 @@ from bam_core.registry import load_objective
 from bam_core.testing import check_objective
 
 OPTIONS = {"bam": [{}, {"momentum": 0.9, "top_k": 4}, {"n_target": 1, "projector_standardize": False}]}
-NAMES = sorted(entry.name for entry in entry_points(group="bam_ssl.objectives"))
+NAMES = sorted({entry.name for entry in entry_points(group="bam_ssl.objectives")})
 
 
 @pytest.mark.parametrize(

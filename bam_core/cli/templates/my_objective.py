@@ -7,13 +7,14 @@ uniformity on the hypersphere", ICML 2020, arXiv 2005.10242.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.protocols import ViewFn
-from bam_core.views import batch_size, draw_views, encode_views
+from bam_core.student import StudentObjective
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,8 +35,11 @@ class Output(NamedTuple):
     embeddings: Tensor
 
 
-class MyObjective(nn.Module):
+class MyObjective(StudentObjective):
     """Alignment and uniformity around any encoder and any views.
+
+    `StudentObjective` draws the views, embeds and projects them; only the loss is left to do. Anything
+    else that keeps the promises of `bam_core.protocols.Objective` will do as well.
 
     Args:
         encoder: view -> (b, d).
@@ -45,51 +49,20 @@ class MyObjective(nn.Module):
     """
 
     def __init__(self, encoder: nn.Module, view_fn: ViewFn, *, weight: float, width: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.view_fn = view_fn
+        super().__init__(encoder, view_fn, projector=Projector(hidden_features=2 * width, out_features=width))
         self.weight = weight
-        self.projector = Projector(hidden_features=2 * width, out_features=width)
-
-    def initialize(self, batch: Any) -> None:
-        """Let a batch tell the projector the width of the embeddings."""
-        if all(not nn.parameter.is_lazy(p) for p in self.parameters()):
-            return
-        embeddings = self.embed(batch)
-        with torch.no_grad():
-            self.projector(embeddings)
 
     def forward(self, batch: Any, *, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> Output:
         """Draw views, embed and compare them."""
-        views, n_views, n_global = draw_views(self.view_fn, batch, generator)
-        embeddings = torch.cat(encode_views(self.encoder, views))
-        n = batch_size(batch)
-        if n < 2:
-            raise InputError(f"expected at least two samples to compare; got {n}.")
-        unit = functional.normalize(self.projector(embeddings), dim=-1)
-        shown = unit.reshape(n_views, n, -1)[:n_global]
-        pairs = [(i, j) for i in range(n_global) for j in range(i)]
-        alignment = torch.stack([(shown[i] - shown[j]).square().sum(-1).mean() for i, j in pairs]).mean()
-        uniformity = torch.stack([torch.pdist(view).square().mul(-2).exp().mean().log() for view in shown]).mean()
+        seen = self.see(batch, generator, local=False)
+        views = functional.normalize(seen.projections, dim=-1).chunk(seen.drawn.n_views)
+        if len(views) < 2 or len(views[0]) < 2:
+            raise InputError(f"expected two views of two samples at least; got {len(views)} of {len(views[0])}.")
+        alignment = torch.stack([(a - b).square().sum(-1).mean() for a, b in combinations(views, 2)]).mean()
+        spread = [torch.pdist(view).square().mul(-2).exp().mean().log() for view in views]
+        uniformity = torch.stack(spread).mean()
         loss = alignment + self.weight * uniformity
-        return Output(loss, alignment.detach(), uniformity.detach(), embeddings.detach())
-
-    def update_teacher(self) -> None:
-        """Called after every optimiser step; there is no teacher."""
-
-    @torch.no_grad()
-    def embed(self, batch: Any, *, teacher: bool = False) -> Tensor:
-        """(b, d) embeddings of the untouched batch, in evaluation mode."""
-        if teacher:
-            raise InputError("this objective has no teacher.")
-        untouched = getattr(self.view_fn, "untouched", None)
-        modes = [(module, module.training) for module in self.encoder.modules()]
-        self.encoder.eval()
-        try:
-            return encode_views(self.encoder, [batch if untouched is None else untouched(batch)])[0]
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        return Output(loss, alignment.detach(), uniformity.detach(), seen.embeddings.detach())
 
 
 def make_my_objective(
