@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
-from bam_core.distributed import world_size
+from bam_core.distributed import errors_shared, world_size
 from bam_core.errors import InputError
 from bam_core.loss import bam_loss, check_sharpness
 from bam_core.projector import Projector
@@ -172,9 +172,10 @@ class BAMObjective(nn.Module):
             InputError: views or embeddings that do not fit; see `bam_loss`.
         """
         self.initialize(batch)
-        views, n_views, n_global = draw_views(self.view_fn, batch, generator)
-        embeddings, projections = self.student(views)
-        teacher = None if self.teacher is None else self.teacher(views)[1]
+        with errors_shared():
+            views, n_views, n_global = draw_views(self.view_fn, batch, generator)
+            embeddings, projections = self.student(views)
+            teacher = None if self.teacher is None else self.teacher(views)[1]
         out = bam_loss(
             projections,
             teacher,

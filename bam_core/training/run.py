@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from bam_core.data import PreparedData
+from bam_core.distributed import whole
 from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
@@ -31,6 +32,7 @@ from bam_core.training.callbacks import Bar, CleanStop, MetricsFile, Watch
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
+from bam_core.training.sharded import strategy_options
 
 PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn", "wfdb", "ecg-augmentations")
 
@@ -65,8 +67,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes,
-            strategy=settings.strategy,
-            precision=settings.precision,
+            **strategy_options(settings),
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,
@@ -115,6 +116,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     with _quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
+    trained = networks(objective)
     if trainer.is_global_zero:
         source = {
             "recipe": recipe.model_dump(mode="json"),
@@ -122,7 +124,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             "steps": trainer.global_step,
             "minutes": round((time.perf_counter() - started) / 60, 2),
         }
-        save_encoders(folder, parts, objective, source)
+        save_encoders(folder, parts, trained, source)
     if stop.requested:
         raise KeyboardInterrupt
     return folder
@@ -137,20 +139,25 @@ def _groups(data: PreparedData, wanted: int | None) -> np.ndarray | None:
     return groups
 
 
-def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, Any]) -> None:
-    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
-    networks = {"encoder": objective.encoder}
+def networks(objective: Any) -> dict[str, dict[str, Any]]:
+    """Weights of `encoder`, and of `teacher` if there is one; every rank has to call this together."""
+    found = {"encoder": objective.encoder}
     teacher = getattr(objective, "teacher", None)
     if teacher is not None:
-        networks["teacher"] = teacher.module.encoder
-    for name, network in networks.items():
+        found["teacher"] = teacher.module.encoder
+    return {k: {name: whole(value) for name, value in v.state_dict().items()} for k, v in found.items()}
+
+
+def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]], source: dict[str, Any]) -> None:
+    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
+    for name, weights in trained.items():
         saved = PretrainedEncoder(
             modality=parts.modality.name,
             encoder=parts.encoder_config,
             facts=dict(parts.data.facts),
             source={**source, "network": name},
         )
-        saved.encoder.load_state_dict(network.state_dict())
+        saved.encoder.load_state_dict(weights)
         partial = folder / f"{name}.partial"
         saved.save_pretrained(partial)
         shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was stopped before
