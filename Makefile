@@ -1,4 +1,4 @@
-# make demo   set up, pretrain on real heartbeats, show the table and the report (about 3 minutes after installation)
+# make demo   set up, pretrain on real heartbeats, show the table and the report (two to three minutes after installation)
 # make test   set up, then format, lint, types, tests, doctests and the README's code
 # Both need python3 (3.11 or newer), pip and make only; everything goes into .venv.
 
@@ -16,7 +16,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

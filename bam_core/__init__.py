@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from bam_core.attention import log_attention, positive_mask, unit_rows
     from bam_core.balancing import Balanced, sinkhorn
     from bam_core.diagnostics import embedding_spread, entropy, rankme
+    from bam_core.embedder import BAMEmbedder
     from bam_core.errors import (
         BAMError,
         CollapseWarning,
+        ContractError,
         DataError,
         InputError,
         MissingExtraError,
@@ -35,9 +37,11 @@ _HOME = {
     "attention": ("log_attention", "positive_mask", "unit_rows"),
     "balancing": ("Balanced", "sinkhorn"),
     "diagnostics": ("embedding_spread", "entropy", "rankme"),
+    "embedder": ("BAMEmbedder",),
     "errors": (
         "BAMError",
         "CollapseWarning",
+        "ContractError",
         "DataError",
         "InputError",
         "MissingExtraError",
@@ -55,6 +59,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "BAMEmbedder",
     "BAMError",
     "BAMLoss",
     "BAMLossOutput",
@@ -62,6 +67,7 @@ __all__ = [
     "BAMOutput",
     "Balanced",
     "CollapseWarning",
+    "ContractError",
     "CosineSchedule",
     "DataError",
     "EMATeacher",

@@ -32,6 +32,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def can_gather() -> bool:
+    """Whether torch was built with what `gather` needs; a process group may come later."""
+    return dist.is_available()
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:

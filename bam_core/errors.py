@@ -25,5 +25,9 @@ class MissingExtraError(BAMError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
+class ContractError(BAMError, AssertionError):
+    """A modality or an objective breaks a rule that `bam_core.testing` checks; the message names the rule."""
+
+
 class CollapseWarning(UserWarning):
     """The settings or the embeddings point to representation collapse."""

@@ -7,13 +7,13 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from bam_core.errors import DataError, RecipeError
-from bam_core.registry import choose, load_modality
+from bam_core.registry import choose, is_file, load_modality
 
 
 class PretrainedEncoder(
@@ -53,11 +53,14 @@ class PretrainedEncoder(
         trusted: bool = False,
     ) -> None:
         super().__init__()
-        if ".py:" in modality and not trusted:
+        if isinstance(self._hub_mixin_config, dict):
+            self._hub_mixin_config.pop("trusted", None)  # no file may vouch for itself
+        if is_file(modality) and not trusted:
             raise RecipeError(
                 f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "
                 "with trusted=True."
             )
+        self.config.pop("trusted", None)  # who loads it decides anew
         self.facts = facts or {}
         self.modality = load_modality(modality).with_facts(self.facts)
         self.source = source or {}
@@ -84,6 +87,11 @@ class PretrainedEncoder(
                 f"version of the encoder may have written them: {error}"
             ) from error
         return loaded
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments, as they are saved."""
+        return cast(dict[str, Any], self._hub_mixin_config)
 
     def forward(self, batch: Any) -> Tensor:
         """Embeddings, (b, d)."""

@@ -70,7 +70,7 @@ class _LazyStandardize(LazyModuleMixin, Standardize):
 
 
 class Projector(nn.Sequential):
-    """MLP with GELU, biases, no batch normalisation; weights from a truncated normal of deviation 0.02.
+    """MLP with GELU and biases; weights from a truncated normal of deviation 0.02.
 
     Args:
         in_features: width of the embeddings; None finds it out from the first batch.
@@ -78,6 +78,8 @@ class Projector(nn.Sequential):
         out_features: width of the projections.
         n_layers: number of linear layers, >= 1.
         standardize: begin with `Standardize`, which is set by the first batch.
+        batch_norm: normalise the hidden layers over the batch, before their GELU, for objectives that need it. BAM
+            does not.
 
     Raises:
         InputError: `n_layers` < 1.
@@ -101,6 +103,7 @@ class Projector(nn.Sequential):
         out_features: int = 256,
         n_layers: int = 3,
         standardize: bool = True,
+        batch_norm: bool = False,
     ) -> None:
         if n_layers < 1:
             raise InputError(f"Projector expected n_layers >= 1; got {n_layers}.")
@@ -111,9 +114,9 @@ class Projector(nn.Sequential):
                 layers.append(_LazyTruncatedNormalLinear(width))
             else:
                 layers.append(_TruncatedNormalLinear(in_features, width))
-            layers.append(nn.GELU())
+            layers += [nn.BatchNorm1d(width), nn.GELU()] if batch_norm else [nn.GELU()]
             in_features = width
-        super().__init__(*layers[:-1])
+        super().__init__(*layers[: -2 if batch_norm else -1])
 
     def forward(self, input: Float[Tensor, "n in_features"]) -> Float[Tensor, "n out_features"]:
         """Project embeddings."""

@@ -1,5 +1,7 @@
 """What the parts of a run must offer each other. Nothing has to inherit from these; having the methods is enough.
 
+`bam_core.testing` checks all of it: `check_modality(MODALITY)` and `check_objective(factory)` in a test of yours.
+
 A *modality* is the adapter of one domain: readers, views, encoders. Its functions are plain callables with typed
 keyword arguments; a recipe's section is the keyword arguments of the function that it names. An argument that the
 recipe leaves out and that bears the name of a fact of the data (such as `in_channels`) is filled in from the data.
@@ -23,7 +25,10 @@ class ViewFn(Protocol):
     """Maps a batch to views; `untouched`, when there, maps it to the one view that is embedded after training."""
 
     def __call__(self, batch: Batch, *, generator: torch.Generator | None = None) -> Views | list[View]:
-        """Random views of the batch, on its device, reproducible from the generator."""
+        """Random views of the batch, on its device, reproducible from the generator; the batch is left as it is.
+
+        Nothing looks at a value on the device, since the training would wait for it.
+        """
         ...
 
 
@@ -31,8 +36,10 @@ class ViewFn(Protocol):
 class Objective(Protocol):
     """A trainable module around an encoder: BAM, or another method of the field.
 
-    Calling it with a batch and `generator=` returns a NamedTuple with `loss` and `embeddings`; every further scalar
-    field is logged.
+    Calling it with a batch and `generator=`, one or several (`bam_core.views.draw_views` says what for), returns a
+    NamedTuple with `loss` and with `embeddings`, (n_views * b, d) and detached; every further scalar field is logged.
+    All that its training depends on is in its state dict. One with a teacher keeps that in the attribute `teacher`, and
+    the teacher's encoder in `teacher.module.encoder`, for which a run saves it beside the student's.
     """
 
     @property
@@ -41,7 +48,7 @@ class Objective(Protocol):
         ...
 
     def initialize(self, batch: Batch) -> None:
-        """Make every parameter, learning nothing."""
+        """Make every parameter, learning nothing. The training does it before anything counts the parameters."""
         ...
 
     def update_teacher(self) -> None:
@@ -49,7 +56,7 @@ class Objective(Protocol):
         ...
 
     def embed(self, batch: Batch, *, teacher: bool = False) -> Tensor:
-        """(b, d) embeddings of the untouched batch."""
+        """(b, d) embeddings of the untouched batch, detached, in evaluation mode; modes are as before afterwards."""
         ...
 
 
@@ -62,15 +69,25 @@ class Modality:
         readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing
             is learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
             encoder, to read new data in the same way.
-        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to.
+        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to; it has a keyword
+            `path`.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
-        encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`.
+        encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`. Options are plain
+            JSON, since they are saved with the weights. One that does not take what some views make says so by a
+            `BAMError`.
         collate: (columns of some rows, facts) -> batch. Columns are numpy arrays, or lists where lengths differ.
         raw_features: batch -> (b, k) tensor: what a user would feed a linear model without any network. Like `draw`, it
             may have a keyword `facts`, see `with_facts`.
-        example: (**options) -> `PreparedData`, small, synthetic, in a second; for tests and trials.
+        example: (**options) -> `PreparedData`, small, synthetic, in a second, with labels and the splits train and
+            test; for tests and trials.
         draw: (matplotlib axes, one sample of a view) -> None: a picture of it for reports.
-        invalidates: for every random change that the views make, the labels that it may destroy.
+        invalidates: for every random change that the views make, the labels that it may destroy. Keys are the options
+            of the views, or what these begin with; options that say how many, how likely (`p`, `..._p`), and
+            `local_...` need none of their own.
+        from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
+            all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
+            parts, followed by "@" and the part. `fitted` is as for readers.
+        columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
     """
 
     name: str
@@ -83,6 +100,8 @@ class Modality:
     example: Callable[..., Any]
     draw: Callable[..., None]
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
+    from_memory: Callable[..., Any] | None = None
+    columns_are_features: bool = False
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""

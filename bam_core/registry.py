@@ -4,7 +4,10 @@ import difflib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +30,7 @@ def load_modality(name: str) -> Modality:
         name: of an installed entry point in the group `bam_ssl.modalities`, or `path/to/file.py:NAME`.
 
     Raises:
-        RecipeError: no such modality, file or name in the file, or it is no `Modality`.
+        RecipeError: no such modality, file or name in the file, a file that raises, or it is no `Modality`.
         MissingExtraError: the modality needs a package that is not installed.
     """
     found = _load("modality", "bam_ssl.modalities", name)
@@ -43,7 +46,7 @@ def load_objective(name: str) -> Callable[..., Any]:
         name: of an installed entry point in the group `bam_ssl.objectives`, or `path/to/file.py:NAME`.
 
     Raises:
-        RecipeError: no such objective, file or name in the file, or it is not callable.
+        RecipeError: no such objective, file or name in the file, a file that raises, or it is not callable.
         MissingExtraError: the objective needs a package that is not installed.
     """
     found = _load("objective", "bam_ssl.objectives", name)
@@ -90,35 +93,91 @@ def keyword_parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Import optional packages inside of it; a missing one becomes an error that names the extra.
+
+    Args:
+        name: of the extra that brings them.
+        what: needs them, in words.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{what} needs the package {error.name!r}, which is not installed: pip install 'bam-ssl[{name}]'"
+        ) from error
+
+
 def _load(kind: str, group: str, name: str) -> Any:
-    if ".py:" in name:
+    if is_file(name):
         path, _, attribute = name.rpartition(":")
-        return _attribute(_import_file(kind, Path(path)), attribute, name)
+        return _attribute(_import_file(kind, Path(path).expanduser()), attribute, name)
     known = {entry.name: entry for entry in entry_points(group=group)}
     if name not in known:
         raise RecipeError(
             f"{kind} {name!r} is not installed{did_you_mean(name, known)} Known: {', '.join(sorted(known))}; "
             "or give 'path/to/file.py:NAME'."
         )
-    try:
+    with extra(name, f"{kind} {name!r}"):
         return known[name].load()
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{kind} {name!r} needs the package {error.name!r}, which is not installed: pip install 'bam-ssl[{name}]'"
-        ) from error
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is that of something in a Python file, `path/to/file.py:NAME`."""
+    return ".py:" in name
+
+
+def anchored(name: str, folder: Path) -> str:
+    """The same name with an absolute path, if it is one of a file in a folder, or else in the current one.
+
+    Args:
+        name: any name; those of entry points stay as they are.
+        folder: where to look first, that of the recipe.
+    """
+    if not is_file(name):
+        return name
+    path, _, attribute = name.rpartition(":")
+    for place in (folder, Path()):
+        file = place / Path(path).expanduser()
+        if file.is_file():
+            return f"{file.resolve()}:{attribute}"
+    return name
 
 
 def _import_file(kind: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise RecipeError(f"{kind} file {str(path)!r} does not exist; the path is relative to the current folder.")
-    module_name = f"bam_ssl_user_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+        raise RecipeError(
+            f"{kind} file {str(path)!r} does not exist. A relative path starts at the recipe's folder, or at the "
+            "current one; a run and its encoder remember the absolute one."
+        )
+    file = path.resolve()
+    return _run_file(kind, file, file.stat().st_mtime_ns)
+
+
+@lru_cache  # once for every state of a file: a run asks for it several times
+def _run_file(kind: str, file: Path, changed: int) -> ModuleType:
+    module_name = f"bam_ssl_user_{file.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
-        raise RecipeError(f"{kind} file {str(path)!r} is not a Python file.")
+        raise RecipeError(f"{kind} file {str(file)!r} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RecipeError(f"{kind} file {str(file)!r} cannot be imported: {_where(error, file)}") from error
     return module
+
+
+def _where(error: Exception, file: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    what = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    return f"line {line}: {what}" if line else what
 
 
 def _attribute(module: ModuleType, attribute: str, name: str) -> Any:

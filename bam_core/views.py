@@ -43,6 +43,11 @@ class DrawnViews(NamedTuple):
     n_views: int
     n_global: int
 
+    def only_global(self) -> "DrawnViews":
+        """Without the local views."""
+        parts = len(self.views) // self.n_views
+        return DrawnViews(self.views[: self.n_global * parts], self.n_global, self.n_global)
+
 
 def draw_views(
     view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None
@@ -63,7 +68,7 @@ def draw_views(
     if generator is None or isinstance(generator, torch.Generator):
         made = [make_views(view_fn, batch, generator)]
     else:
-        n, k = _batch_size(batch), len(generator)
+        n, k = batch_size(batch), len(generator)
         if not k or n % k:
             raise InputError(f"{k} generators expected a batch of a multiple of {k} samples; got {n}.")
         parts = (_rows(batch, slice(i * (n // k), (i + 1) * (n // k))) for i in range(k))
@@ -90,7 +95,7 @@ def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generat
     views = made if isinstance(made, Views) else Views(list(made))
     if not views.global_views:
         raise InputError("view_fn returned no global views; at least one is needed, two are usual.")
-    sizes = [_batch_size(view) for view in (*views.global_views, *views.local_views)]
+    sizes = [batch_size(view) for view in (*views.global_views, *views.local_views)]
     if len(set(sizes)) > 1:
         raise InputError(f"view_fn returned views of different batch sizes: {sizes}. Each view shows every sample.")
     return views
@@ -124,7 +129,7 @@ def encode_views(
     Raises:
         InputError: the encoder returns something else than a (b, d) tensor.
     """
-    batch_size = _batch_size(views[0])
+    n = batch_size(views[0])
     groups: dict[Any, list[int]] = {}
     for index, view in enumerate(views):
         groups.setdefault(_signature(view), []).append(index)
@@ -132,20 +137,20 @@ def encode_views(
     for indices in groups.values():
         joined = _concatenate([views[i] for i in indices])
         out = _encode(encoder, joined, micro_batch)
-        rows = len(indices) * batch_size
+        rows = len(indices) * n
         if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != rows:
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise InputError(
                 f"the encoder must map a view to a tensor of shape (b, d), here ({rows}, d); got {got}. Pool over time "
                 "or space and return one vector a sample."
             )
-        for index, part in zip(indices, out.split(batch_size), strict=True):
+        for index, part in zip(indices, out.split(n), strict=True):
             embeddings[index] = part
     return [e for e in embeddings if e is not None]
 
 
 def _encode(encoder: Callable[[View], Any], view: View, micro_batch: int | None) -> Any:
-    n = _batch_size(view)
+    n = batch_size(view)
     if micro_batch is None or n <= micro_batch:
         return encoder(view)
     parts = [_rows(view, slice(i, i + micro_batch)) for i in range(0, n, micro_batch)]
@@ -174,29 +179,44 @@ def _without_running_statistics(encoder: Callable[[View], Tensor]) -> Iterator[N
 
 
 def _rows(view: View, rows: slice) -> View:
+    return map_tensors(view, lambda tensor: tensor[rows])
+
+
+def map_tensors(view: View, function: Callable[[Tensor], Tensor]) -> View:
+    """The same structure, with a function applied to every tensor in it."""
     if isinstance(view, Tensor):
-        return view[rows]
+        return function(view)
     if isinstance(view, dict):
-        return {key: _rows(part, rows) for key, part in view.items()}
-    return _rebuilt(view, [_rows(part, rows) for part in view])
+        return {key: map_tensors(part, function) for key, part in view.items()}
+    return _rebuilt(view, [map_tensors(part, function) for part in view])
 
 
 def _rebuilt(like: Any, parts: list[Any]) -> Any:
     return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
 
 
-def _leaves(view: View) -> list[Tensor]:
+def leaves(view: View) -> list[Tensor]:
+    """All tensors of a view, those of a dict in the order of its keys.
+
+    Raises:
+        InputError: it holds something else.
+    """
     if isinstance(view, Tensor):
         return [view]
     if isinstance(view, dict):
-        return [leaf for key in sorted(view) for leaf in _leaves(view[key])]
+        return [leaf for key in sorted(view) for leaf in leaves(view[key])]
     if isinstance(view, list | tuple):
-        return [leaf for part in view for leaf in _leaves(part)]
+        return [leaf for part in view for leaf in leaves(part)]
     raise InputError(f"a view must be a tensor, or a dict or tuple of tensors; got {type(view).__name__}.")
 
 
-def _batch_size(view: View) -> int:
-    sizes = {len(leaf) for leaf in _leaves(view)}
+def batch_size(view: View) -> int:
+    """Samples in a view or a batch.
+
+    Raises:
+        InputError: its tensors differ in their first axis.
+    """
+    sizes = {len(leaf) for leaf in leaves(view)}
     if len(sizes) != 1:
         raise InputError(f"the tensors of one view must share their first axis, the batch; got sizes {sorted(sizes)}.")
     return sizes.pop()
@@ -205,7 +225,7 @@ def _batch_size(view: View) -> int:
 def _signature(view: View) -> Any:
     return (
         tuple(sorted(view)) if isinstance(view, dict) else None,
-        tuple((leaf.shape[1:], leaf.dtype) for leaf in _leaves(view)),
+        tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves(view)),
     )
 
 

@@ -22,7 +22,7 @@ from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import build
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe
-from bam_core.training.run import _quiet_lightning
+from bam_core.training.trainer import quiet_lightning
 
 PARTS = {
     "data": "reading and collating the batch",
@@ -105,7 +105,7 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
     total_steps = steps + warmup
     objective = parts.objective(recipe, total_steps)
     clock = _Clock(objective)
-    with tempfile.TemporaryDirectory() as folder, _quiet_lightning():
+    with tempfile.TemporaryDirectory() as folder, quiet_lightning():
         module = PretrainModule(
             objective, settings, total_steps=total_steps, steps_per_epoch=len(batches), folder=Path(folder)
         )

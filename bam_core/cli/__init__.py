@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "judge a run with probes and write its report",
     "embed": "write the embeddings of new data to a parquet file",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
+    "new": "write a working skeleton of a modality or an objective of your own",
     "replay": "run a training step again that was not finite",
     "validate": "check a recipe without data",
     "bench": "measure what the loss, a training step and the start cost",
@@ -65,6 +66,7 @@ _PACKAGES = {
     "tabular": "rtdl_num_embeddings",
     "audio": "soundfile torchaudio",
     "image": "PIL timm torchvision",
+    "peers": "lightly",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

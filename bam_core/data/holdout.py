@@ -1,8 +1,10 @@
-"""Splits that keep groups together: a held-out one where the data has none, and a check of those it has."""
+"""Splits that keep groups together: a held-out one where the data has none, and checks of those it has."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bam_core.errors import DataError, InputError
 
@@ -75,3 +77,26 @@ def check_disjoint(splits: Sequence[str], groups: Sequence[str]) -> None:
                 f"group {group!r} is in the splits {other!r} and {split!r}: results would be flattering. "
                 "Leave out its rows in one of them, or name no groups."
             )
+
+
+def named_groups(values: Sequence[Any] | np.ndarray) -> list[str]:
+    """Groups as strings.
+
+    Args:
+        values: (n,) names or numbers; None, NaN and empty strings are missing.
+
+    Raises:
+        DataError: a row has none, so that nobody knows what it must stay together with.
+
+    Example:
+        >>> named_groups([1, "b"])
+        ['1', 'b']
+    """
+    names = np.asarray(values, dtype=object)
+    empty = np.flatnonzero(pd.isna(names) | (names == ""))
+    if len(empty):
+        raise DataError(
+            f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}. Name them, a "
+            "group of its own for each if need be."
+        )
+    return [str(name) for name in names]

@@ -23,6 +23,20 @@ class SetAside(NamedTuple):
     reason: str
 
 
+def listed(set_aside: Sequence[SetAside], most: int = 10) -> str:
+    """One line for each of the first, and how many more there are; for messages.
+
+    Example:
+        >>> print(listed([SetAside("a.wav", "is silent"), SetAside("b.wav", "is empty")], 1))
+        <BLANKLINE>
+          a.wav: is silent
+          ... and 1 more
+    """
+    lines = [f"{source}: {reason}" for source, reason in set_aside[:most]]
+    lines += [f"... and {len(set_aside) - most} more"] * (len(set_aside) > most)
+    return "".join(f"\n  {line}" for line in lines)
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """The result of a reader.

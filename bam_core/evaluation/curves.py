@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 Curve = tuple[np.ndarray, np.ndarray]
 
 PANELS = {
-    "Loss (nats)": ("loss",),
+    "Loss": ("loss",),
     "What is left to learn, kl (nats)": ("kl",),
     "Entropies (nats)": ("target_entropy", "attention_entropy"),
+    "Cosine of two views of a sample": ("positive_cosine",),
     "RankMe of the embeddings": ("rankme",),
     "Learning rate": ("learning_rate",),
 }
 FROM_ZERO = ("What is left to learn, kl (nats)", "RankMe of the embeddings")
-BOUNDED_BY_UNIFORM = ("Loss (nats)", "Entropies (nats)")
+BOUNDED_BY_UNIFORM = ("Loss", "Entropies (nats)")
 
 
 def read_curves(metrics: "pd.DataFrame") -> dict[str, Curve]:

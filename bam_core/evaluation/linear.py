@@ -104,8 +104,10 @@ def linear_probe(
         )
         parts = [_Part(x[rows[a]], y[rows[a]], x[rows[b]], y[rows[b]]) for a, b in splits]
     metric = metric or default_metrics(n_classes, multi_label=y.ndim == 2)[0]
-    with threads_for(x[rows]):
-        c = _best_c(parts, sorted(c_grid), metric, subset, n_classes) if parts else sorted(c_grid)[len(c_grid) // 2]
+    c = sorted(c_grid)[len(c_grid) // 2]
+    if parts and len(c_grid) > 1:
+        with threads_for(x[rows]):
+            c = _best_c(parts, sorted(c_grid), metric, subset, n_classes)
     with threads_for(x):
         fit = fit_logistic(x, y, (x_test - mean) / scale, c=c, n_classes=n_classes)
     return LinearProbe(fit.scores, c, chosen_on, fit.converged)

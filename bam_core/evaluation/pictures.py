@@ -13,6 +13,7 @@ from bam_core.attention import log_attention, positive_mask, unit_rows
 from bam_core.balancing import sinkhorn
 from bam_core.errors import InputError
 from bam_core.evaluation.inputs import feature_matrix
+from bam_core.views import map_tensors
 
 Sample = Any  # one sample of a view: what the modality's `draw` takes
 
@@ -249,12 +250,7 @@ class NeighbourRows:
 
 def take_sample(view: Any, index: int) -> Sample:
     """One sample of a view: the same structure of tensors, without the batch axis."""
-    if isinstance(view, dict):
-        return {key: take_sample(part, index) for key, part in view.items()}
-    if isinstance(view, list | tuple):
-        parts = [take_sample(part, index) for part in view]
-        return type(view)(*parts) if hasattr(view, "_fields") else type(view)(parts)
-    return view[index]
+    return map_tensors(view, lambda tensor: tensor[index])
 
 
 def _first_leaf(view: Any) -> Any:

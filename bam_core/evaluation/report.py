@@ -107,6 +107,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         identity="" if content.results is None else identity(content.results),
         figures=figures,
         curves=[] if content.metrics is None else curve_drawings(content.metrics, uniform_loss=content.uniform_loss),
+        of_bam=content.metrics is not None and "kl" in read_curves(content.metrics),
         maps=maps,
         gallery=_if_drawable(content, content.gallery, gallery_drawing),
         neighbours=_if_drawable(content, content.neighbours, neighbour_drawing),

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from bam_core.data import PreparedData, SplitDataset
-from bam_core.data.progress import track
 from bam_core.errors import InputError
 from bam_core.evaluation import (
     AttentionPicture,
@@ -31,39 +29,16 @@ from bam_core.evaluation import (
 )
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
-from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
+from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe
-from bam_core.training.run import load_run
+from bam_core.training.run import load_encoder, load_run
 from bam_core.views import make_views
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
 N_PICTURED = 96  # samples of the attention picture
-
-
-def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, what: str = "embedding") -> Tensor:
-    """Embed every row of a split, in order.
-
-    Args:
-        module: batch -> (b, d); it is put into evaluation mode.
-        dataset: the rows.
-        batch_size: rows at a time.
-        what: for the progress bar.
-
-    Returns:
-        (n, d) float32 on the CPU.
-    """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    module.eval()
-    starts = range(0, len(dataset), batch_size)
-    parts = []
-    with torch.no_grad():
-        for start in track(starts, what):
-            batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
-            parts.append(module(move_data_to_device(batch, device)).float().cpu())
-    return torch.cat(parts)
 
 
 def assess(folder: Path, *, teacher: bool = False) -> Results | None:
@@ -83,7 +58,7 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     recipe = load_run(folder)
     parts = build(recipe)
     name = recipe.objective["name"] + (" (teacher)" if teacher else "")
-    encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
+    encoder = load_encoder(folder, teacher=teacher)
     networks: dict[str, nn.Module] = {
         RAW: _Function(parts.modality.raw_features),
         UNTRAINED: parts.encoder,

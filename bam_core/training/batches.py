@@ -29,7 +29,7 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         groups_per_batch: make batches of about so many groups, as stretches of their samples, instead of mixing all.
 
     Raises:
-        DataError: the batch cannot be divided among the processes.
+        DataError: one sample only, or a batch that cannot be divided among the processes.
 
     Example:
         >>> batches = GlobalBatches(10, batch_size=4, seed=0)
@@ -48,6 +48,8 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         groups: np.ndarray | None = None,
         groups_per_batch: int | None = None,
     ) -> None:
+        if n_samples < 2:
+            raise DataError(f"training expected at least two rows, to compare them; the data have {n_samples}.")
         batch_size = min(batch_size, n_samples - n_samples % world_size)
         if batch_size < 2 or batch_size % world_size:
             raise DataError(

@@ -70,8 +70,15 @@ def build(recipe: Recipe) -> Parts:
     Raises:
         BAMError: unknown names, options that neither recipe nor data give, or unusable data.
     """
-    modality = load_modality(recipe.modality)
-    data = read_data(recipe)
+    return assemble(recipe, load_modality(recipe.modality), read_data(recipe))
+
+
+def assemble(recipe: Recipe, modality: Modality, data: PreparedData) -> Parts:
+    """Make the parts for data that have been read; the recipe's own `modality` and `data` are not looked at.
+
+    Raises:
+        BAMError: as in `build`.
+    """
     name, options = _named(recipe.encoder)
     factory = choose("encoder.name", name, modality.encoders)
     encoder_options = complete(f"encoder {name!r}", factory, options, data.facts)

@@ -3,6 +3,7 @@
 import csv
 import io
 import signal
+import threading
 import warnings
 from pathlib import Path
 from types import FrameType
@@ -12,6 +13,7 @@ import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import RichProgressBar
 
 from bam_core.errors import CollapseWarning
+from bam_core.objective import BAMObjective
 from bam_core.training.batches import GlobalBatches
 from bam_core.training.checkpoints import write_text
 
@@ -63,23 +65,32 @@ class MetricsFile(lightning.Callback):
 class CleanStop(lightning.Callback):
     """The first Ctrl-C ends the run after the current step, with a checkpoint; the second ends it at once.
 
+    Outside the main thread, where Python tells nobody of it, Ctrl-C is left to the main thread.
+
     Args:
         every: steps between the questions of several processes to each other whether one was interrupted.
+        notice: what to print; default: that a checkpoint comes.
     """
 
-    def __init__(self, every: int) -> None:
+    def __init__(
+        self,
+        every: int,
+        notice: str = "Stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.",
+    ) -> None:
         self.every = every
+        self.notice = notice
         self.requested = False
         self._previous: Any = None
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Listen for Ctrl-C."""
-        self._previous = signal.signal(signal.SIGINT, self._request)
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._request)
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
         self.requested = True
         signal.signal(signal.SIGINT, self._previous)
-        print("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.", flush=True)
+        print(f"\n{self.notice}", flush=True)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop if asked to."""
@@ -90,6 +101,10 @@ class CleanStop(lightning.Callback):
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop listening."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Stop listening; also after a failure, of which Lightning tells nobody."""
         if self._previous is not None and signal.getsignal(signal.SIGINT) == self._request:
             signal.signal(signal.SIGINT, self._previous)
 
@@ -129,9 +144,16 @@ class Watch(lightning.Callback):
             self._warned = True
             warnings.warn(
                 f"step {step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
-                "the encoder has collapsed, and what it saves is useless. Keep objective.epsilon at a quarter of "
-                "objective.temperature, take a teacher (objective.momentum=0.99), lower train.learning_rate, or make "
-                "the views milder.",
+                f"the encoder has collapsed, and what it saves is useless. {_way_out(trainer)}",
                 CollapseWarning,
                 stacklevel=1,
             )
+
+
+def _way_out(trainer: lightning.Trainer) -> str:
+    if not isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
+        return "Lower train.learning_rate, or make the views milder."
+    return (
+        "Keep objective.epsilon at a quarter of objective.temperature, take a teacher (objective.momentum=0.99), "
+        "lower train.learning_rate, or make the views milder."
+    )

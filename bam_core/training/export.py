@@ -12,9 +12,9 @@ from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.registry import choose
-from bam_core.training.assess import embed
+from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe, check_options
-from bam_core.training.run import load_run, write_set_aside
+from bam_core.training.run import load_encoder, load_run, write_set_aside
 from bam_core.views import accepts_keyword
 
 
@@ -45,7 +45,7 @@ def embed_data(
         BAMError: the run, the data or the options do not fit.
     """
     recipe = load_run(folder)
-    encoder = PretrainedEncoder.from_pretrained(folder / ("teacher" if teacher else "encoder"))
+    encoder = load_encoder(folder, teacher=teacher)
     data = _read(recipe, encoder, path, overrides)
     _check_same_kind(data, encoder)
     tables = []

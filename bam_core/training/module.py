@@ -16,7 +16,7 @@ from bam_core.errors import InputError, NonFiniteError
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
 from bam_core.training.batches import mixed_seed
-from bam_core.training.nonfinite import broken_weight, first_nonfinite, save_step, step_folder
+from bam_core.training.nonfinite import broken_weight, first_nonfinite, save_step
 from bam_core.training.recipe import TrainSettings
 
 N_RANKME_ROWS = 1024
@@ -30,7 +30,7 @@ class PretrainModule(lightning.LightningModule):
         settings: the recipe's `train` section.
         total_steps: optimiser steps of the whole run.
         steps_per_epoch: for the length of the warm-up.
-        folder: of the run, for steps that are not finite.
+        folder: of the run, to save steps that are not finite; None to save nothing.
         view_shards: of the global batch that this rank has, see `GlobalBatches.view_shards`.
     """
 
@@ -41,7 +41,7 @@ class PretrainModule(lightning.LightningModule):
         *,
         total_steps: int,
         steps_per_epoch: int,
-        folder: Path,
+        folder: Path | None,
         view_shards: range = range(1),
     ) -> None:
         super().__init__()
@@ -133,16 +133,14 @@ class PretrainModule(lightning.LightningModule):
         if error is not None and not texts[first]:
             raise error
         where = texts[first] or "a place that does not show when the step is run again"
-        weights = {name: whole(value) for name, value in self.state_dict().items()}
-        if first == self.global_rank:
+        message = (
+            f"step {step} is not finite{f' on rank {first}' * (len(texts) > 1)}: NaN or infinity begins in {where}."
+        )
+        if self.folder is not None:
+            weights = {name: whole(value) for name, value in self.state_dict().items()}
             shards = [self.view_shards.start, self.view_shards.stop]
             content = {"batch": batch, "state_dict": weights, "view_shards": shards, "part": part}
-            save_step(content, where, self.folder, step)
-        message = (
-            f"step {step} is not finite{f' on rank {first}' * (len(texts) > 1)}: NaN or infinity begins in {where}. "
-            f"Batch and weights are in {step_folder(self.folder, step)}; run the step again with: "
-            f"bam replay {self.folder} {step}."
-        )
+            message += save_step(content if first == self.global_rank else None, where, self.folder, step)
         if self.settings.on_nan == "stop":
             raise NonFiniteError(message)
         if broken_weight(self):

@@ -44,12 +44,24 @@ def broken_weight(module: nn.Module) -> str | None:
     return next((name for name, weight in module.named_parameters() if not _all_finite(whole(weight.detach()))), None)
 
 
-def save_step(content: dict[str, Any], where: str, folder: Path, step: int) -> None:
-    """Save what `bam replay` needs to run a step again, and where NaN or infinity began in it."""
+def save_step(content: dict[str, Any] | None, where: str, folder: Path, step: int) -> str:
+    """Save what `bam replay` needs to run a step again, and where NaN or infinity began in it.
+
+    Args:
+        content: of the step; None if another rank saves it.
+        where: in words.
+        folder: of the run.
+        step: its number.
+
+    Returns:
+        How to run it again, in words.
+    """
     target = step_folder(folder, step)
-    target.mkdir(parents=True, exist_ok=True)
-    torch.save(content, target / "step.pt")
-    (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
+    if content is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        torch.save(content, target / "step.pt")
+        (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
+    return f" Batch and weights are in {target}; run the step again with: bam replay {folder} {step}."
 
 
 def step_folder(folder: Path, step: int) -> Path:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from bam_core.errors import BAMError, RecipeError
 from bam_core.evaluation.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
-from bam_core.registry import choose, did_you_mean, keyword_parameters, load_modality, load_objective
+from bam_core.registry import anchored, choose, did_you_mean, keyword_parameters, load_modality, load_objective
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     model_config = _STRICT
 
     modality: str
-    """Name of a modality, or path/to/file.py:NAME."""
+    """Name of a modality, or path/to/file.py:NAME; {name: ...} is the same."""
     data: dict[str, Any]
     """`reader` and its options."""
     views: dict[str, Any]
@@ -100,9 +100,14 @@ class Recipe(BaseModel):
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe file, apply `key=value` overrides and check everything.
 
+    `file.py:NAME` of a modality or an objective is looked for beside the recipe, then in the current folder; the recipe
+    that comes back has the absolute path.
+
     Args:
         path: of a YAML file.
-        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML.
+        overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML. `objective.name=simclr` in a
+            recipe with another objective drops the options that the recipe gives to that one; those given by further
+            overrides stay.
 
     Returns:
         The recipe, with the options of data, views, encoder and objective converted to the types they should have.
@@ -119,16 +124,25 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
     problems: list[str] = []
+    overrides = list(overrides)
+    _drop_options_of_another_objective(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    return check_recipe(raw, where=str(path), problems=problems)
+    return check_recipe(_with_files_of(path.parent, raw), where=str(path), problems=problems)
 
 
-def check_recipe(raw: Mapping[str, Any], *, where: str = "recipe", problems: Iterable[str] = ()) -> Recipe:
-    """Check the plain values of a recipe; see `load_recipe`."""
+def check_recipe(
+    raw: Mapping[str, Any],
+    *,
+    where: str = "recipe",
+    problems: Iterable[str] = (),
+    modality: Modality | None = None,
+) -> Recipe:
+    """Check the plain values of a recipe; see `load_recipe`. A modality may be given instead of being found by name."""
     found = list(problems)
+    raw = _flat(raw)
     sections: dict[str, Any] = {}
-    modality = _modality(raw, found)
+    modality = modality or _modality(raw, found)
     if modality is not None:
         named = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*named, ("encoder", "name", modality.encoders)):
@@ -156,9 +170,28 @@ def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     return create_model(factory.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 
 
+def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """`modality: {name: ...}`, as the other sections are written, as `modality: ...`."""
+    modality = raw.get("modality")
+    return (
+        {**raw, "modality": modality["name"]} if isinstance(modality, dict) and set(modality) == {"name"} else {**raw}
+    )
+
+
+def _with_files_of(folder: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The same recipe with absolute paths of the Python files that it names."""
+    found = _flat(raw)
+    objective = found.get("objective")
+    if isinstance(found.get("modality"), str):
+        found["modality"] = anchored(found["modality"], folder)
+    if isinstance(objective, dict) and isinstance(objective.get("name"), str):
+        found["objective"] = {**objective, "name": anchored(objective["name"], folder)}
+    return found
+
+
 def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:
     try:
-        return load_modality(str(raw["modality"])) if "modality" in raw else None
+        return load_modality(raw["modality"]) if isinstance(raw.get("modality"), str) else None
     except BAMError as error:
         problems.append(f"modality: {error}")
         return None
@@ -210,6 +243,14 @@ def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
         return f"{prefix}{path}: no such key{hint}{known}"
     got = "" if error["type"] == "missing" else f", got {error['input']!r}"
     return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
+
+
+def _drop_options_of_another_objective(raw: dict[str, Any], overrides: Iterable[str]) -> None:
+    """`epsilon` of BAM and `epsilon` of SwAV are not the same thing."""
+    names = [text.strip() for key, _, text in (o.partition("=") for o in overrides) if key == "objective.name"]
+    objective = raw.get("objective", {})
+    if names and isinstance(objective, dict) and str(objective.get("name", "bam")) != names[-1]:
+        raw["objective"] = {}
 
 
 def _apply(raw: dict[str, Any], override: str) -> list[str]:

@@ -6,14 +6,10 @@ is for), `set_aside.csv` if inputs were left out, and after evaluation `results.
 
 import csv
 import json
-import logging
 import platform
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,13 +24,16 @@ from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
-from bam_core.training.callbacks import Bar, CleanStop, MetricsFile, Watch
+from bam_core.training.callbacks import CleanStop, MetricsFile, Watch
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
-from bam_core.training.sharded import strategy_options
+from bam_core.training.trainer import make_trainer, quiet_lightning
 
-PACKAGES = ("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn", "wfdb", "ecg-augmentations")
+PACKAGES = (
+    *("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn"),
+    *("wfdb", "ecg-augmentations", "soundfile", "torchaudio", "rtdl-num-embeddings", "timm", "torchvision", "lightly"),
+)
 
 
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
@@ -62,29 +61,13 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
     stop = CleanStop(settings.log_every)
-    with _quiet_lightning():
-        trainer = lightning.Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
-            **strategy_options(settings),
-            max_epochs=settings.epochs,
-            gradient_clip_val=settings.gradient_clip,
-            log_every_n_steps=settings.log_every,
-            logger=_tensorboard(folder),
-            callbacks=[
-                metrics,
-                stop,
-                Checkpoints(folder / "checkpoints", settings.checkpoint_every),
-                *([Bar()] if progress else []),
-            ],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=progress,
-            use_distributed_sampler=False,
-            sync_batchnorm=torch.cuda.is_available() and settings.accelerator in ("auto", "gpu", "cuda"),
-            default_root_dir=folder,
-        )
+    trainer = make_trainer(
+        settings,
+        [metrics, stop, Checkpoints(folder / "checkpoints", settings.checkpoint_every)],
+        progress=progress,
+        logger=_tensorboard(folder),
+        default_root_dir=folder,
+    )
     batches = GlobalBatches(
         len(parts.data.splits["train"]),
         batch_size=settings.batch_size,
@@ -100,7 +83,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
     if checkpoint is not None:
-        metrics.keep_until(checkpoint.step)
+        if trainer.is_global_zero:
+            metrics.keep_until(checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)
@@ -113,7 +97,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         view_shards=batches.view_shards(settings.view_shards),
     )
     started = time.perf_counter()
-    with _quiet_lightning():
+    with quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     trained = networks(objective)
@@ -152,10 +136,11 @@ def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]]
     """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
     for name, weights in trained.items():
         saved = PretrainedEncoder(
-            modality=parts.modality.name,
+            modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
             facts=dict(parts.data.facts),
             source={**source, "network": name},
+            trusted=True,
         )
         saved.encoder.load_state_dict(weights)
         partial = folder / f"{name}.partial"
@@ -197,6 +182,14 @@ def load_run(folder: Path) -> Recipe:
     if not (folder / "recipe.yaml").is_file():
         raise RecipeError(f"{str(folder)!r} is not a run folder: it has no recipe.yaml. bam pretrain makes one.")
     return load_recipe(folder / "recipe.yaml")
+
+
+def load_encoder(folder: Path, *, teacher: bool = False) -> PretrainedEncoder:
+    """The encoder of a run; the Python file that its recipe names is trusted, since the run was made with it."""
+    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(
+        folder / ("teacher" if teacher else "encoder"), trusted=True
+    )
+    return loaded
 
 
 def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | None:
@@ -265,25 +258,3 @@ def _tensorboard(folder: Path) -> list[Any]:
     except ImportError:
         return []
     return [lightning.loggers.TensorBoardLogger(folder, name="", version="tensorboard")]
-
-
-_ADVICE = (
-    ".*does not have many workers.*",
-    ".*your dataloader is not resumable.*",  # `GlobalBatches.start_at` does it
-    ".*isinstance\\(treespec, LeafSpec\\).*",
-)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice that does not apply: our loader is cheap on purpose, and steps are logged by us."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for text in _ADVICE:
-            warnings.filterwarnings("ignore", text)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

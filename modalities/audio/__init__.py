@@ -8,6 +8,7 @@ from modalities.audio.example import synthetic_clips
 from modalities.audio.folder import read_folder, read_speech_commands
 from modalities.audio.huggingface import read_huggingface
 from modalities.audio.manifest import read_manifest
+from modalities.audio.memory import from_memory
 from modalities.audio.views import INVALIDATES, LogMelViews, WaveformViews
 from modalities.timeseries.encoders import ResNet1d
 
@@ -31,4 +32,5 @@ MODALITY = Modality(
     example=synthetic_clips,
     draw=draw_clip,
     invalidates=INVALIDATES,
+    from_memory=from_memory,
 )

@@ -1,9 +1,10 @@
-"""One sound file, or the bytes of one, as a mono waveform at the wanted rate."""
+"""One sound, from a file or from memory, as a mono waveform at the wanted rate."""
 
 import functools
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +14,26 @@ from bam_core.errors import DataError
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf")
 
 
-def sampling_rate(where: Path | bytes) -> int:
-    """The rate of a file in Hz, from its header.
+class Samples(NamedTuple):
+    """A sound in memory: (t,) or (t, channels) numbers, and their rate."""
+
+    values: np.ndarray
+    rate_hz: int
+
+
+Source = Path | bytes | Samples  # a file, the contents of one, or what they decode to
+
+
+def sampling_rate(where: Source) -> int:
+    """The rate of a sound in Hz, of a file from its header.
 
     Raises:
         DataError: it is no readable sound.
     """
     import soundfile
 
+    if isinstance(where, Samples):
+        return where.rate_hz
     _check_present(where)
     try:
         return int(soundfile.info(_opened(where)).samplerate)
@@ -28,31 +41,35 @@ def sampling_rate(where: Path | bytes) -> int:
         raise DataError(_reason(error)) from error
 
 
-def read_clip(where: Path | bytes, rate_hz: int) -> np.ndarray:
+def read_clip(where: Source, rate_hz: int) -> np.ndarray:
     """A sound as (t,) float32, all its channels averaged.
 
     Args:
-        where: a file, or the contents of one.
+        where: a file, the contents of one, or samples in memory.
         rate_hz: wanted sampling rate; others are resampled.
 
     Raises:
         DataError: it is no readable sound, it is empty, silent, or holds values that are not finite.
     """
-    import soundfile
-
-    _check_present(where)
-    try:
-        samples, source_rate = soundfile.read(_opened(where), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(_reason(error)) from error
+    samples, source_rate = where if isinstance(where, Samples) else _decoded(where)
     if not len(samples):
         raise DataError("holds no samples")
     if not np.isfinite(samples).all():
         raise DataError("holds values that are not finite")
-    clip = samples.mean(axis=1)
+    clip = samples.reshape(len(samples), -1).mean(axis=1, dtype=np.float32)
     if np.ptp(clip) == 0:
         raise DataError("is silent")
     return clip if source_rate == rate_hz else resample(clip, source_rate, rate_hz)
+
+
+def _decoded(where: Path | bytes) -> Samples:
+    import soundfile
+
+    _check_present(where)
+    try:
+        return Samples(*soundfile.read(_opened(where), dtype="float32", always_2d=True))
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(_reason(error)) from error
 
 
 def resample(clip: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

@@ -122,8 +122,13 @@ def _load(place: Path, scratch: str) -> Mapping[str, Any]:
 def _wanted(loaded: Mapping[str, Any], splits: dict[str, str] | None, place: Path) -> Mapping[str, str]:
     wanted = splits or {name: SPLITS[name.lower()] for name in loaded if name.lower() in SPLITS}
     unknown = sorted(set(wanted) - set(loaded))
-    if unknown or not wanted:
+    if unknown:
         raise DataError(f"splits expected a choice of {', '.join(loaded)}, which {place.name} has; got {unknown}.")
+    if not wanted:
+        raise DataError(
+            f"{place.name} expected a split named train; it has {', '.join(loaded)}. Say which is which, such as "
+            f"splits: {{{next(iter(loaded), 'all')}: train}}."
+        )
     wrong = sorted(set(wanted.values()) - set(SPLITS.values()))
     if wrong:
         raise DataError(f"splits expected train, validation or test as values; got {', '.join(wrong)}.")

@@ -13,7 +13,7 @@ from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError
-from modalities.audio.clips import read_clip, sampling_rate
+from modalities.audio.clips import Source, read_clip, sampling_rate
 from modalities.audio.mel import LogMel, mel_settings
 
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
@@ -35,20 +35,20 @@ class Sound(NamedTuple):
 
     Attributes:
         name: in reports and ids.
-        where: a file, or a function that fetches one or its contents.
+        where: a file, or a function that fetches one, its contents or its samples.
         label: its class, or None.
         group: what must stay together, or None.
         split: as the data set calls it, or None.
     """
 
     name: str
-    where: Path | Callable[[], Path | bytes]
+    where: Path | Callable[[], Source]
     label: object = None
     group: object = None
     split: str | None = None
 
-    def fetch(self) -> Path | bytes:
-        """The file, or its contents."""
+    def fetch(self) -> Source:
+        """The file, its contents, or its samples."""
         return self.where if isinstance(self.where, Path) else self.where()
 
 

@@ -1,7 +1,7 @@
 """Electrocardiograms: WFDB records and arrays, views made of ecg-augmentations, 1-D convolutional encoders."""
 
 from bam_core.protocols import Modality
-from modalities.ecg.arrays import read_equal_arrays
+from modalities.ecg.arrays import from_memory, read_equal_arrays
 from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
@@ -28,4 +28,5 @@ MODALITY = Modality(
     example=synthetic_records,
     draw=draw_signal,
     invalidates=INVALIDATES,
+    from_memory=from_memory,
 )

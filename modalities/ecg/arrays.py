@@ -1,9 +1,13 @@
-"""Reader of ECGs from arrays and tables of equally long records, one a row."""
+"""Readers of equally long ECGs, one a row, from files and from memory."""
 
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from bam_core.data import PreparedData
 from modalities.timeseries.data import read_arrays
+from modalities.timeseries.memory import as_series, read_series
+from modalities.timeseries.unequal import check_equal
 
 
 def read_equal_arrays(
@@ -20,6 +24,7 @@ def read_equal_arrays(
     normalize: Literal["record", "none"] = "record",
     test_fraction: float = 0.2,
     seed: int = 0,
+    fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
     """Read records from .npz, .npy, .csv, .tsv, .txt or .parquet; see `modalities.timeseries.data.read_arrays`.
 
@@ -39,6 +44,7 @@ def read_equal_arrays(
         normalize: "record" standardises each record and lead; "none" keeps the values.
         test_fraction: to hold out; 0 for none.
         seed: of that choice.
+        fitted: facts of a saved encoder: classes are numbered as its training data's were, and all go into "train".
 
     Returns:
         Splits with the facts in_channels, length, shape, classes, and sampling_rate_hz if given.
@@ -47,3 +53,29 @@ def read_equal_arrays(
         BAMError: as there; also records of unequal length.
     """
     return read_arrays(**locals(), unequal=False)
+
+
+def from_memory(
+    signals: Any,
+    *,
+    sampling_rate_hz: float,
+    max_gap: float = 0.1,
+    normalize: Literal["record", "none"] = "record",
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read unlabelled records of one length, all to train on or to embed; see `Modality.from_memory`.
+
+    Args:
+        signals: array (n, t) or (n, leads, t).
+        sampling_rate_hz: of the signals.
+        max_gap: see `read_equal_arrays`, as for the other options.
+        normalize: as there.
+        fitted: as there.
+
+    Raises:
+        BAMError: as there.
+    """
+    options = dict(locals())
+    records = as_series(options.pop("signals"))
+    check_equal(records)
+    return read_series(series=records, id=np.arange(len(records)), unequal=False, **options)

@@ -111,7 +111,12 @@ def complete_splits(
 
 def _read_column(source: str, folder: Path) -> dict[str, str]:
     file, column = table_file(source, folder), source.rpartition(":")[2]
-    table = pd.read_csv(file, dtype=str)
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        delimiter = max(",;\t|", key=lines.readline().count)
+    try:
+        table = pd.read_csv(file, dtype=str, sep=delimiter, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{file.name} is no readable table ({error}).") from error
     if column not in table.columns:
         raise DataError(f"{file.name} expected a column {column!r}; it has {', '.join(table.columns)}.")
     known = table[[table.columns[0], column]].dropna()

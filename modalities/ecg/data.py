@@ -121,6 +121,10 @@ def read_wfdb(
         person = {name: name for name in names} | per_record(groups, names, folder)
         label_of = per_record(labels, names, folder)
         label_names = list(how.classes) if cut == "beats" else sort_names(set(label_of.values()))
+        if len(label_names) == 1 and cut == "windows":
+            raise DataError(
+                f"labels expected at least two classes; all are {label_names[0]!r}. Without, leave them out."
+            )
         part_of = complete_splits(split_of, person, test_fraction=test_fraction if label_names else 0, seed=seed)
         wanted, rate_hz = leads, sampling_rate_hz
         if wanted is None or rate_hz is None:

@@ -1,13 +1,14 @@
 """Images: folders, Hugging Face data sets and arrays, multi-crop views, ResNets and transformers from timm."""
 
 from bam_core.protocols import Modality
-from modalities.image.arrays import read_arrays, read_digits, read_memory
+from modalities.image.arrays import read_arrays
 from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
 from modalities.image.encoders import cnn, resnet18, timm_encoder, vit_tiny
 from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
+from modalities.image.memory import from_memory, read_digits, read_memory
 from modalities.image.views import INVALIDATES, ImageViews
 
 MODALITY = Modality(
@@ -32,4 +33,5 @@ MODALITY = Modality(
     example=synthetic_images,
     draw=draw_image,
     invalidates=INVALIDATES,
+    from_memory=from_memory,
 )

@@ -1,7 +1,5 @@
-"""Readers of arrays of equally large images: .npz, .npy, in memory, and scikit-learn's digits."""
+"""Reader of files of equally large images, .npz and .npy, and how an array becomes rows."""
 
-import hashlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.holdout import named_groups
+from bam_core.data.numpy_files import member, open_numpy
 from bam_core.errors import DataError, InputError
 from modalities.image.folder import SPLITS, image_facts
 from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
@@ -64,87 +64,31 @@ def read_arrays(
 
     def build(writer: SplitWriter) -> None:
         arrays = _load(file, names)
-        _write(writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted))
+        write_arrays(
+            writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
+        )
 
     files = [f for f in (file, *beside) if f.is_file()]
     return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
-
-
-def read_memory(
-    *,
-    images: Any,
-    label: Any = None,
-    group: Any = None,
-    max_value: float | None = None,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-    fitted: dict[str, Any] | None = None,
-) -> PreparedData:
-    """Read an array in memory, as `read_arrays` reads files.
-
-    Args:
-        images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
-        label: (n,) labels, None, empty or -1 where there is none; or None.
-        group: (n,) names; or None.
-        max_value: see `read_arrays`, as for the other options.
-        test_fraction: as there.
-        seed: as there.
-        fitted: as there.
-
-    Raises:
-        DataError: an unsuitable array.
-
-    Example:
-        >>> prepared = read_memory(images=np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8))
-        >>> prepared.facts["in_channels"], prepared.facts["image_size"]
-        (3, [8, 8])
-    """
-    arrays = {
-        name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
-    }
-    options = Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
-    settings = {
-        "arrays": {name: _hash(array) for name, array in arrays.items()},
-        "options": [max_value, test_fraction, seed, None if fitted is None else image_facts(fitted)],
-    }
-    return cached("image_memory", [], settings, lambda writer: _write(writer, arrays, "image", max_value, options))
-
-
-def read_digits() -> PreparedData:
-    """Handwritten digits of scikit-learn: 1,797 images of 8 x 8 pixels; a fifth of every class for testing.
-
-    Source: scikit-learn's `load_digits`; UCI, https://doi.org/10.24432/C50P49.
-
-    Example:
-        >>> {split: len(rows) for split, rows in read_digits().splits.items()}
-        {'test': 359, 'train': 1438}
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return read_memory(images=bunch.images.astype(np.float32), label=bunch.target, max_value=16)
 
 
 def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise DataError(f"expected a file at {path}; there is none.")
     if path.suffix == ".npy":
-        arrays = {"images": _numpy(path)}
+        arrays = {"images": open_numpy(path)}
         for role, name in names.items():
             if name is not None and role != "images":
                 if not (path.parent / name).is_file():
                     raise DataError(f"{role} of {path.name} expected a file {path.parent / name}; there is none.")
-                arrays[role] = _numpy(path.parent / name)
+                arrays[role] = open_numpy(path.parent / name)
         return arrays
     if path.suffix != ".npz":
         raise DataError(f"expected an .npz or .npy file; got {path.name}.")
-    with _numpy(path) as file:
+    with open_numpy(path) as file:
         available = list(file.files)
         keys = {role: _key(role, names[role], usual, available, path) for role, usual in KEYS.items()}
-        try:
-            return {role: np.asarray(file[key]) for role, key in keys.items() if key is not None}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"an array of {path.name} cannot be read ({_no_pickle(error)}).") from error
+        return {role: member(file, key, path) for role, key in keys.items() if key is not None}
 
 
 def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path) -> str | None:
@@ -155,22 +99,14 @@ def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[
     return found
 
 
-def _numpy(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} is no readable NumPy file ({_no_pickle(error)}).") from error
-
-
-def _no_pickle(error: Exception) -> str:
-    if any(word in str(error) for word in ("pickle", "Python objects")):
-        return "it holds Python objects, and reading those could run code; save strings with .astype(str)"
-    return str(error)
-
-
-def _write(
+def write_arrays(
     writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, max_value: float | None, options: Options
 ) -> None:
+    """Write the rows of the arrays that `KEYS` names; `name` is for messages and for ids where there are none.
+
+    Raises:
+        DataError: arrays that do not fit.
+    """
     images = _channels_first(arrays["images"], name)
     n, channels, height, width = images.shape
     for role, array in arrays.items():
@@ -182,7 +118,7 @@ def _write(
     labels, groups = arrays.get("label"), arrays.get("group")
     about = Encodeds(
         lambda i: b"", ids, parts, None if labels is None else labels.tolist(),
-        None if groups is None else groups.astype(str).tolist(),
+        None if groups is None else named_groups(groups),
     )  # fmt: skip
     columns, placed, classes = about_images(about, range(n), options)
     measured = choose_measured(placed)
@@ -259,8 +195,3 @@ def _parts(split: np.ndarray | None, n: int) -> list[str]:
     if unknown:
         raise DataError(f"split expected train, validation or test for every image; got {', '.join(unknown[:5])}.")
     return [SPLITS[value] for value in said]
-
-
-def _hash(array: np.ndarray) -> str:
-    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
-    return hashlib.sha256(content + f"{array.dtype}{array.shape}".encode()).hexdigest()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bam_core.data import PreparedData
-from modalities.image.arrays import read_memory
+from modalities.image.memory import read_memory
 
 
 def synthetic_images(*, n_images: int = 240, size: int = 32, seed: int = 0) -> PreparedData:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.holdout import named_groups
 from bam_core.errors import DataError
 from modalities.image.folder import SPLITS, image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
@@ -97,7 +98,7 @@ def read_huggingface(
                 [f"{name}:{row}" for name in wanted for row in range(len(loaded[name]))],
                 [""] * len(parts) if is_open else parts,
                 values["label"],
-                None if values["group"] is None else [str(v) for v in values["group"]],
+                None if values["group"] is None else named_groups(values["group"]),
             ),
             options,
         )

@@ -2,9 +2,10 @@
 
 from bam_core.protocols import Modality
 from modalities.tabular.batches import collate_rows, draw_row, raw_row
-from modalities.tabular.data import read_frame, read_table
+from modalities.tabular.data import read_table
 from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
 from modalities.tabular.example import read_breast_cancer, synthetic_table
+from modalities.tabular.memory import from_memory, read_frame
 from modalities.tabular.views import INVALIDATES, TabularViews
 
 MODALITY = Modality(
@@ -23,4 +24,6 @@ MODALITY = Modality(
     example=synthetic_table,
     draw=draw_row,
     invalidates=INVALIDATES,
+    from_memory=from_memory,
+    columns_are_features=True,
 )

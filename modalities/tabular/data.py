@@ -1,6 +1,5 @@
-"""Readers of tables, one sample a row: files, and frames in memory."""
+"""Reader of files of tables, one sample a row, and how a table becomes rows."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from bam_core.data.labels import encode_labels
 from bam_core.errors import DataError, InputError
 from bam_core.registry import did_you_mean
 from modalities.tabular.columns import tidy
-from modalities.tabular.files import Table, from_frame, read_file
+from modalities.tabular.files import Table, read_file
 from modalities.tabular.preprocessing import Rows, apply, fit, nothing_known
 
 USUAL_NAMES = {
@@ -31,7 +30,7 @@ N_COUNTED = 20  # rows from which a column that counts them is recognised
 
 
 class Options(NamedTuple):
-    """What readers of files and of frames share; see `read_table`."""
+    """What readers of files and of frames share; see `read_table`. Roles that have no name here are not looked for."""
 
     names: Mapping[str, str | None]
     drop: Sequence[str]
@@ -114,63 +113,6 @@ def read_table(
     return cached("table", files, {**settings, "fitted": _preprocessing(fitted)}, build)
 
 
-def read_frame(
-    *,
-    frame: Any,
-    test_frame: Any = None,
-    label: str | None = None,
-    group: str | None = None,
-    id: str | None = None,
-    split: str | None = None,
-    drop: list[str] | None = None,
-    categorical: list[str] | None = None,
-    max_categories: int = 100,
-    test_fraction: float = 0.2,
-    seed: int = 0,
-    fitted: dict[str, Any] | None = None,
-) -> PreparedData:
-    """Read tables in memory, as `read_table` reads files.
-
-    Args:
-        frame: pandas DataFrame, or what makes one: an array (n, columns), a dict of columns.
-        test_frame: the same with the test split.
-        label: see `read_table`, as for the other options.
-        group: as there.
-        id: as there.
-        split: as there.
-        drop: as there.
-        categorical: as there.
-        max_categories: as there.
-        test_fraction: as there.
-        seed: as there.
-        fitted: as there.
-
-    Raises:
-        InputError: options that contradict each other.
-        DataError: unsuitable tables; the message says why.
-
-    Example:
-        >>> frame = pd.DataFrame({"size": [1.0, 2.5, None, 3.0], "colour": ["red", "red", "blue", "red"]})
-        >>> prepared = read_frame(frame=frame)
-        >>> prepared.facts["cardinalities"], prepared.column("train", "categorical").tolist()
-        ([4], [[3], [3], [2], [3]])
-    """
-    if test_frame is not None and split:
-        raise InputError("test_frame and split both say what is for testing; give one of them.")
-    frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
-    options = Options(
-        {"label": label, "group": group, "id": id, "split": split},
-        drop or [], categorical or [], max_categories, test_fraction, seed, fitted,
-    )  # fmt: skip
-
-    def build(writer: SplitWriter) -> None:
-        tables = [from_frame(part, name) for part, name in zip(frames, ("frame", "test frame"), strict=False)]
-        write_tables(writer, tables, options)
-
-    settings = {**options._asdict(), "fitted": _preprocessing(fitted), "frames": [_hash(part) for part in frames]}
-    return cached("frame", [], settings, build)
-
-
 def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options) -> None:
     """Turn tables into rows: a training table and, maybe, one for testing; or new data for a saved encoder."""
     names = _named_columns(tables, options)
@@ -228,10 +170,10 @@ def _named_columns(tables: Sequence[Table], options: Options) -> dict[str, str |
     for name in (*options.drop, *options.categorical):
         if name not in available and options.fitted is None:
             raise DataError(f"{tables[0].name} has no column {name!r}{_hint(name, available)}")
-    names: dict[str, str | None] = {}
+    names: dict[str, str | None] = dict.fromkeys(USUAL_NAMES)
     used = set() if options.fitted is None else {plan["name"] for plan in options.fitted["columns"]}
-    for role, usual in USUAL_NAMES.items():
-        wanted = options.names[role]
+    for role, wanted in options.names.items():
+        usual = USUAL_NAMES[role]
         if wanted is None:
             names[role] = next((n for n in usual if n in available and n not in (*options.drop, *used)), None)
         elif wanted in available or options.fitted is not None:
@@ -341,12 +283,6 @@ def _counts_rows(values: pd.Series) -> bool:
 
 def _preprocessing(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if fitted is None else {key: value for key, value in fitted.items() if key not in ("shape", "shapes")}
-
-
-def _hash(frame: pd.DataFrame) -> str:
-    hashes = pd.util.hash_pandas_object(frame.astype(str), index=True)
-    text = f"{list(frame.columns)} {list(frame.dtypes)}"
-    return hashlib.sha256(hashes.to_numpy().tobytes() + text.encode()).hexdigest()
 
 
 def _hint(name: str, available: Sequence[str]) -> str:

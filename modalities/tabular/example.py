@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData
-from modalities.tabular.data import read_frame
+from modalities.tabular.memory import read_frame
 
 
 def synthetic_table(*, n_rows: int = 240, missing: float = 0.05, seed: int = 0) -> PreparedData:

@@ -172,7 +172,9 @@ def feature_groups(numeric: np.ndarray, categorical: np.ndarray, cardinalities: 
     matrix = matrix / np.where(norm > 0, norm, 1)
     correlation = np.abs(matrix.T @ matrix)
     association = np.zeros((n_features, n_features))
-    np.maximum.at(association, (np.repeat(owner, len(owner)), np.tile(owner, len(owner))), correlation.ravel())
+    of_column = np.array(owner, np.int64)
+    pairs = np.repeat(of_column, len(owner)), np.tile(of_column, len(owner))
+    np.maximum.at(association, pairs, correlation.ravel())
     if n_features < 2:
         return [[0]]
     clustering = AgglomerativeClustering(

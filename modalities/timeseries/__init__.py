@@ -6,7 +6,7 @@ from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d
 from modalities.timeseries.example import synthetic_series
 from modalities.timeseries.long import read_frame, read_long
-from modalities.timeseries.memory import read_series
+from modalities.timeseries.memory import from_memory, read_series
 from modalities.timeseries.views import INVALIDATES, SeriesViews
 
 MODALITY = Modality(
@@ -31,4 +31,5 @@ MODALITY = Modality(
     example=synthetic_series,
     draw=draw_signal,
     invalidates=INVALIDATES,
+    from_memory=from_memory,
 )

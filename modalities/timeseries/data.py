@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
-from modalities.timeseries.tables import Series, Table, read_table
+from modalities.timeseries.tables import read_table
+from modalities.timeseries.unequal import check_equal
 
 
 def read_arrays(
@@ -93,7 +92,7 @@ def read_arrays(
     def build(writer: SplitWriter) -> None:
         tables = [read_table(file, names, signals, required=fitted is None) for file in (train_file, test_file) if file]
         if not unequal:
-            _check_equal(tables)
+            check_equal([series for table in tables for series in table.signals])
         write_tables(writer, tables, how, test_fraction, seed, sampling_rate_hz, fitted)
 
     return enough(cached("arrays", files, settings, build), train_file.name, fitted)
@@ -118,14 +117,3 @@ def _files(path: Path, test_path: str | None) -> tuple[Path, Path | None]:
         beside = path.with_stem(path.stem.removesuffix("_TRAIN") + "_TEST")
         return path, beside if beside.is_file() else None
     return path, None
-
-
-def _check_equal(tables: list[Table]) -> None:
-    shapes = {shape for table in tables for shape in _shapes(table.signals)}
-    if len(shapes) > 1:
-        shown = ", ".join(map(str, sorted(shapes)[:5])) + (", ..." if len(shapes) > 5 else "")
-        raise DataError(f"expected records of one shape (channels, time); got {shown}.")
-
-
-def _shapes(signals: Series) -> set[tuple[int, ...]]:
-    return {signals.shape[1:]} if isinstance(signals, np.ndarray) else {series.shape for series in signals}

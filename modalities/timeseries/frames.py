@@ -13,11 +13,19 @@ from bam_core.errors import DataError
 
 
 class Text(NamedTuple):
-    """A table of text: its frame, whether it has a header, and the column without a name that pandas writes first."""
+    """A table of text.
+
+    Attributes:
+        frame: its columns.
+        header: whether it has one.
+        row_names: the column without a name that pandas writes first.
+        n_short: lines with fewer fields than the first; what they lack is missing.
+    """
 
     frame: pd.DataFrame
     header: bool
     row_names: pd.Series | None
+    n_short: int
 
 
 def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
@@ -32,9 +40,10 @@ def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
     """
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = [line.rstrip("\r\n") for line in islice((line for line in file if line.strip()), 1)]
-    if not lines:
-        raise DataError(f"{path.name} is empty: it has no rows.")
-    delimiter = max("\t;,|", key=lines[0].count)
+        if not lines:
+            raise DataError(f"{path.name} is empty: it has no rows.")
+        delimiter = max("\t;,|", key=lines[0].count)
+        n_short = sum(line.count(delimiter) < lines[0].count(delimiter) for line in file if line.strip())
     fields = next(csv.reader(lines, delimiter=delimiter))
     numeric = all(_is_number(field) for field in fields)
     has_index = not fields[0].strip()  # as pandas writes it
@@ -51,7 +60,7 @@ def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path.name} is no readable table ({error}).") from error
     index = frame.pop(frame.columns[0]) if header and has_index else None
-    return Text(frame, header, index)
+    return Text(frame, header, index, n_short)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

@@ -1,13 +1,12 @@
 """Readers of long tables: one row a time, several rows a series; a file, a folder of them, or a frame in memory."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data import PreparedData, SplitWriter, cached, in_memory
 from bam_core.errors import DataError
 from modalities.timeseries.grid import read_step
 from modalities.timeseries.long_rows import Names, Rows, on_grid, read_files, read_one_frame
@@ -142,7 +141,6 @@ def read_frame(
         >>> read_frame(frame=frame).facts["shape"]
         [1, 3]
     """
-    settings = {name: value for name, value in locals().items() if name not in ("fitted", "frame")}
     how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
     given_step = read_step(step)
     table = pd.DataFrame(frame)
@@ -152,8 +150,7 @@ def read_frame(
         rows = read_one_frame(table, names, writer)
         _write(writer, rows, given_step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
-    settings = settings | {"frame": _hash(table)} | about_training(fitted)
-    return enough(cached("frame", [], settings, build), "frame", fitted)
+    return enough(in_memory("frame", build), "frame", fitted)
 
 
 def _names(
@@ -185,12 +182,6 @@ def _write(
     writer.facts["channels"] = rows.channels
     if rows.are_timed:
         writer.facts["step"] = step
-
-
-def _hash(frame: pd.DataFrame) -> str:
-    hashes = pd.util.hash_pandas_object(frame.astype(str), index=False)
-    text = f"{list(frame.columns)} {list(frame.dtypes)}"
-    return hashlib.sha256(hashes.to_numpy().tobytes() + text.encode()).hexdigest()
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,15 +1,14 @@
 """Reader of series that are in memory already: arrays, or lists of arrays of unequal length."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data import PreparedData, SplitWriter, in_memory
 from bam_core.errors import DataError
 from modalities.timeseries.preparation import enough, write_tables
-from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
+from modalities.timeseries.rows import Missing, Normalize, Treatment
 from modalities.timeseries.tables import Series, Table, complete_table, with_channels
 from modalities.timeseries.unequal import same_channels
 
@@ -74,14 +73,44 @@ def read_series(
     def build(writer: SplitWriter) -> None:
         write_tables(writer, [table], how, test_fraction, seed, sampling_rate_hz, fitted)
 
-    settings = {
-        "series": _hash(signals),
-        "columns": {name: [repr(value) for value in values] for name, values in columns.items()},
-        "how": how._asdict(),
-        "of_labels": are_numbers,
-        "rest": [sampling_rate_hz, test_fraction, seed],
-    }
-    return enough(cached("series", [], settings | about_training(fitted), build), "series", fitted)
+    return enough(in_memory("series", build), "series", fitted)
+
+
+def from_memory(
+    series: Any,
+    *,
+    sampling_rate_hz: float | None = None,
+    max_gap: float = 0.1,
+    missing: Missing = "set_aside",
+    normalize: Normalize = "record",
+    unequal: bool = True,
+    window: int | None = None,
+    hop: int | None = None,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read unlabelled series, all to train on or to embed; see `Modality.from_memory`.
+
+    Args:
+        series: see `read_series`, as for the options.
+        sampling_rate_hz: as there.
+        max_gap: as there.
+        missing: as there.
+        normalize: as there.
+        unequal: as there.
+        window: as there.
+        hop: as there.
+        fitted: as there.
+
+    Raises:
+        BAMError: as there.
+
+    Example:
+        >>> from_memory([[1.0, 2, 3], [5, 4, 3, 2]], window=2).column("train", "id").tolist()
+        ['0@0', '1@0', '1@2']
+    """
+    options = dict(locals())
+    signals = as_series(options.pop("series"))
+    return read_series(series=signals, id=np.arange(len(signals)), **options)
 
 
 def as_series(series: Any) -> Series:
@@ -114,11 +143,3 @@ def as_series(series: Any) -> Series:
 
 def _column(values: Any) -> np.ndarray:
     return np.asarray(values).astype(object)
-
-
-def _hash(signals: Series) -> str:
-    digest = hashlib.sha256()
-    for one in [signals] if isinstance(signals, np.ndarray) else signals:
-        digest.update(f"{one.dtype} {one.shape}".encode())
-        digest.update(np.ascontiguousarray(one).data)
-    return digest.hexdigest()

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter
+from bam_core.data.holdout import named_groups
 from bam_core.data.labels import encode_labels
 from bam_core.errors import DataError
 from modalities.timeseries.rows import RowWriter, Treatment
@@ -79,12 +79,7 @@ def label_columns(tables: Sequence[Table], fitted: Facts | None) -> tuple[dict[s
             columns["label"], classes = labels.indices, labels.classes
     if any("group" in table.columns for table in tables):
         groups = _joined(tables, "group")
-        empty = np.flatnonzero(pd.isna(groups))
-        if len(empty) and fitted is None:
-            raise DataError(
-                f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}."
-            )
-        columns["group"] = groups.astype(str)
+        columns["group"] = groups.astype(str) if fitted is not None else np.array(named_groups(groups), dtype=object)
     columns["id"] = np.concatenate([table.columns["id"].astype(str) for table in tables])
     return columns, classes
 

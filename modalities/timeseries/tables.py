@@ -1,13 +1,13 @@
 """Files that hold one series a row: NumPy arrays, CSV, parquet and the archives' formats, as arrays and columns."""
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bam_core.data.numpy_files import member, open_numpy
 from bam_core.errors import DataError
 from modalities.timeseries.frames import check_numbers, find_column, is_list, read_parquet, read_text
 from modalities.timeseries.ts_files import read_ts
@@ -113,8 +113,8 @@ def _read_ts(path: Path) -> Table:
 
 
 def _read_npz(path: Path, names: Names, signals: str | None, required: bool) -> Table:
-    with _numpy(path) as file:
-        arrays = {key: _member(file, key, path) for key in file.files}
+    with open_numpy(path) as file:
+        arrays = {key: member(file, key, path) for key in file.files}
     columns = {}
     for column, usual in COLUMNS.items():
         key = find_column(names[column], usual, list(arrays), path.name, required=required)
@@ -146,28 +146,8 @@ def _read_npy(path: Path, names: Names, required: bool) -> Table:
                 if not required:
                     continue
                 raise DataError(f"{column} of {path.name} expected a file {file} with one value a row; there is none.")
-            columns[column] = _numpy(file) if file.suffix == ".npy" else np.array(file.read_text().splitlines())
-    return Table(with_channels(_numpy(path), path.name), columns)
-
-
-def _numpy(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name} is no readable NumPy file ({_no_pickle(error)}).") from error
-
-
-def _member(file: Any, key: str, path: Path) -> np.ndarray:
-    try:
-        return np.asarray(file[key])
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"array {key!r} of {path.name} cannot be read ({_no_pickle(error)}).") from error
-
-
-def _no_pickle(error: Exception) -> str:
-    if any(word in str(error) for word in ("pickle", "Python objects")):
-        return "it holds Python objects, and reading those could run code; save strings with .astype(str)"
-    return str(error)
+            columns[column] = open_numpy(file) if file.suffix == ".npy" else np.array(file.read_text().splitlines())
+    return Table(with_channels(open_numpy(path), path.name), columns)
 
 
 def with_channels(signals: np.ndarray, source: str) -> np.ndarray:
@@ -191,7 +171,10 @@ def _read_text(path: Path, names: Names, required: bool) -> Table:
     frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
     if text.row_names is not None and names["id"] is None and "id" not in frame:
         frame.insert(0, "id", text.row_names)
-    return _from_frame(path, frame, names, required)._replace(minus_one_is_missing=not is_ucr)
+    repairs = (
+        {"lines with fewer fields than the first, taken as missing at the end": text.n_short} if text.n_short else {}
+    )
+    return _from_frame(path, frame, names, required)._replace(minus_one_is_missing=not is_ucr, repairs=repairs)
 
 
 def _from_frame(path: Path, frame: pd.DataFrame, names: Names, required: bool) -> Table:

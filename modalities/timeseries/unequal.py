@@ -43,6 +43,18 @@ def same_channels(arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]
     return series
 
 
+def check_equal(signals: np.ndarray | Sequence[np.ndarray]) -> None:
+    """See to it that all series (c, t) have one shape.
+
+    Raises:
+        DataError: they have not.
+    """
+    shapes = {one.shape for one in signals}
+    if len(shapes) > 1:
+        shown = ", ".join(map(str, sorted(shapes)[:5])) + (", ..." if len(shapes) > 5 else "")
+        raise DataError(f"expected records of one shape (channels, time); got {shown}.")
+
+
 def joined_array(signals: np.ndarray, lengths: np.ndarray, path: Path) -> list[np.ndarray]:
     """Series that lie end to end in one array, (total,) or (channels, total).
 

@@ -30,6 +30,7 @@ INVALIDATES = {
     "jitter": "fine detail: small peaks, high frequencies, roughness",
     "mask": "labels defined by the masked stretch",
     "channel_drop": "labels told by one channel, or by which channels agree",
+    "overlap": "none: views only come to show more of the same",
 }
 
 N_KNOTS = 4  # of the curves of both warps

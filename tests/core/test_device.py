@@ -7,10 +7,10 @@ test_streaming.py, and all of it here when there is a GPU.
 
 import pytest
 import torch
-from fake_cuda import fake_cuda
 from torch import nn
 
 from bam_core import BAMObjective, Views, methods
+from bam_core.testing import fake_cuda
 
 METHODS = ["dense", "stored", "streaming"]
 

@@ -154,7 +154,7 @@ def test_further_arrays_keep_their_shape_and_label_rows_are_multi_label(source):
 
 
 def test_many_small_additions_keep_their_order(source, monkeypatch):
-    monkeypatch.setattr("bam_core.data.cache.CHUNK_BYTES", 100)
+    monkeypatch.setattr("bam_core.data.writer.CHUNK_BYTES", 100)
 
     def build(writer):
         for i in range(50):

@@ -247,13 +247,13 @@ def test_curves_are_found_by_the_last_part_of_their_name(metrics):
 def test_panels_are_those_that_the_log_has(metrics):
     titles = [drawing.title for drawing in curve_drawings(metrics)]
     assert titles == [
-        "Loss (nats)",
+        "Loss",
         "What is left to learn, kl (nats)",
         "Entropies (nats)",
         "RankMe of the embeddings",
         "Learning rate",
     ]
     only = curve_drawings(metrics[["step", "train/loss"]], uniform_loss=6.2)
-    assert [drawing.title for drawing in only] == ["Loss (nats)"]
+    assert [drawing.title for drawing in only] == ["Loss"]
     assert only[0].alt.endswith("loss from 6 to 4. uniform, log(N - T): 6.2.")
     assert curve_drawings(metrics[["step"]]) == []

@@ -1,3 +1,7 @@
+import json
+import os
+import sys
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -5,6 +9,7 @@ from hypothesis import strategies as st
 
 from bam_core import RecipeError
 from bam_core.cli.files import find_recipe, header, recipe_names, shipped_recipes
+from bam_core.registry import load_objective
 from bam_core.training.recipe import Recipe, check_recipe, load_recipe
 
 RECIPES = sorted(shipped_recipes().rglob("*.yaml"))
@@ -65,6 +70,36 @@ def test_overrides_reach_every_section(smoke):
     assert recipe.train.learning_rate == 1e-3
 
 
+OF_BAM = "modality: ecg\ndata: {reader: example}\nviews: {name: ecg}\nencoder: {name: resnet1d}\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "objective"),
+    [
+        ([], {"name": "bam", "epsilon": 0.04}),
+        (["objective.name=bam"], {"name": "bam", "epsilon": 0.04}),
+        (["objective.name=simclr"], {"name": "simclr"}),
+        (["objective.temperature=0.3", "objective.name=simclr"], {"name": "simclr", "temperature": 0.3}),
+        (["objective.name=swav", "objective.epsilon=0.1"], {"name": "swav", "epsilon": 0.1}),
+        (["objective.name=swav", "objective.name=bam"], {"name": "bam", "epsilon": 0.04}),
+        (["objective={name: vicreg, variance: 3.0}"], {"name": "vicreg", "variance": 3.0}),
+    ],
+)
+def test_another_objective_does_not_inherit_options(tmp_path, overrides, objective):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(OF_BAM + "objective: {name: bam, epsilon: 0.04}\n")
+    assert load_recipe(path, overrides).objective == objective
+
+
+def test_the_objective_of_a_recipe_that_names_none_is_bam(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(OF_BAM + "objective: {epsilon: 0.04}\n")
+    assert load_recipe(path).objective == {"name": "bam", "epsilon": 0.04}
+    assert load_recipe(path, ["objective.name=byol"]).objective == {"name": "byol"}
+    with pytest.raises(RecipeError, match=r"objective\.epsilon: no such key"):
+        load_recipe(path, ["objective.name=byol", "objective.epsilon=0.04"])
+
+
 @settings(deadline=None, max_examples=50)
 @given(text=st.text(max_size=20))
 def test_no_text_crashes_the_parser(text, tmp_path_factory):
@@ -90,17 +125,69 @@ def test_unknown_modality_and_objective():
         check_recipe({"modality": "missing.py:MODALITY"})
 
 
+SEISMIC = (
+    "from dataclasses import replace\nfrom modalities.ecg import MODALITY as ECG\n"
+    "MODALITY = replace(ECG, name='seismic')\nNUMBER = 3\n"
+)
+RAW = {"data": {"reader": "example"}, "views": {"name": "ecg"}, "encoder": {"name": "resnet1d"}}
+
+
 def test_a_modality_in_one_file(tmp_path):
-    (tmp_path / "seismic.py").write_text(
-        "from dataclasses import replace\nfrom modalities.ecg import MODALITY as ECG\n"
-        "MODALITY = replace(ECG, name='seismic')\nNUMBER = 3\n"
-    )
-    raw = {"data": {"reader": "example"}, "views": {"name": "ecg"}, "encoder": {"name": "resnet1d"}}
-    assert check_recipe({"modality": f"{tmp_path}/seismic.py:MODALITY", **raw}).data == {"reader": "example"}
+    (tmp_path / "seismic.py").write_text(SEISMIC)
+    for spelt in (f"{tmp_path}/seismic.py:MODALITY", {"name": f"{tmp_path}/seismic.py:MODALITY"}):
+        recipe = check_recipe({"modality": spelt, **RAW})
+        assert recipe.modality == f"{tmp_path}/seismic.py:MODALITY"
+        assert recipe.data == {"reader": "example"}
     with pytest.raises(RecipeError, match=r"defines no 'MODALITI'; did you mean 'MODALITY'\?"):
-        check_recipe({"modality": f"{tmp_path}/seismic.py:MODALITI", **raw})
+        check_recipe({"modality": f"{tmp_path}/seismic.py:MODALITI", **RAW})
     with pytest.raises(RecipeError, match=r"expected a bam_core.protocols.Modality; got int"):
-        check_recipe({"modality": f"{tmp_path}/seismic.py:NUMBER", **raw})
+        check_recipe({"modality": f"{tmp_path}/seismic.py:NUMBER", **RAW})
+    with pytest.raises(RecipeError, match="modality: input should be a valid string"):
+        check_recipe({"modality": {"name": "ecg", "path": "x"}, **RAW})
+    assert check_recipe({"modality": {"name": "ecg"}, **RAW}).modality == "ecg"
+
+
+def test_files_are_found_beside_the_recipe_or_in_the_current_folder(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "seismic.py").write_text(SEISMIC)
+    (here / "mine.py").write_text("from bam_core.objectives.bam import make_bam as make_mine\n")
+    raw = {"modality": {"name": "seismic.py:MODALITY"}, **RAW, "objective": {"name": "mine.py:make_mine"}}
+    (there / "recipe.yaml").write_text(json.dumps(raw))
+    monkeypatch.chdir(here)
+    recipe = load_recipe(there / "recipe.yaml")
+    assert recipe.modality == f"{there}/seismic.py:MODALITY"
+    assert recipe.objective["name"] == f"{here}/mine.py:make_mine"
+    (there / "seismic.py").unlink()
+    assert load_recipe(there / "recipe.yaml").modality == f"{here}/seismic.py:MODALITY"
+    assert load_recipe(there / "recipe.yaml", ["modality=ecg"]).modality == "ecg"
+    (here / "seismic.py").unlink()
+    with pytest.raises(
+        RecipeError, match=r"'seismic.py' does not exist. A relative path starts at the recipe's folder"
+    ):
+        load_recipe(there / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("x = 1\ny = x +\n", "line 2: SyntaxError: invalid syntax"), ("\n\nnp.zeros(3)", "line 3: NameError: name 'np'")],
+)
+def test_files_that_cannot_be_imported(tmp_path, text, message):
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(RecipeError, match=f"broken.py' cannot be imported: {message}"):
+        check_recipe({"modality": f"{tmp_path}/broken.py:MODALITY", **RAW})
+
+
+def test_a_changed_file_is_run_again_and_an_unchanged_one_is_not(tmp_path):
+    file = tmp_path / "counted.py"
+    file.write_text("import sys\nsys.counted = getattr(sys, 'counted', 0) + 1\ncount = lambda: sys.counted\n")
+    name = f"{file}:count"
+    assert [load_objective(name)(), load_objective(name)()] == [1, 1]
+    file.write_text(file.read_text() + "\n")
+    os.utime(file, ns=(0, 0))
+    assert load_objective(name)() == 2
+    del sys.counted
 
 
 @pytest.mark.parametrize(("text", "message"), [("[1, 2", "not valid YAML"), ("- a", "expected a mapping of sections")])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bam_core.errors import InputError
-from modalities.timeseries.padded import padded, steps_before
+from modalities.timeseries.padded import Padded, padded, steps_before
 
 
 class WindowEmbeddings(NamedTuple):
@@ -32,19 +32,21 @@ class SeriesEncoder(nn.Module):
     Args:
         context: longest stretch that the network sees at once, in steps; a longer series is cut into windows of that
             length, and their embeddings are averaged, each weighted by the steps in it. None: the whole series.
+        in_channels: of the series; None: any.
 
     Shape:
         Series (b, c, t), or {"signal": (b, c, t), "length": (b,)} -> (b, d).
 
     Raises:
-        InputError: a context below two steps, or no series.
+        InputError: a context below two steps, no series, or series of other channels.
     """
 
-    def __init__(self, context: int | None = None) -> None:
+    def __init__(self, context: int | None = None, in_channels: int | None = None) -> None:
         super().__init__()
         if context is not None and context < 2:
             raise InputError(f"an encoder expected a context of at least two steps; got {context}.")
         self.context = context
+        self.in_channels = in_channels
 
     def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
         """One vector a series; steps outside `valid` (b, 1, t) are zero and must not count."""
@@ -52,7 +54,7 @@ class SeriesEncoder(nn.Module):
 
     def forward(self, batch: Any) -> Float[Tensor, "b d"]:
         """One vector a series."""
-        signal, valid = padded(batch)
+        signal, valid = self._padded(batch)
         if self.context is None or signal.shape[-1] <= self.context:
             return self.encode(signal, valid)
         windows = self.embed_windows(batch, window=self.context)
@@ -79,7 +81,7 @@ class SeriesEncoder(nn.Module):
         hop = window if hop is None else hop
         if window < 1 or hop < 1:
             raise InputError(f"embed_windows expected a window and a hop of at least one step; got {window} and {hop}.")
-        signal, valid = padded(batch)
+        signal, valid = self._padded(batch)
         b, c, t = signal.shape
         n = max(0, math.ceil((t - window) / hop)) + 1
         reach = (n - 1) * hop + window
@@ -93,3 +95,12 @@ class SeriesEncoder(nn.Module):
         within = None if valid is None else steps_before(steps.flatten(), window)
         embeddings = self.encode(cut, within).reshape(b, n, -1)
         return WindowEmbeddings(embeddings, steps, tuple(range(0, n * hop, hop)))
+
+    def _padded(self, batch: Any) -> Padded:
+        series = padded(batch)
+        if self.in_channels not in (None, series.signal.shape[1]):
+            raise InputError(
+                f"this {type(self).__name__} expected series of {self.in_channels} channel(s), (b, {self.in_channels}, "
+                f"time); got {tuple(series.signal.shape)}. Choose views that make what the encoder takes."
+            )
+        return series

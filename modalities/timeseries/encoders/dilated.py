@@ -44,7 +44,7 @@ class DilatedConv(SeriesEncoder):
         dropout: float = 0.1,
         context: int | None = None,
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, in_channels)
         self.projection = nn.Conv1d(in_channels, width, 1)
         self.blocks = nn.ModuleList(_Block(width, width, 2**i) for i in range(n_blocks))
         self.blocks.append(_Block(width, d, 2**n_blocks))

@@ -43,7 +43,7 @@ class InceptionTime(SeriesEncoder):
         kernel_size: int = 40,
         context: int | None = None,
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, in_channels)
         self.blocks = nn.ModuleList(
             _Inception(in_channels if i == 0 else 4 * width, width, kernel_size) for i in range(n_modules)
         )

@@ -46,7 +46,7 @@ class PatchTransformer(SeriesEncoder):
         dropout: float = 0.1,
         context: int | None = 512,
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, in_channels)
         self.patch = patch
         self.tokens = nn.Conv1d(in_channels, width, patch, stride=patch)
         self.layers = nn.ModuleList(  # nn.TransformerEncoder would start all layers with the same weights

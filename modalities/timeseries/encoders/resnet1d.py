@@ -40,7 +40,7 @@ class ResNet1d(SeriesEncoder):
         kernel_size: int = 7,
         context: int | None = None,
     ) -> None:
-        super().__init__(context)
+        super().__init__(context, in_channels)
         self.stem = ConvNorm(in_channels, width, kernel_size, stride=2)
         self.pool = nn.MaxPool1d(3, 2, padding=1)
         channels = [width] + [2 * width] * (n_blocks - 1)

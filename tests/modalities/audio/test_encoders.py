@@ -1,6 +1,5 @@
 import pytest
 import torch
-from fake_cuda import fake_cuda
 from ragged import pad
 from torch import nn
 
@@ -87,15 +86,6 @@ def test_every_parameter_learns(name):
         assert p.grad is not None, parameter
         assert p.grad.isfinite().all(), parameter
     assert sum(p.grad.abs().sum() > 0 for p in network.parameters()) > 0.8 * len(list(network.parameters()))
-
-
-@EVERY
-def test_nothing_waits_for_a_gpu(name):
-    network = make(name)
-    with fake_cuda(network):
-        batch = {"signal": torch.empty(4, 1, 900), "length": torch.empty(4, dtype=torch.long)}
-        for taken in (batch, torch.empty(4, 1, 900)):
-            assert network(taken).device.type == "cuda"
 
 
 def test_the_first_layer_is_in_no_file_but_in_the_facts(tmp_path):

@@ -6,11 +6,7 @@ import torch
 from ragged import pad
 
 from bam_core.cli import main
-from bam_core.data import SplitDataset
-from bam_core.registry import load_modality
-from modalities.audio import MODALITY
 from modalities.audio.batches import GRID, collate_clips, draw_clip, log_mel_features
-from modalities.audio.example import synthetic_clips
 from modalities.audio.mel import mel_settings
 
 FACTS = {"mel": mel_settings(sampling_rate_hz=4000, n_mels=20)}
@@ -18,24 +14,6 @@ FACTS = {"mel": mel_settings(sampling_rate_hz=4000, n_mels=20)}
 
 def noise(*lengths):
     return [torch.randn(1, n, generator=torch.Generator().manual_seed(n)) for n in lengths]
-
-
-def test_it_is_registered():
-    assert load_modality("audio") is MODALITY
-
-
-def test_the_example():
-    prepared = synthetic_clips(n_clips=48)
-    assert {name: len(rows) for name, rows in prepared.splits.items()} == {"train": 36, "test": 12}
-    assert set(prepared.labels("train")) == {0, 1, 2}
-    assert not set(prepared.groups("train")) & set(prepared.groups("test"))
-    assert prepared.facts["shortest"] < prepared.facts["longest"]
-    assert not prepared.set_aside
-    batch = SplitDataset(prepared.splits["train"], MODALITY.collate, prepared.facts).__getitems__(range(36))
-    features = log_mel_features(batch, facts=prepared.facts)
-    again = synthetic_clips(n_clips=48, seed=1)
-    assert features.shape == (36, 32 * (GRID + 2))
-    assert again.fingerprint != prepared.fingerprint
 
 
 def test_batches_are_floats_with_lengths():

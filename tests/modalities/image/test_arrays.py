@@ -5,8 +5,9 @@ import torch
 from bam_core.data import SplitDataset
 from bam_core.errors import DataError, InputError
 from modalities.image import MODALITY
-from modalities.image.arrays import read_arrays, read_digits, read_memory
+from modalities.image.arrays import read_arrays
 from modalities.image.example import synthetic_images
+from modalities.image.memory import read_digits, read_memory
 
 
 def pixels(n=20, *shape, seed=0):

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from fake_cuda import fake_cuda
 
 from bam_core.errors import InputError
 from bam_core.pretrained import PretrainedEncoder
@@ -61,14 +60,6 @@ def test_every_parameter_learns(name):
     network(images(4, 3, 32, 32)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     assert sum(p.grad.abs().sum() > 0 for p in network.parameters()) > 0.8 * len(list(network.parameters()))
-
-
-@EVERY
-def test_nothing_waits_for_a_gpu(name):
-    network = make(name)
-    with fake_cuda(network):
-        for batch in (torch.empty(4, 3, 32, 32, dtype=torch.uint8), torch.empty(4, 3, 32, 32)):
-            assert network(batch).device.type == "cuda"
 
 
 def test_the_first_layer_standardises_and_is_in_the_facts_only(tmp_path):

@@ -5,13 +5,7 @@ import pytest
 import torch
 
 from bam_core.cli import main
-from bam_core.registry import load_modality
-from modalities.image import MODALITY
 from modalities.image.batches import draw_image, raw_image
-
-
-def test_it_is_registered():
-    assert load_modality("image") is MODALITY
 
 
 def test_raw_features_are_pixels_up_to_16():

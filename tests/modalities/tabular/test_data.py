@@ -7,8 +7,9 @@ from bam_core.data import SplitDataset
 from bam_core.errors import DataError, InputError
 from modalities.tabular import MODALITY
 from modalities.tabular.batches import collate_rows
-from modalities.tabular.data import read_frame, read_table
+from modalities.tabular.data import read_table
 from modalities.tabular.example import read_breast_cancer, synthetic_table
+from modalities.tabular.memory import read_frame
 
 
 @pytest.fixture

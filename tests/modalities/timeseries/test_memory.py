@@ -83,15 +83,12 @@ def test_minus_one_is_a_class_if_labels_are_texts(array):
     assert partly.labels("train").tolist() == [0, -1, 1] * 4
 
 
-def test_other_contents_are_another_cache_entry(array, cache):
-    read_series(series=array)
-    read_series(series=array.copy())
-    assert len(list(cache.iterdir())) == 1
+def test_nothing_is_left_on_disk_and_the_fingerprint_is_that_of_the_contents(array, cache):
     changed = array.copy()
     changed[3, 1, 2] += 1
-    assert not np.array_equal(rows(read_series(series=changed)), rows(read_series(series=array)))
-    assert read_series(series=array, label=[0, 1] * 6).labels("train") is not None
-    assert read_series(series=array.reshape(6, 4, 9)).facts["in_channels"] == 4
+    first, again, other = (read_series(series=series).fingerprint for series in (array, array.copy(), changed))
+    assert first == again != other
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,8 @@ import torch
 from ragged import pad
 
 from bam_core.cli import main
-from bam_core.registry import load_modality
-from modalities.timeseries import MODALITY
 from modalities.timeseries.batches import GRID, draw_signal, flat_signal
 from modalities.timeseries.example import synthetic_series
-
-
-def test_it_is_registered():
-    assert load_modality("timeseries") is MODALITY
 
 
 @pytest.mark.parametrize("unequal", [False, True])

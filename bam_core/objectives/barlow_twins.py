@@ -1,0 +1,52 @@
+"""The objective `barlow_twins` of recipes: the features of two views correlate each with itself and with no other."""
+
+from torch import nn
+
+from bam_core.distributed import can_gather
+from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
+from bam_core.protocols import ViewFn
+from bam_core.registry import extra
+
+
+def make_barlow_twins(
+    encoder: nn.Module,
+    view_fn: ViewFn,
+    *,
+    total_steps: int,
+    redundancy: float = 0.005,
+    projector_hidden: int = 512,
+    projector_out: int = 256,
+    projector_layers: int = 3,
+) -> PairObjective:
+    """Barlow Twins: the mean of lightly's `BarlowTwinsLoss` over all pairs of global views, without local views.
+
+    The projector's hidden layers have batch normalisation, as in the paper. Over several ranks the correlations are
+    averaged, but every rank standardises the features by its own rows: not quite the loss of the joined batch.
+
+    Args:
+        encoder: view -> (b, d).
+        view_fn: batch -> views, at least two of them global.
+        total_steps: not used.
+        redundancy: weight of the correlations between different features, lambda in the paper.
+        projector_hidden: width of the projector's hidden layers.
+        projector_out: width of the projections; the paper's is 8192, and wider is better there.
+        projector_layers: linear layers of the projector.
+
+    Returns:
+        The objective.
+
+    Raises:
+        InputError: a weight that is not positive.
+        MissingExtraError: lightly is not installed.
+
+    Source: Zbontar et al., ICML 2021, arXiv 2103.03230, section 2.
+    """
+    with extra("peers", "objective 'barlow_twins'"):
+        from lightly.loss import BarlowTwinsLoss
+    check_positive("barlow_twins", redundancy=redundancy)
+    return PairObjective(
+        encoder,
+        view_fn,
+        BarlowTwinsLoss(redundancy, gather_distributed=can_gather()),
+        projector=peer_projector(projector_hidden, projector_out, projector_layers),
+    )

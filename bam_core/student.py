@@ -1,0 +1,189 @@
+"""What every objective around an encoder has: student, views, perhaps a teacher; the losses are left to others."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
+
+from bam_core.distributed import errors_shared
+from bam_core.errors import InputError
+from bam_core.projector import Projector
+from bam_core.teacher import EMATeacher
+from bam_core.views import DrawnViews, View, draw_views, encode_views, make_views
+
+
+class Student(nn.Module):
+    """Encoder and projector: what a teacher copies.
+
+    Args:
+        encoder: view -> (b, d).
+        projector: (n, d) -> (n, p).
+        micro_batch: rows that the encoder sees at a time; None for all.
+    """
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module, micro_batch: int | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+        self.micro_batch = micro_batch
+
+    def forward(self, views: list[View]) -> tuple[Tensor, Tensor]:
+        """Embeddings and projections of the views, one below the other."""
+        embeddings = torch.cat(encode_views(self.encoder, views, micro_batch=self.micro_batch))
+        return embeddings, self.projector(embeddings)
+
+
+class StudentViews(NamedTuple):
+    """What the student made of a batch.
+
+    Attributes:
+        drawn: what it saw.
+        embeddings: (n_views * b, d) of the encoder, view-major.
+        projections: (n_views * b, p) of the projector.
+    """
+
+    drawn: DrawnViews
+    embeddings: Float[Tensor, "rows d"]
+    projections: Float[Tensor, "rows p"]
+
+
+class StudentObjective(nn.Module):
+    """An objective without its loss: a child's `forward` calls `see` and compares.
+
+    Args:
+        encoder: see `BAMObjective`, like all below.
+        view_fn: batch -> views.
+        projector: module between embeddings and loss.
+        momentum: of an EMA teacher; None for none.
+        micro_batch: rows that the encoder sees at a time; None for all.
+
+    Raises:
+        InputError: settings out of range; in `see`, views or embeddings that do not fit.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view_fn: Callable[..., Any],
+        *,
+        projector: nn.Module | None = None,
+        momentum: float | Callable[[int], float] | None = None,
+        micro_batch: int | None = None,
+    ) -> None:
+        super().__init__()
+        if micro_batch is not None:
+            _check_micro_batch(micro_batch, encoder)
+        self.student = Student(encoder, Projector() if projector is None else projector, micro_batch)
+        self.view_fn = view_fn
+        self.momentum = momentum
+        self.teacher: EMATeacher | None = None
+        if momentum is not None and not self._is_lazy():
+            self.teacher = EMATeacher(self.student, momentum)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The student's encoder: what pretraining is for."""
+        return self.student.encoder
+
+    @property
+    def projector(self) -> nn.Module:
+        """The student's projector."""
+        return self.student.projector
+
+    def _is_lazy(self) -> bool:
+        return any(is_lazy(p) for p in (*self.student.parameters(), *self.student.buffers()))
+
+    def initialize(self, batch: Any) -> None:
+        """Let a batch tell the projector the width and the scale of the embeddings, and make the teacher.
+
+        The first `forward` does it by itself; call this before wrapping in DistributedDataParallel or loading a
+        state dict. The encoder is not changed.
+
+        Args:
+            batch: what `view_fn` takes; some hundred samples of all kinds are best.
+        """
+        if self._is_lazy():
+            with torch.no_grad():
+                encoder = copy.deepcopy(self.encoder)  # whose running statistics may change
+                self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
+        if self.momentum is not None and self.teacher is None:
+            self.teacher = EMATeacher(self.student, self.momentum)
+
+    def see(
+        self, batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None, *, local: bool = True
+    ) -> StudentViews:
+        """Make views of a batch and let the student embed and project them; the first batch makes what is missing.
+
+        Args:
+            batch: whatever `view_fn` takes.
+            generator: one, or one for each part of the batch; see `draw_views`.
+            local: look at the local views, too.
+        """
+        self.initialize(batch)
+        with errors_shared():
+            drawn = draw_views(self.view_fn, batch, generator)
+            drawn = drawn if local else drawn.only_global()
+            self.check_views(drawn)
+            embeddings, projections = self.student(drawn.views)
+        return StudentViews(drawn, embeddings, projections)
+
+    def check_views(self, drawn: DrawnViews) -> None:
+        """Raise an `InputError` for views that the objective cannot use, before a network sees them."""
+
+    def update_teacher(self) -> None:
+        """Move the teacher towards the student; call once per optimiser step. Without a teacher it does nothing."""
+        if self.teacher is not None:
+            self.teacher.update(self.student)
+
+    @torch.no_grad()
+    def embed(self, batch: Any, *, teacher: bool = False) -> Float[Tensor, "b d"]:
+        """Embeddings of the untouched batch, in evaluation mode.
+
+        Args:
+            batch: what `view_fn` takes if it has an `untouched` method; else what the encoder takes.
+            teacher: use the teacher's encoder.
+
+        Returns:
+            (b, d) embeddings, detached.
+
+        Raises:
+            InputError: `teacher=True` without a teacher, or an encoder that does not return (b, d).
+        """
+        if teacher and self.teacher is None:
+            raise InputError("embed(teacher=True) expected an objective with momentum; this one has no teacher.")
+        network = cast(Student, self.teacher.module if teacher and self.teacher is not None else self.student)
+        untouched = getattr(self.view_fn, "untouched", None)
+        view = batch if untouched is None else untouched(batch)
+        with _evaluating(network):
+            return encode_views(network.encoder, [view])[0]
+
+
+def _check_micro_batch(micro_batch: int, encoder: nn.Module) -> None:
+    if micro_batch < 1:
+        raise InputError(f"the objective expected micro_batch >= 1, rows at a time; got {micro_batch}.")
+    norm = next((name for name, m in encoder.named_modules() if isinstance(m, _BatchNorm)), None)
+    if norm is not None:
+        warnings.warn(
+            f"micro_batch={micro_batch} with batch normalisation (encoder layer {norm!r}): every micro-batch is "
+            "normalised by its own statistics, so loss and gradient are not quite those of the whole batch. Take an "
+            "encoder with layer or group normalisation if they have to be.",
+            stacklevel=4,
+        )
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes:
+            m.training = training

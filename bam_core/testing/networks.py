@@ -1,0 +1,140 @@
+"""What encoders promise: one vector a sample, trainable, saved and loaded, deaf to the rest of the batch."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from bam_core.errors import BAMError
+from bam_core.objective import BAMObjective
+from bam_core.protocols import Batch, Modality
+from bam_core.testing.contract import Contract
+from bam_core.testing.devices import fake_cuda, like
+from bam_core.testing.views import Maker
+from bam_core.views import encode_views
+
+
+class Network(NamedTuple):
+    """An encoder, its name and all of its options."""
+
+    name: str
+    encoder: nn.Module
+    options: dict[str, Any]
+
+
+def check_encoder(
+    contract: Contract,
+    modality: Modality,
+    network: Network,
+    makers: list[Maker],
+    batch: Batch,
+    take: Callable[[list[int]], Batch],
+    facts: dict[str, Any],
+    folder: Path,
+) -> set[str]:
+    """All rules of one encoder.
+
+    Args:
+        contract: of the modality.
+        modality: with the facts of the data.
+        network: the encoder.
+        makers: all kinds of views.
+        batch: of some rows.
+        take: numbers of rows -> batch.
+        facts: of the data.
+        folder: for files.
+
+    Returns:
+        Names of the views that it takes.
+
+    Raises:
+        ContractError: a rule is broken.
+    """
+    what = f"encoder {network.name!r}"
+    refusals: dict[str, str] = {}
+    for maker in makers:
+        with contract.rule("an encoder takes what a kind of views makes, or refuses it by a BAMError") as need:
+            try:
+                found = _embeddings(network.encoder, maker, batch)
+            except BAMError as error:
+                refusals[maker.name] = str(error)
+                continue
+            need(len({part.shape[1] for part in found}) == 1, f"{what} gives vectors of different lengths")
+            need(all(part.isfinite().all() for part in found), f"{what} gives NaN or infinity for {maker.name!r}")
+        _trains(contract, what, network.encoder, maker, batch)
+        with contract.rule("an encoder stays on the device of its views, and looks at no value there") as need:
+            moved, made = copy.deepcopy(network.encoder), [*maker.draw(batch), maker.untouched(batch)]
+            with fake_cuda(moved):
+                devices = {part.device.type for part in encode_views(moved, [like(view) for view in made])}
+            need(devices == {"cuda"}, f"embeddings of {what} on cuda lie on {', '.join(sorted(devices))}")
+        _rows_alone(contract, what, network.encoder, maker, batch, take)
+        _saved(contract, modality, network, maker.untouched(batch), facts, folder)
+    with contract.rule("an encoder takes one kind of views at least") as need:
+        said = "; ".join(f"{name}: {message}" for name, message in refusals.items())
+        need(len(refusals) < len(makers), f"{what} refuses all ({said})")
+    return {maker.name for maker in makers} - set(refusals)
+
+
+def _embeddings(encoder: nn.Module, maker: Maker, batch: Batch) -> list[Tensor]:
+    """Of every view and of the untouched batch; running statistics stay as they are."""
+    return encode_views(copy.deepcopy(encoder).train(), [*maker.draw(batch), maker.untouched(batch)])
+
+
+def _trains(contract: Contract, what: str, encoder: nn.Module, maker: Maker, batch: Batch) -> None:
+    with contract.rule(
+        "a step of training gives every parameter of an encoder a finite gradient, and moves it"
+    ) as need:
+        trained = copy.deepcopy(encoder).train()
+        objective = BAMObjective(trained, maker.view_fn)
+        objective.initialize(batch)
+        torch.manual_seed(0)
+        objective(batch, generator=torch.Generator().manual_seed(0)).loss.backward()
+        gradients = {name: p.grad for name, p in trained.named_parameters() if p.requires_grad}
+        need(gradients, f"{what} has no parameter")
+        for name, gradient in gradients.items():
+            need(gradient is not None, f"{name} of {what} has no part in the embeddings of {maker.name!r}")
+            need(gradient.isfinite().all(), f"the gradient of {name} of {what} is not finite")  # type: ignore[union-attr]
+        moving = [name for name, gradient in gradients.items() if gradient is not None and gradient.any()]
+        need(moving, f"all gradients of {what} are zero on {maker.name!r}")
+        torch.optim.AdamW(objective.parameters()).step()
+        after = dict(trained.named_parameters())
+        still = [name for name in moving if torch.equal(after[name], encoder.get_parameter(name))]
+        need(not still, f"{', '.join(still)} did not move")
+        need(all(p.isfinite().all() for p in after.values()), "NaN or infinity after the step")
+
+
+def _rows_alone(
+    contract: Contract, what: str, encoder: nn.Module, maker: Maker, batch: Batch, take: Callable[[list[int]], Batch]
+) -> None:
+    with (
+        contract.rule("in evaluation mode, a row has the same embedding alone and in a batch") as need,
+        torch.no_grad(),
+    ):
+        network = copy.deepcopy(encoder).eval()
+        together = network(maker.untouched(batch))
+        for row in (0, len(together) // 2, len(together) - 1):
+            alone = network(maker.untouched(take([row])))[0]
+            far = (alone - together[row]).abs().max() / together.std().clamp_min(1e-6)
+            need(far < 1e-2, f"row {row} alone is {far:.2g} deviations away, {what} on {maker.name!r}")
+
+
+def _saved(
+    contract: Contract, modality: Modality, network: Network, view: Any, facts: dict[str, Any], folder: Path
+) -> None:
+    """With the file of weights, config and facts that a run leaves."""
+    from bam_core.pretrained import PretrainedEncoder
+
+    with (
+        contract.rule("a saved encoder comes back the same, from plain JSON options") as need,
+        patch("bam_core.pretrained.load_modality", lambda name: modality),
+        torch.no_grad(),
+    ):
+        saved = PretrainedEncoder(modality.name, {"name": network.name, **network.options}, facts)
+        saved.encoder.load_state_dict(network.encoder.state_dict())
+        saved.save_pretrained(folder / "encoder")
+        loaded = PretrainedEncoder.from_pretrained(folder / "encoder")
+        need(torch.equal(loaded(view), saved(view)), f"encoder {network.name!r} gives other embeddings")

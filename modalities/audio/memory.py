@@ -1,0 +1,66 @@
+"""Reader of waveforms that are in memory already."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bam_core.data import PreparedData, in_memory
+from bam_core.errors import DataError
+from modalities.audio.clips import Samples
+from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
+
+
+def from_memory(
+    waveforms: Any,
+    *,
+    sampling_rate_hz: int,
+    n_mels: int = 64,
+    frame_ms: float = 25.0,
+    hop_ms: float = 10.0,
+    window_s: float | None = None,
+    window_hop_s: float | None = None,
+    normalize: Normalize = "clip",
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read unlabelled waveforms, all to train on or to embed; see `Modality.from_memory`.
+
+    Args:
+        waveforms: array (n, t), or n arrays (t,) or (channels, t) of any lengths; of whole numbers, full scale is
+            that of their type.
+        sampling_rate_hz: of the waveforms.
+        n_mels: see `read_folder`, as for the other options.
+        frame_ms: as there.
+        hop_ms: as there.
+        window_s: as there.
+        window_hop_s: as there.
+        normalize: as there.
+        fitted: as there; the waveforms are resampled to the rate that it was trained on.
+
+    Raises:
+        InputError: options out of range.
+        DataError: no waveforms, or none that can be used; the message says why.
+
+    Example:
+        >>> tones = [np.sin(np.arange(n) / 3) for n in (8000, 5000)]
+        >>> from_memory(tones, sampling_rate_hz=8000).facts["longest"]
+        8000
+    """
+    how = Treatment.of(locals())._replace(test_fraction=0)
+    sounds = [
+        Sound(str(i), partial(_samples, one, sampling_rate_hz, f"waveforms[{i}]")) for i, one in enumerate(waveforms)
+    ]
+    return in_memory("waveforms", lambda writer: write_sounds(writer, sounds, how))
+
+
+def _samples(waveform: Any, rate_hz: int, name: str) -> Samples:
+    values = np.asarray(waveform)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
+        raise DataError(f"{name} expected numbers (t,) or (channels, t); got {values.dtype} of shape {values.shape}.")
+    if values.ndim == 2 and len(values) > values.shape[1]:
+        raise DataError(f"{name} expected (channels, t); got {values.shape}, which looks transposed.")
+    if values.dtype.kind != "f":
+        about = np.iinfo(values.dtype)
+        zero, full = (0, about.max + 1) if about.min else (about.max // 2 + 1, about.max // 2 + 1)
+        values = (values.astype(np.float64) - zero) / full
+    return Samples(values.astype(np.float32).T, rate_hz)

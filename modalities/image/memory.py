@@ -1,0 +1,85 @@
+"""Readers of images that are in memory already, scikit-learn's digits among them."""
+
+from typing import Any
+
+import numpy as np
+
+from bam_core.data import PreparedData, in_memory
+from bam_core.errors import DataError
+from modalities.image.arrays import write_arrays
+from modalities.image.storage import Options
+
+
+def read_memory(
+    *,
+    images: Any,
+    label: Any = None,
+    group: Any = None,
+    max_value: float | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read an array in memory, as `read_arrays` reads files.
+
+    Args:
+        images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
+        label: (n,) labels, None, empty or -1 where there is none; or None.
+        group: (n,) names; or None.
+        max_value: see `read_arrays`, as for the other options.
+        test_fraction: as there.
+        seed: as there.
+        fitted: as there.
+
+    Raises:
+        DataError: an unsuitable array.
+
+    Example:
+        >>> prepared = read_memory(images=np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8))
+        >>> prepared.facts["in_channels"], prepared.facts["image_size"]
+        (3, [8, 8])
+    """
+    arrays = {
+        name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
+    }
+    options = Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
+    return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", max_value, options))
+
+
+def from_memory(images: Any, *, max_value: float | None = None, fitted: dict[str, Any] | None = None) -> PreparedData:
+    """Read unlabelled images, all to train on or to embed; see `Modality.from_memory`.
+
+    Args:
+        images: (n, height, width), (n, height, width, channels) or (n, channels, height, width), or n such images.
+        max_value: see `read_arrays`.
+        fitted: as there.
+
+    Raises:
+        DataError: unsuitable images.
+
+    Example:
+        >>> from_memory(np.random.default_rng(0).random((10, 8, 8))).facts["image_size"]
+        [8, 8]
+    """
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise DataError(f"X expected images of one size ({error}). Bring them to one first.") from error
+    arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
+    options = Options(None, "ahead", "decode", 1, 0, 0, fitted)
+    return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", max_value, options))
+
+
+def read_digits() -> PreparedData:
+    """Handwritten digits of scikit-learn: 1,797 images of 8 x 8 pixels; a fifth of every class for testing.
+
+    Source: scikit-learn's `load_digits`; UCI, https://doi.org/10.24432/C50P49.
+
+    Example:
+        >>> {split: len(rows) for split, rows in read_digits().splits.items()}
+        {'test': 359, 'train': 1438}
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return read_memory(images=bunch.images.astype(np.float32), label=bunch.target, max_value=16)

@@ -1,0 +1,97 @@
+"""Readers of tables that are in memory already: frames and arrays."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bam_core.data import PreparedData, SplitWriter, in_memory
+from bam_core.errors import InputError
+from modalities.tabular.data import Options, write_tables
+from modalities.tabular.files import from_frame
+
+
+def read_frame(
+    *,
+    frame: Any,
+    test_frame: Any = None,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    split: str | None = None,
+    drop: list[str] | None = None,
+    categorical: list[str] | None = None,
+    max_categories: int = 100,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read tables in memory, as `read_table` reads files.
+
+    Args:
+        frame: pandas DataFrame, or what makes one: an array (n, columns), a dict of columns.
+        test_frame: the same with the test split.
+        label: see `read_table`, as for the other options.
+        group: as there.
+        id: as there.
+        split: as there.
+        drop: as there.
+        categorical: as there.
+        max_categories: as there.
+        test_fraction: as there.
+        seed: as there.
+        fitted: as there.
+
+    Raises:
+        InputError: options that contradict each other.
+        DataError: unsuitable tables; the message says why.
+
+    Example:
+        >>> frame = pd.DataFrame({"size": [1.0, 2.5, None, 3.0], "colour": ["red", "red", "blue", "red"]})
+        >>> prepared = read_frame(frame=frame)
+        >>> prepared.facts["cardinalities"], prepared.column("train", "categorical").tolist()
+        ([4], [[3], [3], [2], [3]])
+    """
+    if test_frame is not None and split:
+        raise InputError("test_frame and split both say what is for testing; give one of them.")
+    frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
+    options = Options(
+        {"label": label, "group": group, "id": id, "split": split},
+        drop or [], categorical or [], max_categories, test_fraction, seed, fitted,
+    )  # fmt: skip
+
+    def build(writer: SplitWriter) -> None:
+        tables = [from_frame(part, name) for part, name in zip(frames, ("frame", "test frame"), strict=False)]
+        write_tables(writer, tables, options)
+
+    return in_memory("frame", build)
+
+
+def from_memory(
+    table: Any,
+    *,
+    drop: list[str] | None = None,
+    categorical: list[str] | None = None,
+    max_categories: int = 100,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
+    """Read a table of which every column is a feature, whatever it is called; see `Modality.from_memory`.
+
+    Args:
+        table: pandas DataFrame or array (n, columns).
+        drop: see `read_table`, as for the other options.
+        categorical: as there.
+        max_categories: as there.
+        fitted: as there.
+
+    Raises:
+        DataError: an unsuitable table; the message says why.
+
+    Example:
+        >>> from_memory([[1.0, 7], [2.5, 8], [None, 9]]).facts["n_numeric"]
+        2
+    """
+    rows = from_frame(pd.DataFrame(table), "X")
+    rows = rows._replace(row_names=pd.Series(np.arange(len(rows.frame)).astype(str)))
+    options = Options({}, drop or [], categorical or [], max_categories, 0, 0, fitted)
+    return in_memory("table", lambda writer: write_tables(writer, [rows], options))
