@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from bam_core.data import PreparedData
+from bam_core.distributed import whole
 from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
@@ -82,7 +83,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
     if checkpoint is not None:
-        metrics.keep_until(checkpoint.step)
+        if trainer.is_global_zero:
+            metrics.keep_until(checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)
@@ -98,6 +100,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     with quiet_lightning():
         loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
+    trained = networks(objective)
     if trainer.is_global_zero:
         source = {
             "recipe": recipe.model_dump(mode="json"),
@@ -105,7 +108,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             "steps": trainer.global_step,
             "minutes": round((time.perf_counter() - started) / 60, 2),
         }
-        save_encoders(folder, parts, objective, source)
+        save_encoders(folder, parts, trained, source)
     if stop.requested:
         raise KeyboardInterrupt
     return folder
@@ -120,13 +123,18 @@ def _groups(data: PreparedData, wanted: int | None) -> np.ndarray | None:
     return groups
 
 
-def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, Any]) -> None:
-    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
-    networks = {"encoder": objective.encoder}
+def networks(objective: Any) -> dict[str, dict[str, Any]]:
+    """Weights of `encoder`, and of `teacher` if there is one; every rank has to call this together."""
+    found = {"encoder": objective.encoder}
     teacher = getattr(objective, "teacher", None)
     if teacher is not None:
-        networks["teacher"] = teacher.module.encoder
-    for name, network in networks.items():
+        found["teacher"] = teacher.module.encoder
+    return {k: {name: whole(value) for name, value in v.state_dict().items()} for k, v in found.items()}
+
+
+def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]], source: dict[str, Any]) -> None:
+    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
+    for name, weights in trained.items():
         saved = PretrainedEncoder(
             modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
@@ -134,7 +142,7 @@ def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, 
             source={**source, "network": name},
             trusted=True,
         )
-        saved.encoder.load_state_dict(network.state_dict())
+        saved.encoder.load_state_dict(weights)
         partial = folder / f"{name}.partial"
         saved.save_pretrained(partial)
         shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was stopped before
