@@ -10,6 +10,7 @@ COMMANDS = {
     "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
     "pretrain": "pretrain an encoder from a recipe",
     "evaluate": "judge a run with probes and write its report",
+    "compare": "pretrain and judge several objectives on equal terms, over several seeds",
     "embed": "write the embeddings of new data to a parquet file",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "new": "write a working skeleton of a modality or an objective of your own",
