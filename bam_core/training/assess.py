@@ -29,6 +29,7 @@ from bam_core.evaluation import (
 )
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
+from bam_core.registry import displayed
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
@@ -57,7 +58,7 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     """
     recipe = load_run(folder)
     parts = build(recipe)
-    name = recipe.objective["name"] + (" (teacher)" if teacher else "")
+    name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
     encoder = load_encoder(folder, teacher=teacher)
     networks: dict[str, nn.Module] = {
         RAW: Function(parts.modality.raw_features),

@@ -138,7 +138,7 @@ def test_files_hold_what_a_table_needs_and_are_small(stopped, tmp_path, capsys):
     assert processor_seconds > 0
     assert seconds > 0
     assert 0 < memory < trained.peak_mebibytes < 20_000
-    assert trained.command.startswith("bam ")
+    assert trained.command.split()[0] == "bam"
     assert by_label["untrained encoder", 0].results.costs == {}
 
     assert main(["compare", "--show", str(tmp_path)]) == 0
