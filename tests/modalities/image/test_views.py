@@ -140,6 +140,7 @@ def test_an_objective_trains_on_multi_crop(encoder):
 def test_every_change_is_documented():
     options = set(ImageViews.__init__.__kwdefaults__)
     settings = {"n_views", "n_local", "size", "local_size", "local_scale", "jitter_p", "blur_p", "local_blur_p"}
+    settings |= {"jitter_order", "crops", "boxes_every", "boxes_alpha", "boxes_threshold"}
     assert set(INVALIDATES) == options - settings
 
 
