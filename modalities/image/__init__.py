@@ -4,7 +4,7 @@ from bam_core.protocols import Modality
 from modalities.image.arrays import read_arrays
 from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
-from modalities.image.encoders import cnn, resnet18, timm_encoder, vit_tiny
+from modalities.image.encoders import caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
 from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
@@ -27,7 +27,14 @@ MODALITY = Modality(
         ".parquet": "huggingface",
     },
     views={"image": ImageViews},
-    encoders={"cnn": cnn, "resnet18": resnet18, "vit_tiny": vit_tiny, "timm": timm_encoder},
+    encoders={
+        "cnn": cnn,
+        "resnet18": resnet18,
+        "vit_tiny": vit_tiny,
+        "vit": vit,
+        "caformer_m36": caformer_m36,
+        "timm": timm_encoder,
+    },
     collate=collate_images,
     raw_features=raw_image,
     example=synthetic_images,
