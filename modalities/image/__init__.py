@@ -9,6 +9,7 @@ from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
 from modalities.image.memory import from_memory, read_digits, read_memory
+from modalities.image.shards import read_shards
 from modalities.image.views import INVALIDATES, ImageViews
 
 MODALITY = Modality(
@@ -16,6 +17,7 @@ MODALITY = Modality(
     readers={
         "folder": read_folder,
         "huggingface": read_huggingface,
+        "shards": read_shards,
         "arrays": read_arrays,
         "memory": read_memory,
         "digits": read_digits,
@@ -25,6 +27,7 @@ MODALITY = Modality(
         **dict.fromkeys(("", *SUFFIXES), "folder"),
         **dict.fromkeys((".npz", ".npy"), "arrays"),
         ".parquet": "huggingface",
+        ".tar": "shards",
     },
     views={"image": ImageViews},
     encoders={
