@@ -125,7 +125,7 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
             default_root_dir=folder,
         )
         machine = describe_machine("lightning")
-        loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
+        loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
         on_gpu = trainer.strategy.root_device.type == "cuda"
         before = reset_peak()
         timing = measure(lambda: trainer.fit(module, loader))

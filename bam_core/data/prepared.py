@@ -112,7 +112,7 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
     def __init__(
         self,
         rows: datasets.Dataset,
-        collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
+        collate: Callable[..., Any],
         facts: Mapping[str, Any],
     ) -> None:
         if len(rows) == 0:
@@ -130,3 +130,27 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])
+
+
+class DrawnDataset(SplitDataset):
+    """Rows of train as views want them that draw where data are read, such as crops of large images.
+
+    Args:
+        rows: as in `SplitDataset`.
+        load: (columns, facts, *, rows, seed) -> batch; what is random follows from seed and row.
+        facts: as in `SplitDataset`.
+        seed: the numbers that the draws follow from; asked for when a batch is read.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.Dataset,
+        load: Callable[..., Any],
+        facts: Mapping[str, Any],
+        seed: Callable[[], Sequence[int]],
+    ) -> None:
+        super().__init__(rows, load, facts)
+        self.seed = seed
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        return self.collate(self.rows[list(indices)], self.facts, rows=list(indices), seed=self.seed())

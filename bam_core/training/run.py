@@ -26,6 +26,7 @@ from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
 from bam_core.training.callbacks import CleanStop, MetricsFile, Watch
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
+from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
@@ -63,7 +64,12 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     stop = CleanStop(settings.log_every)
     trainer = make_trainer(
         settings,
-        [metrics, stop, Checkpoints(folder / "checkpoints", settings.checkpoint_every)],
+        [
+            metrics,
+            stop,
+            *following(parts, settings),
+            Checkpoints(folder / "checkpoints", settings.checkpoint_every),
+        ],
         progress=progress,
         logger=_tensorboard(folder),
         default_root_dir=folder,
@@ -98,7 +104,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     )
     started = time.perf_counter()
     with quiet_lightning():
-        loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
+        loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     trained = networks(objective)
     if trainer.is_global_zero:
