@@ -177,6 +177,22 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from _blocks(child)
 
 
+@contextmanager
+def gathered(module: nn.Module) -> Iterator[None]:
+    """Hold all parameters that `shard` has spread on every rank, to call a part of the objective from outside.
+
+    Every rank has to do this together. A module that is not spread is left as it is.
+    """
+    units: list[Any] = [m for m in module.modules() if hasattr(m, "unshard")]
+    for unit in units:
+        unit.unshard()
+    try:
+        yield
+    finally:
+        for unit in units:
+            unit.reshard()
+
+
 def whole(value: Any) -> Any:
     """A tensor that `shard` has spread, gathered by all ranks, on the CPU; other values as they are."""
     return value.full_tensor().cpu() if hasattr(value, "full_tensor") else value

@@ -8,7 +8,7 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 
 from bam_core.data import PreparedData, SplitDataset
-from bam_core.distributed import gather
+from bam_core.distributed import gather, gathered
 from bam_core.protocols import Loader
 from bam_core.training.batches import batch_loader
 from bam_core.training.build import Parts
@@ -56,7 +56,7 @@ class FollowNetwork(lightning.Callback):
         modes = [(m, m.training) for m in encoder.modules()]
         encoder.eval()
         found = []
-        with trainer.precision_plugin.forward_context(), warnings.catch_warnings():
+        with gathered(objective), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
             for batch in batches:
                 found.append(self.loader.look(encoder, move_data_to_device(batch, pl_module.device)).float())

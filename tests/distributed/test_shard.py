@@ -6,7 +6,7 @@ from launch import run
 from torch import nn
 
 from bam_core import BAMObjective
-from bam_core.distributed import shard, whole
+from bam_core.distributed import gathered, shard, whole
 
 B, D = 24, 6
 
@@ -51,7 +51,10 @@ def train(rank, world_size, micro_batch):
     with torch.no_grad():  # as `bam replay`'s look at a step does
         model(batch[rank * B // world_size :][: B // world_size].double())
     model.update_teacher()
+    with gathered(model):
+        embeddings = torch.cat([model.embed(batch.double(), teacher=teacher) for teacher in (False, True)])
     return {
+        "embeddings": embeddings,
         "weights": torch.cat([whole(p.detach()).flatten() for p in model.parameters()]),
         "share": sum(p.to_local().numel() if world_size > 1 else p.numel() for p in model.parameters()) / n_weights,
         "units": [name for name, m in model.named_modules() if type(m).__name__.startswith("FSDP")],
@@ -66,9 +69,10 @@ def train_both(rank, world_size):
 def test_two_ranks_train_as_one_and_hold_half():
     blocks = [f"encoder.blocks.{k}" for k in range(3)]
     units = ["", "student", *(f"student.{b}" for b in blocks), "teacher", *(f"teacher.module.{b}" for b in blocks)]
-    expected = train(0, 1, None)["weights"]
+    expected = train(0, 1, None)
     for results in run(train_both, 2):
         for result in results:
             assert result["units"] == units
             assert 0.4 < result["share"] < 0.6
-            assert torch.allclose(result["weights"], expected, rtol=1e-10, atol=1e-12)
+            for what in ("weights", "embeddings"):
+                assert torch.allclose(result[what], expected[what], rtol=1e-10, atol=1e-12)

@@ -37,8 +37,10 @@ class Looker:
 def ranks(world_size, epoch=1, epochs=4, n=11, is_last_batch=True):
     images = torch.arange(n * 16, dtype=torch.uint8).reshape(n, 4, 4).numpy()
     settings = TrainSettings(batch_size=4, epochs=epochs)
-    teacher = SimpleNamespace(module=SimpleNamespace(encoder=nn.Identity()))
-    objective = SimpleNamespace(encoder=nn.Dropout(), teacher=teacher)
+    objective = nn.Module()
+    objective.encoder, objective.teacher = nn.Dropout(), nn.Module()
+    objective.teacher.module = nn.Module()
+    objective.teacher.module.encoder = nn.Identity()
     module = Mock(lightning.LightningModule, objective=objective, device=torch.device("cpu"))
     data = read_memory(images=images)
     for rank in range(world_size):
