@@ -8,10 +8,18 @@ gradients that all ranks hold for this rank's rows; DistributedDataParallel then
 these give the gradient of the loss of the joined batch (tests/distributed).
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from bam_core.errors import InputError
+
+_TEXT_BYTES = 1024
 
 
 def world_size() -> int:
@@ -44,7 +52,7 @@ class _Gather(torch.autograd.Function):
         return grad[rank()]
 
 
-def gather(rows: Float[Tensor, "*shape"]) -> Float[Tensor, "ranks *shape"]:
+def gather(rows: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "ranks *shape"]:
     """Stack the equally shaped tensors of all ranks; differentiable.
 
     Args:
@@ -56,17 +64,64 @@ def gather(rows: Float[Tensor, "*shape"]) -> Float[Tensor, "ranks *shape"]:
     return rows[None] if world_size() == 1 else _Gather.apply(rows)
 
 
+def hosts_exchange() -> bool:
+    """Whether the ranks can ask each other without waiting for their devices: with "gloo" or "cpu:gloo,cuda:nccl"."""
+    return world_size() > 1 and not torch.compiler.is_compiling() and "cpu:" in dist.get_backend_config()
+
+
 def counts_of_ranks(count: int) -> list[int]:
     """A count of this rank beside those of the others, by rank; exchanged by the hosts, which wait for no device.
 
-    Only a process group that serves CPU tensors can do so, such as "gloo" or "cpu:gloo,cuda:nccl". With another one,
-    such as "nccl" alone, and in a compiled graph, this is the own count only.
+    Unless `hosts_exchange`, such as with "nccl" alone or in a compiled graph, this is the own count only.
     """
-    if world_size() == 1 or torch.compiler.is_compiling() or "cpu:" not in dist.get_backend_config():
+    if not hosts_exchange():
         return [count]
     counts = torch.empty(world_size(), 1, dtype=torch.int64, device="cpu")
     dist.all_gather(list(counts.unbind()), torch.tensor([count], device="cpu"))
     return [int(one) for one in counts]
+
+
+def errors_shared() -> AbstractContextManager[None]:
+    """Make an InputError of one rank one of every rank, so that none waits in vain for a rank that gave up.
+
+    Does nothing unless `hosts_exchange`.
+
+    Raises:
+        InputError: the body raised it, here or on another rank.
+    """
+    return _errors_shared() if hosts_exchange() else nullcontext()
+
+
+@contextmanager
+def _errors_shared() -> Iterator[None]:
+    problem = None
+    try:
+        yield
+    except InputError as error:
+        problem = error
+    counts = counts_of_ranks(int(problem is not None))
+    if problem is not None:
+        raise problem
+    if any(counts):
+        raise InputError(
+            f"rank {counts.index(1)} could not use its part of the batch, as its own message says; no rank can go on "
+            "without it."
+        )
+
+
+def texts_of_ranks(text: str, device: torch.device) -> list[str]:
+    """A short text of this rank beside those of the others, by rank; waits for the device."""
+    if world_size() == 1:
+        return [text]
+    row = torch.zeros(_TEXT_BYTES, dtype=torch.uint8)
+    raw = bytearray(text.encode()[:_TEXT_BYTES])
+    row[: len(raw)] = torch.tensor(list(raw), dtype=torch.uint8)
+    return [bytes(one).rstrip(b"\0").decode(errors="ignore") for one in gather(row.to(device)).tolist()]
+
+
+def any_rank(flag: Bool[Tensor, ""]) -> Bool[Tensor, ""]:
+    """Whether a flag is set on any rank; the host does not wait for it."""
+    return flag if world_size() == 1 else max_over_ranks(flag.float()) > 0
 
 
 def logsumexp_over_ranks(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -90,3 +145,47 @@ def max_over_ranks(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     values = values.clone()
     dist.all_reduce(values, op=dist.ReduceOp.MAX)
     return values
+
+
+def shard(module: nn.Module, device_type: str) -> None:
+    """Spread parameters over the ranks (FSDP2): those of each child, and of each block of layers in it, apart.
+
+    A block is an element of an outermost list or sequence of layers that has layers itself. Its parameters are gathered
+    when it is called, and dropped again afterwards.
+
+    Args:
+        module: the objective; its parameters become `DTensor`s.
+        device_type: of the ranks' devices, such as "cuda".
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(device_type, (world_size(),))
+    for child in module.children():
+        for block in _blocks(child):
+            fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        if any(True for _ in child.parameters()):
+            fully_shard(child, mesh=mesh, reshard_after_forward=True)
+    fully_shard(module, mesh=mesh)
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            yield from (block for block in child if any(True for _ in block.children()))
+        else:
+            yield from _blocks(child)
+
+
+def whole(value: Any) -> Any:
+    """A tensor that `shard` has spread, gathered by all ranks, on the CPU; other values as they are."""
+    return value.full_tensor().cpu() if hasattr(value, "full_tensor") else value
+
+
+def spread(value: Any, like: Any) -> Any:
+    """A whole tensor, the same on all ranks, spread over them like another one if that is of its shape and spread."""
+    if not hasattr(like, "full_tensor") or getattr(value, "shape", None) != like.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bam_core.attention import log_attention, unit_rows
 from bam_core.balancing import keep_top_k, sinkhorn
 from bam_core.diagnostics import entropy
-from bam_core.distributed import mean_over_ranks
+from bam_core.distributed import errors_shared, mean_over_ranks
 from bam_core.errors import CollapseWarning, InputError
 from bam_core.layout import ViewLayout, check_layout, gather_columns, sample_mask
 from bam_core.methods import LossTerms, Method, choose_method, exact_terms
@@ -110,7 +110,7 @@ def bam_loss(
 
     Raises:
         InputError: shapes or settings that do not fit, one sample in the global batch, rows that are not finite
-            or zero.
+            or zero (on one rank of a CPU process group: on all of them).
 
     Example:
         >>> z = torch.randn(2 * 16, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
@@ -136,8 +136,9 @@ def bam_loss(
         "mask_positives": mask_positives,
     }
     with torch.autocast(student.device.type, enabled=False):
-        rows = unit_rows(student, name="student embeddings")
-        target_rows = None if teacher is None else unit_rows(teacher.detach(), name="teacher embeddings")
+        with errors_shared():
+            rows = unit_rows(student, name="student embeddings")
+            target_rows = None if teacher is None else unit_rows(teacher.detach(), name="teacher embeddings")
         chosen = choose_method(method, layout, rows)
         if chosen == "dense":
             local = _dense_terms(rows, target_rows, layout, **settings)

@@ -7,7 +7,7 @@ keyword arguments; a recipe's section is the keyword arguments of the function t
 recipe leaves out and that bears the name of a fact of the data (such as `in_channels`) is filled in from the data.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -22,13 +22,45 @@ Batch = Any  # what `Modality.collate` makes of some rows, and what views and en
 
 @runtime_checkable
 class ViewFn(Protocol):
-    """Maps a batch to views; `untouched`, when there, maps it to the one view that is embedded after training."""
+    """Maps a batch to views; `untouched`, when there, maps it to the one view that is embedded after training.
+
+    An attribute `loader` that is not None, see `Loader`, reads the batches of training instead of `Modality.collate`.
+    """
 
     def __call__(self, batch: Batch, *, generator: torch.Generator | None = None) -> Views | list[View]:
         """Random views of the batch, on its device, reproducible from the generator; the batch is left as it is.
 
         Nothing looks at a value on the device, since the training would wait for it.
         """
+        ...
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Draws a part of the views where data are read, such as crops of images too large to be kept whole.
+
+    It may follow the network: after some passes over the data it looks at every row of train, and keeps what it found
+    in `table`, a tensor with a row for each, or None before. The run calls it, saves the table and restores it.
+    """
+
+    table: Tensor | None
+
+    def __call__(
+        self, columns: Mapping[str, Any], facts: Mapping[str, Any], *, rows: Sequence[int], seed: Sequence[int]
+    ) -> Batch:
+        """What the view function takes, of some rows of train; what is random follows from seed and row."""
+        ...
+
+    def due(self, passes: int) -> bool:
+        """Whether to look at all rows after so many passes over the data."""
+        ...
+
+    def read(self, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Batch:
+        """Some rows as `look` wants them."""
+        ...
+
+    def look(self, encoder: nn.Module, batch: Batch) -> Tensor:
+        """(b, k): what to keep of each row; the encoder is the teacher's if there is one."""
         ...
 
 

@@ -131,6 +131,11 @@ def is_file(name: str) -> bool:
     return ".py:" in name
 
 
+def displayed(name: str) -> str:
+    """A name for tables: without the folders of its file."""
+    return Path(name).name if is_file(name) else name
+
+
 def anchored(name: str, folder: Path) -> str:
     """The same name with an absolute path, if it is one of a file in a folder, or else in the current one.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
+from bam_core.distributed import errors_shared
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher
@@ -126,10 +127,12 @@ class StudentObjective(nn.Module):
             local: look at the local views, too.
         """
         self.initialize(batch)
-        drawn = draw_views(self.view_fn, batch, generator)
-        drawn = drawn if local else drawn.only_global()
-        self.check_views(drawn)
-        return StudentViews(drawn, *self.student(drawn.views))
+        with errors_shared():
+            drawn = draw_views(self.view_fn, batch, generator)
+            drawn = drawn if local else drawn.only_global()
+            self.check_views(drawn)
+            embeddings, projections = self.student(drawn.views)
+        return StudentViews(drawn, embeddings, projections)
 
     def check_views(self, drawn: DrawnViews) -> None:
         """Raise an `InputError` for views that the objective cannot use, before a network sees them."""

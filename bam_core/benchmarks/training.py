@@ -15,7 +15,7 @@ import lightning.pytorch as lightning
 import torch
 from torch import Tensor, nn
 
-from bam_core.benchmarks.machine import describe_machine
+from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.benchmarks.timing import Spread, measure, spread
 from bam_core.errors import InputError
 from bam_core.training.batches import GlobalBatches, batch_loader
@@ -47,6 +47,8 @@ class TrainingBenchmark:
         seconds: of a whole step.
         parts: seconds of each of `PARTS` in a step.
         fractions: each part over its own step's time.
+        peak_mib: most memory that was held above what was held before the first step, in MiB: on a GPU the device's,
+            else the process's resident set.
     """
 
     recipe: dict[str, Any]
@@ -57,6 +59,7 @@ class TrainingBenchmark:
     seconds: Spread
     parts: dict[str, Spread]
     fractions: dict[str, Spread]
+    peak_mib: float
 
     def table(self) -> str:
         """Markdown: one row a part, and the machine below."""
@@ -68,6 +71,7 @@ class TrainingBenchmark:
         encoder, train = self.recipe["encoder"]["name"], self.recipe["train"]
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         about = (
+            f"at most {self.peak_mib:.0f} MiB of memory; "
             f"{self.samples_per_second:.0f} samples/s; {encoder}, batches of {train['batch_size']}, "
             f"{train['precision']}, {self.steps} steps; other processes took {self.others:.0%} of the machine"
         )
@@ -121,8 +125,11 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
             default_root_dir=folder,
         )
         machine = describe_machine("lightning")
-        loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
+        loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
+        on_gpu = trainer.strategy.root_device.type == "cuda"
+        before = reset_peak()
         timing = measure(lambda: trainer.fit(module, loader))
+        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else peak_resident() - before
     measured = clock.steps[warmup:]
     whole = [sum(step.values()) for step in measured]
     return TrainingBenchmark(
@@ -134,6 +141,7 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
         seconds=spread(whole),
         parts={name: spread([step[name] for step in measured]) for name in PARTS},
         fractions={name: spread([s[name] / t for s, t in zip(measured, whole, strict=True)]) for name in PARTS},
+        peak_mib=peak,
     )
 
 
@@ -160,7 +168,8 @@ class _Clock(lightning.Callback):
         self._last = now
 
     def _before_encoder(self, module: nn.Module, inputs: Any) -> None:
-        self._mark("views" if self._first_view else "objective")
+        again = self._objective_is_back  # a micro-batch is computed a second time
+        self._mark("views" if self._first_view else "encoder" if again else "objective")
         self._first_view = False
 
     def _after_encoder(self, module: nn.Module, inputs: Any, output: Tensor) -> None:

@@ -75,7 +75,7 @@ class ViewBenchmark:
     def table(self) -> str:
         """Markdown: one row a contender, and the machine below."""
         lines = [
-            "| | views/s, median (quartiles) | per processor second | bam-ssl is so many times as fast | in processor time |",
+            "| | views/s, median (quartiles) | per processor second | bam-ssl is times as fast | in processor time |",
             "|---|---|---|---|---|",
         ]
         works: list[str] = []

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib import import_module
+from typing import Any
 
 from bam_core.errors import BAMError
 
@@ -10,7 +11,9 @@ COMMANDS = {
     "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
     "pretrain": "pretrain an encoder from a recipe",
     "evaluate": "judge a run with probes and write its report",
+    "compare": "pretrain and judge several objectives on equal terms, over several seeds",
     "embed": "write the embeddings of new data to a parquet file",
+    "import-checkpoint": "turn a released checkpoint into an encoder",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "new": "write a working skeleton of a modality or an objective of your own",
     "replay": "run a training step again that was not finite",
@@ -41,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(import_module(f"bam_core.cli.{args.command}").run(args) or 0)
+        return int(_module(args.command).run(args) or 0)
     except BAMError as error:
         print(f"bam {args.command}: {error}", file=sys.stderr)
         return 1
@@ -90,5 +93,9 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in argv:
-            import_module(f"bam_core.cli.{name}").add_arguments(subparser)
+            _module(name).add_arguments(subparser)
     return parser
+
+
+def _module(command: str) -> Any:
+    return import_module(f"bam_core.cli.{command.replace('-', '_')}")

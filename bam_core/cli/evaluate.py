@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def show_results(results: object) -> None:
-    """Print the tables and the verdict."""
+def show_results(results: object, ours: str | None = None) -> None:
+    """Print the tables and the verdict, about the last row unless another is named."""
     from rich.console import Console
 
     from bam_core.evaluation import Results
@@ -49,7 +49,7 @@ def show_results(results: object) -> None:
     if isinstance(results, Results):
         for metric in results.metrics:
             console.print(results.to_console(metric))
-        console.print(results.verdict())
+        console.print(results.verdict(ours))
     else:
         console.print("No labels for a test split: the report shows what can be said without.")
 

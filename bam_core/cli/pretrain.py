@@ -11,6 +11,8 @@ RECIPE is a YAML file, or a name from 'bam recipes'. Every value of it can be ov
 Two keys belong to the run, not to the recipe:
   run=FOLDER     where everything goes (default: runs/<recipe>-<date>)
   resume=true    insist that there is something to go on from; an unfinished run in run=FOLDER goes on by itself
+--dry-run builds everything, trains two steps on a few synthetic samples, reads and downloads nothing, and says what the
+run will take: parameters, operations, memory, traffic between devices, hours.
 Ctrl-C stops after the current step with a checkpoint and a usable encoder.
 The folder then holds encoder/ (load it with PretrainedEncoder.from_pretrained), recipe.yaml, metrics.csv, checkpoints/,
 environment.json, and set_aside.csv if inputs could not be used. Next: bam evaluate FOLDER."""
@@ -21,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("recipe", metavar="RECIPE", help="YAML file, or name of a shipped recipe")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
+    parser.add_argument("--dry-run", action="store_true", help="two steps on stand-in data, and what the run will cost")
+    parser.add_argument("--samples", type=int, help="dry run: samples in your training split (default: a million)")
+    parser.add_argument("--tflops", type=float, help="dry run: peak of a device in TFLOP/s (default: 312, an A100)")
+    parser.add_argument("--efficiency", type=float, help="dry run: part of the peak that is reached (default: 0.35)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,6 +38,12 @@ def run(args: argparse.Namespace) -> int:
     from bam_core.training.run import pretrain
 
     recipe = load_recipe(path, overrides)
+    if args.dry_run:
+        from bam_core.training.dry_run import dry_run
+
+        given = {name: getattr(args, name) for name in ("samples", "tflops", "efficiency")}
+        print(dry_run(recipe, **{name: value for name, value in given.items() if value is not None}).table())
+        return 0
     if folder is None:
         folder = new_run(path)
         sys.argv.append(f"run={folder}")  # Lightning starts the processes of further devices with this command line

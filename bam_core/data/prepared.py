@@ -5,15 +5,20 @@ Columns of every split: the inputs (named by the modality, `signal` for sampled 
 person, the machine, the recording).
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import torch
 
 from bam_core.errors import DataError
+
+HASHED_ROWS = 1024  # at a time; part of the definition of the hash
 
 
 class SetAside(NamedTuple):
@@ -68,6 +73,21 @@ class PreparedData:
         """(n,) group names, or None."""
         return self.column(split, "group")
 
+    def content_hash(self) -> str:
+        """Sixteen hexadecimal digits that follow from the rows and facts alone, wherever the files lie.
+
+        Names of rows are left out, since they may be paths.
+        """
+        found = hashlib.sha256(json.dumps(dict(self.facts), sort_keys=True).encode())
+        for split, rows in sorted(self.splits.items()):
+            kept = rows.select_columns(sorted(set(rows.column_names) - {"id"}))
+            found.update(f"{split} {len(kept)} {kept.features}".encode())
+            for part in kept.with_format("arrow").iter(HASHED_ROWS):
+                for name in kept.column_names:
+                    for batch in pa.table({name: part[name].combine_chunks()}).to_batches():
+                        found.update(batch.serialize())
+        return found.hexdigest()[:16]
+
     @property
     def multi_label(self) -> bool:
         """Whether a row can carry several labels."""
@@ -92,7 +112,7 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
     def __init__(
         self,
         rows: datasets.Dataset,
-        collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
+        collate: Callable[..., Any],
         facts: Mapping[str, Any],
     ) -> None:
         if len(rows) == 0:
@@ -110,3 +130,27 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])
+
+
+class DrawnDataset(SplitDataset):
+    """Rows of train as views want them that draw where data are read, such as crops of large images.
+
+    Args:
+        rows: as in `SplitDataset`.
+        load: (columns, facts, *, rows, seed) -> batch; what is random follows from seed and row.
+        facts: as in `SplitDataset`.
+        seed: the numbers that the draws follow from; asked for when a batch is read.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.Dataset,
+        load: Callable[..., Any],
+        facts: Mapping[str, Any],
+        seed: Callable[[], Sequence[int]],
+    ) -> None:
+        super().__init__(rows, load, facts)
+        self.seed = seed
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        return self.collate(self.rows[list(indices)], self.facts, rows=list(indices), seed=self.seed())

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bam_core.evaluation.cells import CellRecord, join_cells
     from bam_core.evaluation.embeddings import EmbeddingFigures, describe_embeddings
     from bam_core.evaluation.fractions import draw_rows
     from bam_core.evaluation.inputs import Features, SplitLabels
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from bam_core.evaluation.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
     from bam_core.evaluation.protocol import EvaluationProtocol
     from bam_core.evaluation.report import ReportContent, write_report
-    from bam_core.evaluation.results import Result, Results
+    from bam_core.evaluation.results import Cost, Result, Results
     from bam_core.evaluation.run import evaluate
     from bam_core.evaluation.seeds import aggregate
     from bam_core.evaluation.verdict import Comparison
 
 _HOME = {
+    "cells": ("CellRecord", "join_cells"),
     "seeds": ("aggregate",),
     "embeddings": ("EmbeddingFigures", "describe_embeddings"),
     "run": ("evaluate",),
@@ -34,14 +36,16 @@ _HOME = {
     "pictures": ("AttentionPicture", "EmbeddingMap", "Gallery", "NeighbourRows"),
     "protocol": ("EvaluationProtocol",),
     "report": ("ReportContent", "write_report"),
-    "results": ("Result", "Results"),
+    "results": ("Cost", "Result", "Results"),
     "verdict": ("Comparison",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AttentionPicture",
+    "CellRecord",
     "Comparison",
+    "Cost",
     "EmbeddingFigures",
     "EmbeddingMap",
     "EvaluationProtocol",
@@ -58,6 +62,7 @@ __all__ = [
     "describe_embeddings",
     "draw_rows",
     "evaluate",
+    "join_cells",
     "knn_probe",
     "linear_probe",
     "metric_of_weights",

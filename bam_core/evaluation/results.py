@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,20 @@ class Result:
         return self.mean - self.spread, self.mean + self.spread
 
 
+class Cost(NamedTuple):
+    """What pretraining took.
+
+    Attributes:
+        seconds: of wall time.
+        processor_seconds: of all cores; on a busy machine they say more.
+        mebibytes: by which the process grew.
+    """
+
+    seconds: float
+    processor_seconds: float
+    mebibytes: float
+
+
 @dataclass(frozen=True)
 class Results:
     """The table of an evaluation.
@@ -75,6 +89,7 @@ class Results:
         data_fingerprint: of the prepared data, as the caller gave it.
         classes: names of the classes.
         figures: RankMe and spread of every set of features on test.
+        costs: of the pretraining behind a set of features, where it was measured.
         notes: what a reader should know: classes missing in train, groups in two splits, rows left out.
         n_runs: how many runs were aggregated.
     """
@@ -85,6 +100,7 @@ class Results:
     data_fingerprint: str = ""
     classes: tuple[str, ...] = ()
     figures: Mapping[str, EmbeddingFigures] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     n_runs: int = 1
 
@@ -154,11 +170,16 @@ class Results:
             self,
             rows=tuple(row for name in features for row in self.rows if row.features == name),
             figures={name: self.figures[name] for name in features if name in self.figures},
+            costs={name: self.costs[name] for name in features if name in self.costs},
         )
 
     def save(self, path: str | Path) -> None:
         """Write JSON: protocol, hashes, notes, figures and rows."""
-        content = {
+        Path(path).write_text(json.dumps(self.to_plain(), indent=1))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {
             "format": FORMAT,
             "protocol": self.protocol.model_dump(mode="json"),
             "protocol_hash": self.protocol.hash(),
@@ -168,9 +189,9 @@ class Results:
             "n_runs": self.n_runs,
             "notes": self.notes,
             "figures": {name: figures._asdict() for name, figures in self.figures.items()},
+            "costs": {name: cost._asdict() for name, cost in self.costs.items()},
             "rows": [_plain(row) for row in self.rows],
         }
-        Path(path).write_text(json.dumps(content, indent=1))
 
     @classmethod
     def load(cls, path: str | Path) -> "Results":
@@ -182,15 +203,27 @@ class Results:
         path = Path(path)
         try:
             content = json.loads(path.read_text())
-            found = content["format"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{path} expected results that `Results.save` wrote; got {error!r}.") from error
+        return cls.from_plain(content, where=str(path))
+
+    @classmethod
+    def from_plain(cls, content: Any, *, where: str = "the table") -> "Results":
+        """The inverse of `to_plain`.
+
+        Raises:
+            DataError: something else, another format, or a protocol whose hash is not the stored one.
+        """
+        try:
+            found = content["format"]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{where} expected results that `Results.save` wrote; got {error!r}.") from error
         if found != FORMAT:
-            raise DataError(f"{path} expected results of format {FORMAT}; got {found}. Evaluate again.")
+            raise DataError(f"{where} expected results of format {FORMAT}; got {found}. Evaluate again.")
         protocol = EvaluationProtocol(**content["protocol"])
         if protocol.hash() != content["protocol_hash"]:
             raise DataError(
-                f"{path} expected a protocol of hash {content['protocol_hash']}; got {protocol.hash()}: the file was "
+                f"{where} expected a protocol of hash {content['protocol_hash']}; got {protocol.hash()}: the file was "
                 "changed, or another version wrote it. Evaluate again."
             )
         return cls(
@@ -200,6 +233,7 @@ class Results:
             data_fingerprint=content["data_fingerprint"],
             classes=tuple(content["classes"]),
             figures={name: EmbeddingFigures(**figures) for name, figures in content["figures"].items()},
+            costs={name: Cost(**cost) for name, cost in content.get("costs", {}).items()},
             notes=tuple(content["notes"]),
             n_runs=content["n_runs"],
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from bam_core.errors import InputError
 from bam_core.evaluation.embeddings import EmbeddingFigures
-from bam_core.evaluation.results import Result, Results
+from bam_core.evaluation.results import Cost, Result, Results
 from bam_core.evaluation.verdict import spread_of_values
 
 
@@ -39,8 +39,12 @@ def aggregate(runs: Sequence[Results]) -> Results:
         same = [run.row(row.features, row.probe, row.fraction, row.metric) for run in runs]
         rows.append(_joined(same))
     figures = {name: _mean_figures([run.figures[name] for run in runs]) for name in first.figures}
+    costs = {
+        name: Cost(*(float(np.mean(values)) for values in zip(*(run.costs[name] for run in runs), strict=True)))
+        for name in first.costs
+    }
     notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-    return replace(first, rows=tuple(rows), figures=figures, notes=notes, n_runs=len(runs))
+    return replace(first, rows=tuple(rows), figures=figures, costs=costs, notes=notes, n_runs=len(runs))
 
 
 def _joined(rows: Sequence[Result]) -> Result:

@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from bam_core.errors import InputError
-from bam_core.evaluation.results import Result, Results
+from bam_core.evaluation.results import Cost, Result, Results
 from bam_core.evaluation.verdict import PROBE_TITLES
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TableView(NamedTuple):
 
 
 def table_view(results: Results, metric: str | None = None) -> TableView:
-    """Arrange the results of one metric; RankMe and spread of the embeddings come last.
+    """Arrange the results of one metric; RankMe and spread of the embeddings, and costs, come last.
 
     Raises:
         InputError: the results hold no such metric.
@@ -77,8 +77,19 @@ def table_view(results: Results, metric: str | None = None) -> TableView:
             figures = results.figures[name]
             rank = "-" if figures.rankme is None else f"{figures.rankme:.1f} / {figures.width}"
             rows[name] += [Cell(rank), Cell("-" if figures.spread is None else f"{figures.spread:.3f}")]
+    if results.costs:
+        columns += [Column("seconds"), Column("memory, MiB")]
+        for name in results.features:
+            cost = results.costs.get(name)
+            rows[name] += [Cell("-"), Cell("-")] if cost is None else _cost_cells(cost)
     footnotes = [f"Spread at {' and '.join(shares)}: {what}." for what, shares in spreads.items()]
     return TableView(results.title(metric), columns, rows, footnotes)
+
+
+def _cost_cells(cost: Cost) -> list[Cell]:
+    processor = f"{cost.processor_seconds:,.0f}"
+    seconds = Cell(f"{cost.seconds:,.0f}", f"({processor} of processor)", f"cpu {processor}")
+    return [seconds, Cell(f"{cost.mebibytes:,.0f}")]
 
 
 def markdown_table(results: Results, metric: str | None = None) -> str:
@@ -111,7 +122,12 @@ def console_table(results: Results, metric: str | None = None) -> "Table":
         pad_edge=False,
     )
     table.add_column("")
-    short_titles = {"linear probe": "linear", "RankMe / width": "RankMe", "embedding spread": "embed.\nspread"}
+    short_titles = {
+        "linear probe": "linear",
+        "RankMe / width": "RankMe",
+        "embedding spread": "embed.\nspread",
+        "memory, MiB": "memory,\nMiB",
+    }
     for column in view.columns:
         head = [short_titles.get(column.title, column.title), column.share, column.n_labels]
         table.add_column("\n".join(line for line in head if line), justify="right")

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bam_core.attention import unit_rows
+from bam_core.distributed import errors_shared
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.student import StudentObjective, StudentViews
@@ -103,7 +104,8 @@ def views_of(rows: Float[Tensor, "rows p"], n_views: int) -> list[Tensor]:
 
 def peer_output(loss: Tensor, outputs: Sequence[Tensor], seen: StudentViews) -> PeerOutput:
     """The loss beside what is worth a look."""
-    first, second = (unit_rows(rows.detach()) for rows in outputs[:2])
+    with errors_shared():
+        first, second = (unit_rows(rows.detach()) for rows in outputs[:2])
     return PeerOutput(loss, (first * second).sum(dim=1).mean(), seen.embeddings.detach())
 
 

@@ -29,6 +29,7 @@ from bam_core.evaluation import (
 )
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
+from bam_core.registry import displayed
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
@@ -57,19 +58,16 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     """
     recipe = load_run(folder)
     parts = build(recipe)
-    name = recipe.objective["name"] + (" (teacher)" if teacher else "")
+    name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
     encoder = load_encoder(folder, teacher=teacher)
     networks: dict[str, nn.Module] = {
-        RAW: _Function(parts.modality.raw_features),
+        RAW: Function(parts.modality.raw_features),
         UNTRAINED: parts.encoder,
         name: encoder,
     }
-    features = {
-        label: {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
-        for label, network in networks.items()
-    }
+    features = {label: embed_splits(network, parts, label) for label, network in networks.items()}
     try:
-        results = _judge(features, parts.data, recipe)
+        results = judge(features, parts.data, recipe)
     except InputError as error:
         warnings.warn(f"no table: {error}", stacklevel=2)
         results = None
@@ -79,7 +77,25 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     return results
 
 
-def _judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, recipe: Recipe) -> Results | None:
+def embed_splits(network: nn.Module, parts: Parts, label: str) -> dict[str, Tensor]:
+    """Embeddings of every split; the label is for the progress bar."""
+    return {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
+
+
+def judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, recipe: Recipe) -> Results | None:
+    """Evaluate sets of features by the recipe's protocol.
+
+    Args:
+        features: name -> split -> rows.
+        data: that they were made from.
+        recipe: holds the protocol.
+
+    Returns:
+        The table, or None for data without labels or without a test split.
+
+    Raises:
+        InputError: labels that cannot be probed, such as of one class only.
+    """
     labels = {split: data.labels(split) for split in data.splits}
     if "test" not in labels or labels["train"] is None or labels["test"] is None:
         return None
@@ -209,7 +225,7 @@ def _untouched(parts: Parts, batch: Any) -> Any:
     return batch if untouched is None else untouched(batch)
 
 
-class _Function(nn.Module):
+class Function(nn.Module):
     """A function as a module, so that raw features are embedded like all others."""
 
     def __init__(self, function: Callable[[Any], Tensor]) -> None:
@@ -217,4 +233,5 @@ class _Function(nn.Module):
         self.function = function
 
     def forward(self, batch: Any) -> Tensor:
+        """Call it."""
         return self.function(batch)

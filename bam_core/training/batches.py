@@ -74,6 +74,10 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
         """Begin the next pass in the middle, to continue an interrupted one."""
         self.epoch, self.start = epoch, batch
 
+    def draw_seed(self) -> tuple[int, int]:
+        """What is drawn where data are read follows from this and the row; workers hold the state of their pass."""
+        return self.seed, self.epoch
+
     def view_shards(self, wanted: int) -> range:
         """Places of this rank's shards among all the shards of a global batch, whose views are drawn apart.
 

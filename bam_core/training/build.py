@@ -1,6 +1,6 @@
 """From a checked recipe to the parts of a run: data, views, encoder, objective."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from bam_core.data import PreparedData, SplitDataset
+from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.errors import RecipeError
-from bam_core.protocols import Modality, Objective, ViewFn
+from bam_core.protocols import Loader, Modality, Objective, ViewFn
 from bam_core.registry import choose, complete, load_modality, load_objective
 from bam_core.training.recipe import Recipe
 from bam_core.views import accepts_keyword
+
+N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,22 @@ class Parts:
         """The rows of a split, in batches."""
         return SplitDataset(self.data.splits[split], self.modality.collate, self.data.facts)
 
+    @property
+    def loader(self) -> Loader | None:
+        """What draws where data are read, if the views do."""
+        loader: Loader | None = getattr(self.view_fn, "loader", None)
+        return loader
+
+    def training_set(self, seed: Callable[[], Sequence[int]]) -> SplitDataset:
+        """The rows of train as the views want them.
+
+        Args:
+            seed: gives the numbers that draws follow from where data are read.
+        """
+        if self.loader is None:
+            return self.dataset("train")
+        return DrawnDataset(self.data.splits["train"], self.loader, self.data.facts, seed)
+
     def objective(self, recipe: Recipe, total_steps: int) -> Objective:
         """The recipe's objective around encoder and views, with every parameter made.
 
@@ -51,8 +69,9 @@ class Parts:
             options["micro_batch"] = recipe.train.micro_batch
         objective: Objective = load_objective(name)(self.encoder, self.view_fn, total_steps=total_steps, **options)
         n = len(self.data.splits["train"])
-        rows = np.random.default_rng(recipe.train.seed).permutation(n)[: recipe.train.batch_size]
-        objective.initialize(self.dataset("train").__getitems__(rows.tolist()))
+        n_first = N_FIRST if options.get("projector_standardize", True) else 2  # only the width is asked for
+        rows = np.random.default_rng(recipe.train.seed).permutation(n)[: min(recipe.train.batch_size, n_first)]
+        objective.initialize(self.training_set(lambda: (recipe.train.seed, 0)).__getitems__(rows.tolist()))
         return objective
 
 

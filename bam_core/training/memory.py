@@ -13,6 +13,7 @@ from bam_core.registry import keyword_parameters
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, assemble
 from bam_core.training.callbacks import CleanStop, Watch
+from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, check_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
@@ -101,10 +102,12 @@ def pretrain_in_memory(recipe: Recipe, modality: Modality, data: PreparedData, *
             folder=None,
             view_shards=batches.view_shards(settings.view_shards),
         )
-        trainer = make_trainer(settings, [stop, Watch(batches)], progress=progress, logger=False)
+        trainer = make_trainer(
+            settings, [stop, Watch(batches), *following(parts, settings)], progress=progress, logger=False
+        )
         try:
             with quiet_lightning():
-                trainer.fit(module, batch_loader(parts.dataset("train"), batches, settings.num_workers))
+                trainer.fit(module, batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers))
         finally:
             stop.restore()
     if stop.requested:

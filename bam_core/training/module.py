@@ -7,14 +7,16 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from bam_core.diagnostics import embedding_spread, rankme
+from bam_core.distributed import any_rank, hosts_exchange, shard, texts_of_ranks, whole, world_size
 from bam_core.errors import InputError, NonFiniteError
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
 from bam_core.training.batches import mixed_seed
-from bam_core.training.nonfinite import first_nonfinite, save_step
+from bam_core.training.nonfinite import broken_weight, first_nonfinite, save_step
 from bam_core.training.recipe import TrainSettings
 
 N_RANKME_ROWS = 1024
@@ -47,8 +49,10 @@ class PretrainModule(lightning.LightningModule):
         self.settings = settings
         self.folder = folder
         self.view_shards = view_shards
-        self._finite: Flag | None = None
-        self._batch: Any = None
+        self._sharded = False
+        self._part = 0  # of the optimiser step: its micro-batches under Lightning's gradient accumulation
+        self._unseen: tuple[Flag, Any, int] | None = None
+        self._left_out = False
         self._statistics: dict[str, Tensor] = {}
         warmup = min(round(settings.warmup_epochs * steps_per_epoch), total_steps - 1)
         self.learning_rate = WarmupCosineSchedule(
@@ -58,60 +62,92 @@ class PretrainModule(lightning.LightningModule):
         self.weight_decay = CosineSchedule(start, start if end is None else end, total_steps)
         self._step_ended = time.perf_counter()
 
+    def configure_model(self) -> None:
+        """Spread the parameters over the ranks, under `train.strategy=fsdp`."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy) and not self._sharded:
+            shard(self.objective, self.trainer.strategy.root_device.type)  # type: ignore[arg-type]
+            self._sharded = True
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; only tensors with two or more dimensions decay."""
         return torch.optim.AdamW(decay_groups(self), lr=self.settings.learning_rate)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        if self.settings.on_nan == "skip":  # running statistics are changed by the forward pass already
+        self._look_at_last()
+        if self._part == 0 and self.settings.on_nan == "skip":  # running statistics change in the forward pass
             self._statistics = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        part, self._part = self._part, self._part + 1
         try:
-            output = self.step_output(batch, self.global_step)
-        except InputError:
-            where = self.first_nonfinite(batch, self.global_step)
-            if where is None:
-                raise
-            self._report(batch, where)
+            output = self.step_output(batch, self.global_step, part)
+        except InputError as error:
+            if world_size() > 1 and not hosts_exchange():
+                raise  # the other ranks do not know of it
+            self._report(batch, part, error)
             return torch.zeros((), device=self.device, requires_grad=True)  # no gradient: AdamW leaves all as it is
-        self._finite = Flag(output.loss.detach().isfinite())
-        self._batch = batch
+        self._unseen = Flag(any_rank(~output.loss.detach().isfinite())), batch, part
         self._log_step(output)
         loss: Tensor = output.loss
         return loss
 
-    def step_output(self, batch: Any, step: int) -> Any:
+    def step_output(self, batch: Any, step: int, part: int = 0) -> Any:
         """What the objective returns for a batch at an optimiser step.
 
-        What is random follows from the seed, the step and the place in the global batch.
+        What is random follows from the seed, the step, its part, and the place in the global batch.
         """
         seed, shards = self.settings.seed, self.view_shards
-        torch.manual_seed(mixed_seed(seed, step, shards.start))  # dropout and the like
-        generators = [torch.Generator(self.device).manual_seed(mixed_seed(seed, step, k, 1)) for k in shards]
+        later = (part,) if part else ()
+        torch.manual_seed(mixed_seed(seed, step, shards.start, *(0 for _ in later), *later))  # dropout and the like
+        generators = [torch.Generator(self.device).manual_seed(mixed_seed(seed, step, k, 1, *later)) for k in shards]
         return self.objective(batch, generator=generators)  # type: ignore[operator]
 
-    def first_nonfinite(self, batch: Any, step: int) -> str | None:
-        """Where NaN or infinity begins in a step, in words."""
-        return first_nonfinite(self, batch, lambda: self.step_output(batch, step))
+    def first_nonfinite(self, batch: Any, step: int, part: int = 0) -> str | None:
+        """Where NaN or infinity begins in a step on this rank, in words; called by all ranks together."""
+        return first_nonfinite(self, batch, lambda: self.step_output(batch, step, part))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Look whether the loss was finite."""
-        if self._finite is None or self._finite.is_set():
-            return
-        where = self.first_nonfinite(self._batch, self.global_step)
-        self._report(self._batch, where or "the gradient: the forward pass is finite")
-        for parameter in self.parameters():
-            parameter.grad = None
+        """Look whether the loss was finite; if any part of the step was not, leave all of it out."""
+        self._look_at_last()
+        self._part = 0
+        if self._left_out:
+            self._left_out = False
+            for name, buffer in self.named_buffers():
+                buffer.copy_(self._statistics[name])
+            for parameter in self.parameters():
+                parameter.grad = None
 
-    def _report(self, batch: Any, where: str) -> None:
-        message = f"step {self.global_step} is not finite: NaN or infinity begins in {where}."
+    def _look_at_last(self) -> None:
+        """Ask for the flag of the last part; its forward pass is over, and the device still has its backward pass."""
+        if self._unseen is None:
+            return
+        flag, batch, part = self._unseen
+        self._unseen = None
+        if flag.is_set():
+            self._report(batch, part)
+
+    def _report(self, batch: Any, part: int, error: InputError | None = None) -> None:
+        """Save a step that is not finite, and stop or leave it out; all ranks do the same."""
+        step = self.global_step
+        texts = texts_of_ranks(self.first_nonfinite(batch, step, part) or "", self.device)
+        first = next((k for k, text in enumerate(texts) if text), 0)
+        if error is not None and not texts[first]:
+            raise error
+        where = texts[first] or "a place that does not show when the step is run again"
+        message = (
+            f"step {step} is not finite{f' on rank {first}' * (len(texts) > 1)}: NaN or infinity begins in {where}."
+        )
         if self.folder is not None:
-            message += save_step(self, batch, self.global_step, where, self.folder, self.view_shards)
+            weights = {name: whole(value) for name, value in self.state_dict().items()}
+            shards = [self.view_shards.start, self.view_shards.stop]
+            content = {"batch": batch, "state_dict": weights, "view_shards": shards, "part": part}
+            message += save_step(content if first == self.global_rank else None, where, self.folder, step)
         if self.settings.on_nan == "stop":
             raise NonFiniteError(message)
-        for name, buffer in self.named_buffers():
-            buffer.copy_(self._statistics[name])
-        warnings.warn(f"{message} The step is left out.", stacklevel=2)
+        if broken_weight(self):
+            raise NonFiniteError(f"{message} Leaving out steps does not mend weights: start from an older checkpoint.")
+        self._left_out = True
+        if self.global_rank == 0:
+            warnings.warn(f"{message} The step is left out.", stacklevel=2)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Set the values of this step, step, and move the teacher: once per optimiser step."""

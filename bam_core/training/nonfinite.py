@@ -9,23 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bam_core.distributed import whole
 from bam_core.errors import BAMError
 
 
 def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> str | None:
     """Run a step once more and say in words where the first value that is not finite appears; None if nowhere.
 
+    Every rank has to call this together, and runs the step whatever it knows already: the loss waits for all.
+
     Args:
         module: holds the weights and layers of the step.
         batch: of the step.
         run: the step; returns something with a `loss`.
     """
-    if not _all_finite(batch):
-        return "the batch itself: the reader let NaN or infinity through"
-    for name, parameter in module.named_parameters():
-        if not _all_finite(parameter):
-            return f"the weights {name}, broken by an earlier step"
+    weight = broken_weight(module)
     found: list[str] = []
+    if not _all_finite(batch):
+        found.append("the batch itself: the reader let NaN or infinity through")
+    elif weight is not None:
+        found.append(f"the weights {weight}, broken by an earlier step")
     with torch.no_grad(), _watched(module, found):
         try:
             output = run()
@@ -36,13 +39,28 @@ def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> st
     return None if _all_finite(output.loss) else "the loss itself"
 
 
-def save_step(module: nn.Module, batch: Any, step: int, where: str, folder: Path, view_shards: range) -> str:
-    """Save weights, batch and step number for `bam replay`; returns a message that says how to run it."""
+def broken_weight(module: nn.Module) -> str | None:
+    """Name of the first parameter that is not finite; every rank has to call this together."""
+    return next((name for name, weight in module.named_parameters() if not _all_finite(whole(weight.detach()))), None)
+
+
+def save_step(content: dict[str, Any] | None, where: str, folder: Path, step: int) -> str:
+    """Save what `bam replay` needs to run a step again, and where NaN or infinity began in it.
+
+    Args:
+        content: of the step; None if another rank saves it.
+        where: in words.
+        folder: of the run.
+        step: its number.
+
+    Returns:
+        How to run it again, in words.
+    """
     target = step_folder(folder, step)
-    target.mkdir(parents=True, exist_ok=True)
-    shards = [view_shards.start, view_shards.stop]
-    torch.save({"batch": batch, "state_dict": module.state_dict(), "view_shards": shards}, target / "step.pt")
-    (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
+    if content is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        torch.save(content, target / "step.pt")
+        (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
     return f" Batch and weights are in {target}; run the step again with: bam replay {folder} {step}."
 
 

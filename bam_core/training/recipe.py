@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from bam_core.errors import BAMError, RecipeError
 from bam_core.evaluation.protocol import EvaluationProtocol
@@ -70,6 +70,15 @@ class TrainSettings(BaseModel):
     """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[int, Field(ge=1)] = 10
     """Optimiser steps between rows of metrics.csv."""
+
+    @model_validator(mode="after")
+    def _the_rate_falls(self) -> "TrainSettings":
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate expected at most learning_rate, {self.learning_rate:g}, to fall to; got "
+                f"{self.final_learning_rate:g}. Neither is scaled with batch_size: scale both"
+            )
+        return self
 
 
 class Recipe(BaseModel):

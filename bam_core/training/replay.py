@@ -41,5 +41,5 @@ def replay(folder: Path, step: int | None = None) -> str:
         view_shards=range(*content["view_shards"]),
     )
     module.load_state_dict(content["state_dict"])
-    where = module.first_nonfinite(content["batch"], step)
+    where = module.first_nonfinite(content["batch"], step, content["part"])
     return f"step {step}: " + (f"NaN or infinity begins in {where}." if where else "everything is finite this time.")

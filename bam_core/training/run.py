@@ -19,12 +19,14 @@ import numpy as np
 import torch
 
 from bam_core.data import PreparedData
+from bam_core.distributed import whole
 from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
 from bam_core.training.callbacks import CleanStop, MetricsFile, Watch
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
+from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
@@ -62,7 +64,12 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     stop = CleanStop(settings.log_every)
     trainer = make_trainer(
         settings,
-        [metrics, stop, Checkpoints(folder / "checkpoints", settings.checkpoint_every)],
+        [
+            metrics,
+            stop,
+            *following(parts, settings),
+            Checkpoints(folder / "checkpoints", settings.checkpoint_every),
+        ],
         progress=progress,
         logger=_tensorboard(folder),
         default_root_dir=folder,
@@ -82,7 +89,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
     if checkpoint is not None:
-        metrics.keep_until(checkpoint.step)
+        if trainer.is_global_zero:
+            metrics.keep_until(checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)
@@ -96,8 +104,9 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     )
     started = time.perf_counter()
     with quiet_lightning():
-        loader = batch_loader(parts.dataset("train"), batches, settings.num_workers)
+        loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
+    trained = networks(objective)
     if trainer.is_global_zero:
         source = {
             "recipe": recipe.model_dump(mode="json"),
@@ -105,7 +114,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             "steps": trainer.global_step,
             "minutes": round((time.perf_counter() - started) / 60, 2),
         }
-        save_encoders(folder, parts, objective, source)
+        save_encoders(folder, parts, trained, source)
     if stop.requested:
         raise KeyboardInterrupt
     return folder
@@ -120,13 +129,18 @@ def _groups(data: PreparedData, wanted: int | None) -> np.ndarray | None:
     return groups
 
 
-def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, Any]) -> None:
-    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
-    networks = {"encoder": objective.encoder}
+def networks(objective: Any) -> dict[str, dict[str, Any]]:
+    """Weights of `encoder`, and of `teacher` if there is one; every rank has to call this together."""
+    found = {"encoder": objective.encoder}
     teacher = getattr(objective, "teacher", None)
     if teacher is not None:
-        networks["teacher"] = teacher.module.encoder
-    for name, network in networks.items():
+        found["teacher"] = teacher.module.encoder
+    return {k: {name: whole(value) for name, value in v.state_dict().items()} for k, v in found.items()}
+
+
+def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]], source: dict[str, Any]) -> None:
+    """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
+    for name, weights in trained.items():
         saved = PretrainedEncoder(
             modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
@@ -134,7 +148,7 @@ def save_encoders(folder: Path, parts: Parts, objective: Any, source: dict[str, 
             source={**source, "network": name},
             trusted=True,
         )
-        saved.encoder.load_state_dict(network.state_dict())
+        saved.encoder.load_state_dict(weights)
         partial = folder / f"{name}.partial"
         saved.save_pretrained(partial)
         shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was stopped before

@@ -11,6 +11,7 @@ import torch
 
 from bam_core.training.callbacks import Bar
 from bam_core.training.recipe import TrainSettings
+from bam_core.training.sharded import strategy_options
 
 _ADVICE = (
     ".*does not have many workers.*",
@@ -28,8 +29,7 @@ def make_trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes,
-            strategy=settings.strategy,
-            precision=settings.precision,
+            **strategy_options(settings),
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,

@@ -4,11 +4,12 @@ from bam_core.protocols import Modality
 from modalities.image.arrays import read_arrays
 from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
-from modalities.image.encoders import cnn, resnet18, timm_encoder, vit_tiny
+from modalities.image.encoders import caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
 from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
 from modalities.image.memory import from_memory, read_digits, read_memory
+from modalities.image.shards import read_shards
 from modalities.image.views import INVALIDATES, ImageViews
 
 MODALITY = Modality(
@@ -16,6 +17,7 @@ MODALITY = Modality(
     readers={
         "folder": read_folder,
         "huggingface": read_huggingface,
+        "shards": read_shards,
         "arrays": read_arrays,
         "memory": read_memory,
         "digits": read_digits,
@@ -25,9 +27,17 @@ MODALITY = Modality(
         **dict.fromkeys(("", *SUFFIXES), "folder"),
         **dict.fromkeys((".npz", ".npy"), "arrays"),
         ".parquet": "huggingface",
+        ".tar": "shards",
     },
     views={"image": ImageViews},
-    encoders={"cnn": cnn, "resnet18": resnet18, "vit_tiny": vit_tiny, "timm": timm_encoder},
+    encoders={
+        "cnn": cnn,
+        "resnet18": resnet18,
+        "vit_tiny": vit_tiny,
+        "vit": vit,
+        "caformer_m36": caformer_m36,
+        "timm": timm_encoder,
+    },
     collate=collate_images,
     raw_features=raw_image,
     example=synthetic_images,

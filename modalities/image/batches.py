@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import get_worker_info
 
 from bam_core.errors import DataError
-from modalities.image.decode import Encoded, decode
+from modalities.image.decode import Encoded, Slice, decode
 
 RAW_SIZE = 16  # pixels of raw features, along each side
 
@@ -28,15 +28,29 @@ def collate_images(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Tens
         facts: with in_channels and image_size.
     """
     height, width = facts["image_size"]
-    if "image" in columns:
-        pixels = np.array(columns["image"], np.uint8)
-        return torch.from_numpy(pixels.reshape(len(pixels), facts["in_channels"], height, width))
-    sources: Sequence[Encoded] = columns["file"] if "file" in columns else columns["encoded"]
+    sources = sources_of(columns, facts)
+    if isinstance(sources, np.ndarray):
+        return torch.from_numpy(sources)
     one = partial(_decode_or_grey, channels=facts["in_channels"], size=(height, width), max_value=facts["max_value"])
     if get_worker_info() is not None:
-        return torch.from_numpy(np.stack([one(_plain(source)) for source in sources]))
+        return torch.from_numpy(np.stack([one(source) for source in sources]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(one, map(_plain, sources)))))
+        return torch.from_numpy(np.stack(list(pool.map(one, sources))))
+
+
+def sources_of(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Sequence[Any] | np.ndarray:
+    """Of each row what `open_upright` opens: pixels, or where the encoded image is.
+
+    Args:
+        columns: of some rows.
+        facts: with in_channels and image_size.
+    """
+    if "image" in columns:
+        return np.array(columns["image"], np.uint8).reshape(-1, facts["in_channels"], *facts["image_size"])
+    if "offset" in columns:
+        places = zip(columns["file"], columns["offset"], columns["size"], strict=True)
+        return [Slice(str(path), int(offset), int(size)) for path, offset, size in places]
+    return [_plain(source) for source in (columns["file"] if "file" in columns else columns["encoded"])]
 
 
 def raw_image(batch: Tensor) -> Float[Tensor, "b k"]:
@@ -62,6 +76,8 @@ def draw_image(axes: Any, sample: Tensor) -> None:
 
 
 def _plain(source: Any) -> Encoded:
+    if isinstance(source, Mapping):  # as data sets of Hugging Face keep images
+        return str(source["path"]) if source["bytes"] is None else bytes(source["bytes"])
     return source if isinstance(source, bytes) else str(source)
 
 

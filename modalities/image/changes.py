@@ -10,6 +10,7 @@ Source: Szegedy et al., CVPR 2015, arXiv 1409.4842 (random resized crop); Chen e
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -94,9 +95,17 @@ def mirror(p: float, images: Images, generator: Generator) -> Bool[Tensor, "b"]:
 
 
 def jitter(
-    images: Images, brightness: float, contrast: float, saturation: float, hue: float, p: float, generator: Generator
+    images: Images,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    p: float,
+    generator: Generator,
+    *,
+    any_order: bool = False,
 ) -> Images:
-    """Change brightness, contrast, saturation and hue, in this order; grey images have no saturation and no hue.
+    """Change brightness, contrast, saturation and hue; grey images have no saturation and no hue.
 
     Args:
         images: to change.
@@ -106,16 +115,29 @@ def jitter(
         hue: the shift is drawn from -hue to hue, in turns of the colour circle.
         p: probability, of all four together.
         generator: of the draws.
+        any_order: draw an order for every image, as torchvision does, at four times the cost; else the order above.
     """
     b = len(images)
-    changed = images * _factor(brightness, images, generator)
-    changed = changed.clamp(0, 1)
-    mean = grey(changed).mean(dim=(1, 2, 3), keepdim=True)
-    changed = _blend(changed, mean, _factor(contrast, images, generator))
+    by_brightness, by_contrast = _factor(brightness, images, generator), _factor(contrast, images, generator)
+    changes: list[Callable[[Tensor], Tensor]] = [
+        lambda x: (x * by_brightness).clamp(0, 1),
+        lambda x: _blend(x, grey(x).mean(dim=(1, 2, 3), keepdim=True), by_contrast),
+    ]
     if images.shape[1] == 3:
-        changed = _blend(changed, grey(changed), _factor(saturation, images, generator))
+        by_saturation = _factor(saturation, images, generator)
         shift = draw(b, images, generator, (-hue, hue))[:, None, None]
-        changed = turn_hue(changed, shift) if hue else changed
+        changes.append(lambda x: _blend(x, grey(x), by_saturation))
+        changes += [lambda x: turn_hue(x, shift)] if hue else []
+    changed = images
+    if any_order:
+        orders = draw(b, images, generator, (0.0, 1.0), len(changes)).argsort(dim=1)
+        for turn in orders.T:
+            before = changed
+            for k, change in enumerate(changes):
+                changed = torch.where((turn == k)[:, None, None, None], change(before), changed)
+    else:
+        for change in changes:
+            changed = change(changed)
     return torch.where(_chosen(p, images, generator), changed, images)
 
 

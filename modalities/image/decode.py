@@ -1,13 +1,13 @@
 """Encoded images, as files or bytes, to arrays: any format of Pillow, any depth, upright, without transparency.
 
-What later comes to crop in loader workers (the full multi-crop on big images) calls `open_upright`, and crops before
-it resizes; `decode` is the plain way, the whole image at one size.
+`decode` brings the whole image to one size; what crops before it resizes calls `open_upright`.
 """
 
 import io
+import os
 from collections.abc import Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,20 @@ _DEEP = frozenset(("I", "F", "I;16", "I;16B", "I;16L", "I;16N"))
 _TURNED = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 
-Encoded = str | bytes
-"""A path, or what would stand in the file."""
+
+class Slice(NamedTuple):
+    """An image inside a larger file, such as a tar archive, in bytes."""
+
+    path: str
+    offset: int
+    size: int
+
+
+Encoded = str | bytes | Slice
+"""A path, what would stand in the file, or where that stands."""
+
+Source = Encoded | np.ndarray
+"""The same, or pixels (channels, height, width) uint8."""
 
 
 class Header(NamedTuple):
@@ -84,14 +96,36 @@ def check(source: Encoded) -> None:
         image.load()
 
 
+def check_end(source: Encoded) -> None:
+    """See whether a JPEG or PNG was cut off, without decoding it; one that lacks its end mark is decoded to be sure.
+
+    Raises:
+        DataError: the image is cut off.
+    """
+    with _raw(source) as file:
+        head = file.read(4)
+        mark = next((mark for start, mark in _ENDS.items() if head.startswith(start)), None)
+        if mark is None:
+            return
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 4096))
+        if mark in file.read():
+            return
+    with _opened(source) as image:
+        image.load()
+
+
+_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+
+
 @contextmanager
 def open_upright(
-    source: Encoded, *, channels: int, max_value: float = 65535, at_least: Sequence[int] | None = None
+    source: Source, *, channels: int, max_value: float = 65535, at_least: Sequence[int] | None = None
 ) -> "Iterator[Image]":
     """An image in 8 bit grey or colour, turned as its EXIF data say, transparent parts white.
 
     Args:
-        source: path or bytes.
+        source: path, bytes or pixels.
         channels: 1 for grey, 3 for colour.
         max_value: what is white in images of more than 8 bit.
         at_least: (height, width) that will do; big JPEGs are then decoded at a half, a quarter or an eighth.
@@ -108,11 +142,14 @@ def open_upright(
 
 
 @contextmanager
-def _opened(source: Encoded) -> "Iterator[Image]":
+def _opened(source: Source) -> "Iterator[Image]":
     from PIL import Image, UnidentifiedImageError
 
+    if isinstance(source, np.ndarray):
+        yield Image.fromarray(source[0] if len(source) == 1 else source.transpose(1, 2, 0))
+        return
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with nullcontext(source) if isinstance(source, str) else _file(source) as file, Image.open(file) as image:
             yield image
     except BAMError:
         raise
@@ -120,6 +157,46 @@ def _opened(source: Encoded) -> "Iterator[Image]":
         raise DataError("is no image, or of a format that Pillow cannot read") from error
     except Exception as error:  # Pillow's plugins raise all sorts on damaged files
         raise DataError(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _raw(source: Encoded) -> Any:
+    return open(source, "rb") if isinstance(source, str) else _file(source)
+
+
+def _file(source: bytes | Slice) -> Any:
+    return io.BytesIO(source) if isinstance(source, bytes) else io.BufferedReader(_Window(source))
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file of its own; only what is asked for is read."""
+
+    def __init__(self, part: Slice) -> None:
+        super().__init__()
+        self._file = io.FileIO(part.path)
+        self._part = part
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._part.size}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), max(0, self._part.size - self._place))
+        self._file.seek(self._part.offset + self._place)
+        got = self._file.readinto(memoryview(buffer)[:wanted]) or 0
+        self._place += got
+        return got
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _plain(image: "Image", channels: int, max_value: float) -> "Image":

@@ -44,7 +44,7 @@ def read_folder(
         decoding: "ahead" decodes once and keeps the pixels, "in_workers" keeps the paths and decodes every batch
             anew, in the processes of `train.num_workers`; "auto" decodes ahead what takes at most 1 GB.
         check: for "in_workers", whether to decode every image once beforehand to find the broken ones, or to look
-            at headers only.
+            at headers and ends only, which finds what was cut off.
         max_value: what is white in images of more than 8 bit; 4095 for 12 bit.
         test_fraction: of every class, or of the groups, to hold out if there are classes but no split; 0 for none.
         seed: of that choice.

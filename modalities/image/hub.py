@@ -1,9 +1,13 @@
 """Reader of Hugging Face image data sets: saved to disk, as parquet or image folder, or from the hub when asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import named_groups
@@ -40,7 +44,8 @@ def read_huggingface(
             so. Without a test split a part is held out if there are labels.
         download: fetch the data set from the hub.
         size: see `read_folder`, as for the following options.
-        decoding: as there; "in_workers" copies the encoded images into the cache.
+        decoding: as there; with "in_workers" encoded images are read where `datasets` has them, and copied into the
+            cache only if a part is held out by chance.
         check: as there.
         max_value: as there.
         test_fraction: as there.
@@ -65,10 +70,8 @@ def read_huggingface(
     files = [f for f in (place.rglob("*") if place.is_dir() else [place]) if f.is_file()]
 
     def build(writer: SplitWriter) -> None:
-        import datasets
-
         loaded = _load(place, path, download)
-        wanted = splits or {name: SPLITS[name.lower()] for name in loaded if name.lower() in SPLITS}
+        wanted = _wanted(loaded, splits)
         unknown = sorted(set(wanted) - set(loaded)) + sorted(set(wanted.values()) - set(SPLITS.values()))
         if unknown or not wanted:
             raise DataError(
@@ -81,31 +84,58 @@ def read_huggingface(
             if name is not None and name not in first.features:
                 raise DataError(f"{place.name} has no column {name!r} for {role}; it has {', '.join(first.features)}.")
         parts = [part for name, part in wanted.items() for _ in range(len(loaded[name]))]
-        images = {
-            name: loaded[name].select_columns([column]).cast_column(column, datasets.Image(decode=False))
-            for name in wanted
-        }
-        places = [(images[name], row) for name in wanted for row in range(len(images[name]))]
+        images = _undecoded(loaded, wanted, column)
         values = {
             role: None if name is None else [v for split in wanted for v in _values(loaded[split], name)]
             for role, name in named.items()
         }
         is_open = set(parts) == {"train"}
+        by_chance = is_open and values["label"] is not None and test_fraction > 0 and fitted is None
+        writer.facts["image_column"] = column
         write_encoded(
             writer,
             Encodeds(
-                partial(_encoded, places, column),
+                partial(_encoded, images, column),
                 [f"{name}:{row}" for name in wanted for row in range(len(loaded[name]))],
                 [""] * len(parts) if is_open else parts,
                 values["label"],
                 None if values["group"] is None else named_groups(values["group"]),
+                stay=not by_chance,
             ),
             options,
         )
 
-    return cached(
+    prepared = cached(
         "huggingface_images", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build
     )
+    if "row" not in prepared.splits["train"].column_names:
+        return prepared
+    loaded = _load(place, path, download)
+    column = prepared.facts["image_column"]
+    images = _undecoded(loaded, _wanted(loaded, splits), column).rename_column(column, "encoded")
+    return replace(prepared, splits={name: _beside(rows, images) for name, rows in prepared.splits.items()})
+
+
+def _wanted(loaded: Mapping[str, Any], splits: Mapping[str, str] | None) -> Mapping[str, str]:
+    return splits or {name: SPLITS[name.lower()] for name in loaded if name.lower() in SPLITS}
+
+
+def _undecoded(loaded: Mapping[str, Any], wanted: Mapping[str, str], column: str) -> Any:
+    """The images of the wanted splits, one after the other, where they are."""
+    import datasets
+
+    parts = [loaded[name].select_columns([column]).cast_column(column, datasets.Image(decode=False)) for name in wanted]
+    return datasets.concatenate_datasets(parts)
+
+
+def _beside(rows: Any, images: Any) -> Any:
+    """Rows with their images, as stretches of the table that holds them: nothing is copied."""
+    import datasets
+
+    at = np.asarray(rows.with_format("numpy")["row"][:])
+    ends = [0, *(np.flatnonzero(np.diff(at) != 1) + 1).tolist(), len(at)]
+    parts = [images.select(range(at[a], at[b - 1] + 1)) for a, b in pairwise(ends)]
+    return datasets.concatenate_datasets([datasets.concatenate_datasets(parts), rows.remove_columns("row")], axis=1)
 
 
 def _load(place: Path, name: str, download: bool) -> Mapping[str, Any]:
@@ -153,9 +183,8 @@ def _values(rows: Any, name: str) -> list[Any]:
     return list(values)
 
 
-def _encoded(places: list[tuple[Any, int]], column: str, index: int) -> bytes:
-    rows, row = places[index]
-    stored = rows[row][column]
+def _encoded(images: Any, column: str, index: int) -> bytes:
+    stored = images[index][column]
     if stored is None or (stored["bytes"] is None and stored["path"] is None):
         raise DataError("holds nothing")
     if stored["bytes"] is not None:

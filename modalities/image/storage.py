@@ -12,7 +12,7 @@ from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError
-from modalities.image.decode import Encoded, Header, check, decode, read_header
+from modalities.image.decode import Encoded, Header, Slice, check, check_end, decode, read_header
 
 CHUNK = 512  # images in memory at a time
 AHEAD_BYTES = 1_000_000_000  # decoded images that take more are left to the workers
@@ -44,6 +44,8 @@ class Encodeds(NamedTuple):
         parts: (n,) split of every image, or "" where that is open.
         labels: (n,) class names, None for unlabelled; or None.
         groups: (n,) names, or None.
+        stay: whether images that are decoded in workers stay where they are: their rows then hold `row`, the index,
+            and the reader brings rows and images together.
     """
 
     get: Callable[[int], Encoded]
@@ -51,6 +53,7 @@ class Encodeds(NamedTuple):
     parts: Sequence[str]
     labels: Sequence[Any] | None
     groups: Sequence[str] | None
+    stay: bool = False
 
 
 def check_options(options: Options) -> None:
@@ -97,16 +100,25 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
                 statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
     else:
         writer.facts["max_value"] = options.max_value
-        test = _nothing if options.check == "header" else lambda index: check(images.get(index))
-        for position, tested in _chunks(kept, test, "Checking images"):
+        look = check_end if options.check == "header" else check
+        for position, tested in _chunks(kept, lambda index: look(images.get(index)), "Checking images"):
             rows, _ = _usable(writer, images, kept, position, tested)
             if rows:
-                sources = [images.get(kept[row]) for row in rows]
-                name = "file" if isinstance(sources[0], str) else "encoded"
-                write_rows(writer, {name: sources}, columns, parts, rows)
+                write_rows(writer, _where(images, [kept[row] for row in rows]), columns, parts, rows)
         for _, made in _chunks([kept[row] for row in np.flatnonzero(measured)], decoded, "Measuring colours"):
             statistics.add(pixel for pixel in made if not isinstance(pixel, DataError))
     writer.facts |= statistics.facts()
+
+
+def _where(images: Encodeds, indices: Sequence[int]) -> dict[str, Any]:
+    """Columns that say where encoded images are, or hold them; `sources_of` reads them."""
+    if images.stay:
+        return {"row": np.array(indices, np.int64)}
+    sources = [images.get(index) for index in indices]
+    if isinstance(sources[0], Slice):
+        path, offset, size = zip(*sources, strict=True)
+        return {"file": list(path), "offset": np.array(offset, np.int64), "size": np.array(size, np.int64)}
+    return {"file" if isinstance(sources[0], str) else "encoded": sources}
 
 
 def write_rows(
@@ -237,7 +249,3 @@ def _chunks(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in track(range(0, len(indices), CHUNK), what):
             yield start, list(pool.map(attempt, indices[start : start + CHUNK]))
-
-
-def _nothing(index: int) -> None:
-    return None

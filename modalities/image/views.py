@@ -1,7 +1,8 @@
 """Batched, seeded views of images on the device of the batch: random resized crop, mirror, colours, blur, multi-crop.
 
-Every random change is drawn per image from the generator; nothing waits for an accelerator. `INVALIDATES` says which
-labels each change may destroy: no view suits every task.
+Every random change is drawn per image from the generator; nothing waits for an accelerator. Crops of large images are
+better cut where files are read, from the whole image: `modalities.image.file_crops`. `INVALIDATES` says which labels
+each change may destroy: no view suits every task.
 """
 
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from bam_core.views import Views
 from modalities.image import changes
 from modalities.image.batches import unit_pixels
 from modalities.image.changes import Range
+from modalities.image.file_crops import BoxSettings, FileCrops, Kind
 
 INVALIDATES = {
     "scale": "what lies outside the crop; size, place and number of things, the scene around them",
@@ -26,6 +28,7 @@ INVALIDATES = {
     "grayscale_p": "colour altogether",
     "blur_sigma": "sharpness, fine texture; small things",
     "solarize_p": "light on dark or dark on light; brightness",
+    "boxes": "what the network does not look at: the scene, a second thing, a lesion at the border",
 }
 
 
@@ -51,11 +54,18 @@ class ImageViews:
         saturation: the same for saturation.
         hue: largest shift, in turns of the colour circle, up to 0.5.
         jitter_p: probability of changing these four.
+        jitter_order: "fixed", or "random": drawn for every image, as torchvision's ColorJitter does.
         grayscale_p: probability of taking the colour away.
         blur_sigma: standard deviation of a Gaussian blur in pixels; null for none. Usual at 224 pixels: [0.1, 2].
         blur_p: probability of the blur in the first global view, in the second, ...; the last goes for all that follow.
         local_blur_p: the same in local views.
         solarize_p: probability of inverting what is light, by global view, as `blur_p`. Never in local views.
+        crops: "batch" cuts crops from the batch, whose images the reader brought to one size; "file" from the whole
+            image, at its full resolution, in the processes that read the files (`train.num_workers`).
+        boxes_every: with crops from files, ContrastiveCrop: passes over the data after which a box is drawn around what
+            the network (the teacher, if there is one) looks at in every image, again and again; null for none.
+        boxes_alpha: from then on the centre of a crop follows Beta(alpha, alpha) between the sides of that box.
+        boxes_threshold: a box holds what is looked at with more than this part of the range.
 
     Raises:
         InputError: an option out of range; a batch that holds no images.
@@ -91,6 +101,11 @@ class ImageViews:
         blur_p: tuple[float, ...] = (0.5,),
         local_blur_p: float = 0.5,
         solarize_p: tuple[float, ...] = (0.0,),
+        jitter_order: Literal["fixed", "random"] = "fixed",
+        crops: Literal["batch", "file"] = "batch",
+        boxes_every: int | None = None,
+        boxes_alpha: float = 0.6,
+        boxes_threshold: float = 0.1,
     ) -> None:
         if n_views < 1 or n_local < 0:
             raise InputError(f"image views expected n_views >= 1 and n_local >= 0; got {n_views} and {n_local}.")
@@ -116,14 +131,32 @@ class ImageViews:
                 raise InputError(f"image views expected {name} in [0, {limit:g}]; got {value}.")
         if not blur_p or not solarize_p:
             raise InputError("image views expected blur_p and solarize_p to hold at least one probability; got none.")
+        if jitter_order not in ("fixed", "random") or crops not in ("batch", "file"):
+            raise InputError(
+                f"image views expected jitter_order fixed or random, crops batch or file; got {jitter_order}, {crops}."
+            )
+        if boxes_every is not None and crops != "file":
+            raise InputError("image views expected crops: file with boxes_every: boxes belong to whole images.")
         self.n_views, self.n_local = n_views, n_local
         self.scale, self.local_scale, self.ratio = scale, local_scale, ratio
         self.flip, self.jitter_p, self.grayscale_p = flip, jitter_p, grayscale_p
         self.colours = {**strengths, "hue": hue}
         self.blur_sigma, self.blur_p, self.local_blur_p, self.solarize_p = blur_sigma, blur_p, local_blur_p, solarize_p
+        self.any_order = jitter_order == "random"
+        self.loader: FileCrops | None = None
+        if crops == "file":
+            kinds = {"global": Kind(n_views, self.size, scale), "local": Kind(n_local, self.local_size, local_scale)}
+            boxes = None if boxes_every is None else BoxSettings(boxes_every, boxes_alpha, boxes_threshold)
+            self.loader = FileCrops(kinds, ratio=ratio, flip=flip, boxes=boxes)
 
     def __call__(self, batch: Any, *, generator: torch.Generator | None = None) -> Views:
-        """Views of a batch; a generator on the batch's device makes them reproducible."""
+        """Views of a batch, or of the crops that `loader` cut; a generator on their device makes them reproducible."""
+        if isinstance(batch, dict) and "global" in batch:
+            made = {
+                kind: [self._changed(unit_pixels(crop), kind, i, generator) for i, crop in enumerate(crops.unbind(1))]
+                for kind, crops in batch.items()
+            }
+            return Views(made["global"], made.get("local", ()))
         if not isinstance(batch, Tensor) or batch.ndim != 4 or batch.shape[1] not in (1, 3):
             got = tuple(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
             raise InputError(f"image views expected images (b, 1 or 3, height, width); got {got}.")
@@ -140,8 +173,13 @@ class ImageViews:
         boxes = changes.draw_boxes(images, self.scale if of_globals else self.local_scale, self.ratio, generator)
         mirrored = changes.mirror(self.flip, images, generator) if self.flip else None
         x = changes.crop(images, boxes, self.size if of_globals else self.local_size, mirrored)
+        return self._changed(x, kind, index, generator)
+
+    def _changed(self, x: Tensor, kind: str, index: int, generator: torch.Generator | None) -> Tensor:
+        """What happens to a crop."""
+        of_globals = kind == "global"
         if self.jitter_p and any(self.colours.values()):
-            x = changes.jitter(x, **self.colours, p=self.jitter_p, generator=generator)
+            x = changes.jitter(x, **self.colours, p=self.jitter_p, generator=generator, any_order=self.any_order)
         if self.grayscale_p and x.shape[1] == 3:
             x = changes.decolour(x, self.grayscale_p, generator)
         blur_p = _nth(self.blur_p, index) if of_globals else self.local_blur_p

@@ -144,9 +144,13 @@ def test_bench_train_accounts_for_the_whole_step(capsys, tmp_path):
     assert all(seconds[0] > 0 for seconds in written["parts"].values())
     assert "| objective: projector, teacher and loss, forward and backward |" in table
     assert "batches of 8" in table
+    assert f"at most {written['peak_mib']:.0f} MiB of memory" in table
+    assert written["peak_mib"] > 0
 
 
-def test_bench_train_parts_are_where_the_time_is_spent(monkeypatch):
+@pytest.mark.parametrize(("micro_batch", "encoder_calls"), [("null", 1), ("4", 8)])
+@pytest.mark.filterwarnings("ignore:micro_batch=4 with batch normalisation")
+def test_bench_train_parts_are_where_the_time_is_spent(monkeypatch, micro_batch, encoder_calls):
     """Every part is made to take its own time on a clock that else stands still."""
     elapsed = [0.0]
     monkeypatch.setattr(training.time, "perf_counter", lambda: elapsed[0])
@@ -184,10 +188,18 @@ def test_bench_train_parts_are_where_the_time_is_spent(monkeypatch):
         return parts
 
     monkeypatch.setattr(training, "build", slow)
-    recipe = load_recipe(find_recipe("smoke/ecg"), ["train.batch_size=8", "train.accelerator=cpu"])
+    overrides = ["train.batch_size=8", "train.accelerator=cpu", f"train.micro_batch={micro_batch}"]
+    recipe = load_recipe(find_recipe("smoke/ecg"), overrides)
     parts = training.benchmark_training(recipe, steps=2, warmup=1).parts
     medians = {name: seconds.median for name, seconds in parts.items()}
-    assert medians == {"data": 0, "views": 1, "encoder": 10, "objective": 1100, "optimiser": 0, "rest": 0}
+    assert medians == {
+        "data": 0,
+        "views": 1,
+        "encoder": 10 * encoder_calls,
+        "objective": 1100,
+        "optimiser": 0,
+        "rest": 0,
+    }
 
 
 def test_bench_train_without_steps(capsys):

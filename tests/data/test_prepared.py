@@ -28,3 +28,24 @@ def test_batches_of_inputs_only():
 def test_an_empty_split():
     with pytest.raises(DataError, match="expected at least one row; got none"):
         SplitDataset(datasets.Dataset.from_dict({"signal": []}), collate, {})
+
+
+def prepared_rows(ids, signal, **facts):
+    def build(writer):
+        writer.facts.update(facts)
+        half = len(signal) // 2
+        writer.add("train", signal=signal[:half], label=np.arange(half), group=list("ab"), id=ids[:half])
+        writer.add("test", signal=signal[half:], label=np.arange(half), group=list("cd"), id=ids[half:])
+
+    return cached("some", [], {"ids": ids, "sum": float(signal.sum()), **facts}, build)
+
+
+def test_the_content_hash_follows_from_rows_and_facts_alone():
+    signal = np.arange(16, dtype=np.float32).reshape(4, 2, 2)
+    one, moved = (prepared_rows([f"{place}/{i}" for i in range(4)], signal, rate=2) for place in ("here", "there"))
+    assert one.fingerprint != moved.fingerprint
+    assert one.content_hash() == moved.content_hash()
+    assert len(one.content_hash()) == 16
+    assert prepared_rows(list("abcd"), signal, rate=3).content_hash() != one.content_hash()
+    signal[3, 1, 1] += 1
+    assert prepared_rows(list("abcd"), signal, rate=2).content_hash() != one.content_hash()

@@ -116,6 +116,8 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("empty", "image:folder"): (lambda d: d, {}, Refused("expected images .* there are none")),
     ("empty", "image:arrays"): (lambda d: d, {}, Refused("expected a file at")),
     ("empty", "image:huggingface"): (lambda d: d, {}, Refused("is no data set that can be loaded")),
+    ("empty", "image:shards"): (lambda d: d, {}, Refused("expected tar files .* there are none")),
+    ("wrong kind", "image:shards"): (lambda d: spoil(d / "a.tar", b"no"), {}, Refused("a.tar cannot be read")),
     ("one corrupt", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.dat"), ECG, Aside("r2: .*")),
     ("one corrupt header", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.hea"), ECG, Aside("r2: .*")),
     ("one corrupt", "timeseries:long"): (

@@ -4,9 +4,11 @@ import lightning.pytorch as lightning
 import pytest
 import torch
 
+from bam_core import BAMObjective, NonFiniteError
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import build
 from bam_core.training.module import PretrainModule
+from bam_core.training.recipe import TrainSettings
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +71,71 @@ def test_teacher_learning_rate_and_weight_decay_move_once_per_optimiser_step(smo
         previous_student, previous_teacher = student, teacher
     assert len({module.learning_rate(step) for step in range(n_steps)}) == n_steps
     assert len({module.weight_decay(step) for step in range(n_steps)}) == n_steps
+
+
+class Seeds:
+    """A view function that notes what its randomness comes from."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, batch, *, generator=None):
+        if generator is not None:
+            self.seen.append((generator.initial_seed(), torch.initial_seed()))
+        return [batch, batch + 0.1 * torch.randn(batch.shape, generator=generator)]
+
+
+class Once(torch.nn.Module):
+    """Breaks the batch whose first value is 7."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.layer(x) * (float("inf") if 7 in x[:, 0] else 1.0)
+
+
+def train(folder, every, broken=None, **settings):
+    torch.manual_seed(0)
+    batches = torch.randn(6, 8, 5)
+    if broken is not None:
+        batches[broken, 0, 0] = 7
+    views = Seeds()
+    objective = BAMObjective(Once(), views)
+    objective.initialize(torch.randn(64, 5))
+    module = PretrainModule(
+        objective, TrainSettings(learning_rate=0.01, warmup_epochs=0, batch_size=8, **settings), total_steps=6,
+        steps_per_epoch=6, folder=folder,
+    )  # fmt: skip
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=1, accumulate_grad_batches=every, logger=False, enable_checkpointing=False,
+        enable_model_summary=False, enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.fit(module, torch.utils.data.DataLoader(list(batches), batch_size=None))
+    return views.seen, torch.nn.utils.parameters_to_vector(objective.student.parameters())
+
+
+@pytest.mark.filterwarnings(*ADVICE)
+def test_every_micro_batch_has_views_and_dropout_of_its_own(tmp_path):
+    plain, _ = train(tmp_path, 1)
+    accumulated, _ = train(tmp_path, 4)  # the last step has two micro-batches only
+    for seeds in (*zip(*plain, strict=True), *zip(*accumulated, strict=True)):
+        assert len(set(seeds)) == 6
+    assert [accumulated[0], accumulated[4]] == plain[:2]
+
+
+@pytest.mark.filterwarnings(*ADVICE)
+def test_a_micro_batch_that_is_not_finite_is_found_wherever_it_is(tmp_path):
+    for broken in (2, 3, 5):
+        with pytest.raises(NonFiniteError, match=rf"step {broken // 3} is not finite: .* objective\.student\.encoder "):
+            train(tmp_path, 3, broken)
+        saved = torch.load(tmp_path / "nonfinite" / f"step={broken // 3:08d}" / "step.pt", weights_only=True)
+        assert saved["part"] == broken % 3
+        assert saved["batch"][0, 0] == 7
+    with pytest.warns(UserWarning, match="The step is left out"):
+        _, left_out = train(tmp_path, 3, 0, on_nan="skip")
+    with pytest.warns(UserWarning, match="The step is left out"):
+        _, the_same = train(tmp_path, 3, 2, on_nan="skip")
+    assert torch.equal(left_out, the_same)
+    assert left_out.isfinite().all()

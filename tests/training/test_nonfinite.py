@@ -63,6 +63,19 @@ def test_such_steps_can_be_left_out(breaking, smoke, tmp_path):
     assert all(v.isfinite().all() for v in state["state_dict"].values() if isinstance(v, torch.Tensor))
 
 
+def test_broken_weights_are_the_end_whatever_was_asked(monkeypatch, smoke, tmp_path):
+    made = ResNet1d.__init__
+
+    @functools.wraps(made)
+    def broken(self, **options):
+        made(self, **options)
+        next(self.blocks.parameters()).register_hook(lambda gradient: gradient / 0)
+
+    monkeypatch.setattr(ResNet1d, "__init__", broken)
+    with pytest.raises(NonFiniteError, match=r"step 1 .* begins in the weights .* Leaving out steps does not mend"):
+        pretrain(smoke("train.on_nan=skip"), tmp_path / "run", progress=False)
+
+
 def origin(network, x, views=lambda x: x):
     return first_nonfinite(network, x, lambda: SimpleNamespace(loss=network(views(x)).mean()))
 

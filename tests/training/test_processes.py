@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from runs import rows_of, state_of
+from safetensors.torch import load_file
 
 from bam_core import RecipeError
 from bam_core.cli.files import find_recipe, new_run
@@ -19,9 +20,10 @@ from bam_core.training.run import pretrain
 NO_BATCH_NORM = (
     "data.unequal=false",
     "data.n_series=96",
-    "encoder={name: patch_transformer, width: 16, depth: 1, dropout: 0}",
+    "encoder={name: patch_transformer, width: 16, depth: 2, dropout: 0}",
     "objective.momentum=0.9",
     "train.epochs=2",
+    "train.gradient_clip=0.5",
     "train.checkpoint_every=3",
     "train.accelerator=cpu",
     "train.precision=64-true",  # AdamW makes steps of full size from the rounding of gradients that are zero
@@ -39,12 +41,25 @@ def whole(tmp_path_factory):
         return pretrain(recipe(), tmp_path_factory.mktemp("runs") / "whole", progress=False)
 
 
-def run_on_two_processes(folder):
-    options = [*NO_BATCH_NORM, "train.devices=2", "train.strategy=ddp", f"run={folder}"]
-    command = [sys.executable, str(Path(sys.executable).with_name("bam")), "pretrain", "smoke/timeseries", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+BIN = Path(sys.executable).parent
+TORCHRUN = (str(BIN / "torchrun"), "--standalone", "--nproc-per-node", "2")
+
+
+def run_on_two_processes(folder, *overrides, strategy="ddp", launcher=(sys.executable,)):
+    options = [*NO_BATCH_NORM, "train.devices=2", f"train.strategy={strategy}", *overrides, f"run={folder}"]
+    command = [*launcher, str(BIN / "bam"), "pretrain", "smoke/timeseries", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def half_of(run, folder):
+    """A copy of a run as it was in the middle."""
+    shutil.copytree(run, folder)
+    for network in ("encoder", "teacher"):
+        shutil.rmtree(folder / network)
+    checkpoints(folder / "checkpoints")[-1].unlink()
+    assert [c.stem for c in checkpoints(folder / "checkpoints")] == ["step=00000003"]
 
 
 def assert_same_run(one, other, tolerance):
@@ -58,6 +73,10 @@ def assert_same_run(one, other, tolerance):
         for folder in (one, other)
     ]
     assert torch.allclose(*map(torch.tensor, rows), rtol=1e-6)
+    for network in ("encoder", "teacher"):
+        weights = [load_file(folder / network / "model.safetensors") for folder in (one, other)]
+        assert weights[0].keys() == weights[1].keys()
+        assert all(torch.allclose(weights[0][k], weights[1][k], rtol=tolerance, atol=tolerance) for k in weights[0])
 
 
 @pytest.mark.slow
@@ -65,13 +84,31 @@ def assert_same_run(one, other, tolerance):
 def test_two_processes_are_one_run_and_may_continue_one(whole, tmp_path, started_on_one):
     folder = tmp_path / "run"
     if started_on_one:
-        shutil.copytree(whole, folder)
-        shutil.rmtree(folder / "encoder")
-        checkpoints(folder / "checkpoints")[-1].unlink()
-        assert [c.stem for c in checkpoints(folder / "checkpoints")] == ["step=00000003"]
+        half_of(whole, folder)
     done = run_on_two_processes(folder)
     assert done.stdout.count("Encoder:") == 1
     assert_same_run(whole, folder, 1e-6)
+
+
+@pytest.mark.slow
+def test_torchrun_is_the_same_run(whole, tmp_path):
+    done = run_on_two_processes(tmp_path / "run", launcher=TORCHRUN)
+    assert done.stdout.count("Encoder:") == 1
+    assert_same_run(whole, tmp_path / "run", 1e-6)
+
+
+@pytest.mark.slow
+def test_spread_parameters_are_the_same_run_and_may_continue_one_and_be_continued(whole, tmp_path):
+    half_of(whole, tmp_path / "begun on one")
+    run_on_two_processes(tmp_path / "begun on one", strategy="fsdp")
+    assert_same_run(whole, tmp_path / "begun on one", 1e-6)
+
+    run_on_two_processes(tmp_path / "spread", "train.micro_batch=5", strategy="fsdp", launcher=TORCHRUN)
+    assert_same_run(whole, tmp_path / "spread", 1e-6)
+
+    half_of(tmp_path / "spread", tmp_path / "ended on one")
+    pretrain(recipe("train.micro_batch=5"), tmp_path / "ended on one", progress=False)
+    assert_same_run(whole, tmp_path / "ended on one", 1e-6)
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def test_ranks_share_the_global_batches(world_size):
 
 def test_a_small_data_set_is_one_batch():
     assert [len(b) for b in GlobalBatches(5, batch_size=64, seed=0)] == [5]
-    with pytest.raises(DataError, match="at least two samples and a multiple of 1 processes; got 1"):
+    with pytest.raises(DataError, match="at least two rows, to compare them; the data have 1"):
         GlobalBatches(1, batch_size=64, seed=0)
     with pytest.raises(DataError, match="multiple of 4 processes; got 6"):
         GlobalBatches(100, batch_size=6, seed=0, world_size=4)

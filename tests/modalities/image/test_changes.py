@@ -1,5 +1,7 @@
 """Every change alone, image by image, against torchvision, which takes one factor for a whole batch."""
 
+from itertools import permutations
+
 import pytest
 import torch
 from torchvision.transforms.v2 import InterpolationMode, RandomResizedCrop
@@ -144,3 +146,34 @@ def test_half_precision_of_a_training_step_does_not_reach_the_pixels():
     with torch.autocast("cpu", torch.bfloat16):
         made = changes.crop(images, boxes, (16, 16))
     assert torch.equal(made, changes.crop(images, boxes, (16, 16)))
+
+
+def test_any_order_draws_one_of_all_orders_for_every_image(monkeypatch):
+    """Each result is one of the 24 that torchvision's functions give in some order, all of them equally often."""
+    image = photos(1, height=6, width=6)[0]
+    real, b = changes.draw, 2400
+    factors = {(0.6, 1.4): 1.35, (0.5, 1.5): 0.55, (0.3, 1.7): 1.6, (-0.4, 0.4): 0.3}
+
+    def chosen(b, like, generator, bounds=(0.0, 1.0), *more):
+        known = next((v for low_high, v in factors.items() if bounds == pytest.approx(low_high)), None)
+        return real(b, like, generator, bounds, *more) if known is None else torch.full((b,), known)
+
+    monkeypatch.setattr(changes, "draw", chosen)
+    made = changes.jitter(image.expand(b, -1, -1, -1), 0.4, 0.5, 0.7, 0.4, 1.0, generator(), any_order=True)
+    adjust = [
+        (tv.adjust_brightness, 1.35),
+        (tv.adjust_contrast, 0.55),
+        (tv.adjust_saturation, 1.6),
+        (tv.adjust_hue, 0.3),
+    ]
+    results = []
+    for order in permutations(adjust):
+        result = image
+        for function, factor in order:
+            result = function(result, factor)
+        results.append(result)
+    distance = (made[:, None] - torch.stack(results)).abs().amax(dim=(2, 3, 4))
+    assert distance.amin(dim=1).max() < 1e-4
+    shares = (distance < 1e-4).float().mean(dim=0)
+    assert shares.min() > 0.5 / 24
+    assert (distance < 1e-4).sum(dim=1).float().mean() < 2  # orders that give the same are few

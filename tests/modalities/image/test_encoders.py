@@ -12,6 +12,7 @@ SMALL = {
     "cnn": {**FACTS, "width": 4},
     "resnet18": {**SIZED, "width": 4},
     "vit_tiny": {**SIZED, "width": 12, "depth": 2},
+    "vit": {**SIZED, "size": "tiny", "patch": 8},
     "timm": {**SIZED, "model": "resnet10t", "options": {"zero_init_last": False}},
 }
 EVERY = pytest.mark.parametrize("name", SMALL)
@@ -30,7 +31,7 @@ def n_parameters(network):
 
 
 def test_every_encoder_is_tested():
-    assert set(SMALL) == set(MODALITY.encoders)
+    assert {*SMALL, "caformer_m36"} == set(MODALITY.encoders)  # too large for all of this: see test_paper_networks
 
 
 @EVERY
@@ -55,11 +56,12 @@ def test_bytes_and_fractions_are_the_same(name):
 
 
 @EVERY
-def test_every_parameter_learns(name):
+def test_every_parameter_learns_that_is_not_frozen(name):
     network = make(name)
     network(images(4, 3, 32, 32)).square().sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
-    assert sum(p.grad.abs().sum() > 0 for p in network.parameters()) > 0.8 * len(list(network.parameters()))
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in parameters)
+    assert sum(p.grad.abs().sum() > 0 for p in parameters) > 0.8 * len(parameters)
 
 
 def test_the_first_layer_standardises_and_is_in_the_facts_only(tmp_path):

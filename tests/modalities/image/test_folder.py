@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from bam_core.data import SplitDataset
 from bam_core.errors import DataError, InputError
@@ -213,3 +213,27 @@ def test_wrong_options(fruit):
         read_folder(path=str(fruit), size=1)
     with pytest.raises(InputError, match=r"max_value expected what is white .*; got 0"):
         read_folder(path=str(fruit), max_value=0)
+
+
+def test_files_that_were_cut_off_are_found_without_decoding_the_others(tmp_path, picture, monkeypatch):
+    """ImageNet's 1.28 million files are decoded where they are used, and nowhere else."""
+    for i, suffix in enumerate(("jpg", "png", "webp")):
+        content = picture(tmp_path / f"{i}.{suffix}", size=(200, 200)).read_bytes()
+        if suffix != "webp":
+            (tmp_path / f"cut {i}.{suffix}").write_bytes(content[: len(content) // 2])
+    (tmp_path / "padded.jpg").write_bytes((tmp_path / "0.jpg").read_bytes() + bytes(10_000))
+    loaded = []
+    load = ImageFile.ImageFile.load
+
+    def counting(self):
+        loaded.append(self.filename if hasattr(self, "filename") else "")
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counting)
+    monkeypatch.setattr(storage, "N_STATISTICS", 0)
+    data = read_folder(path=str(tmp_path), decoding="in_workers", check="header", size=32)
+    assert {row.source for row in data.set_aside} == {"cut 0.jpg", "cut 1.png"}
+    assert all("truncated" in row.reason for row in data.set_aside)
+    assert sorted(data.splits["train"]["id"]) == ["0.jpg", "1.png", "2.webp", "padded.jpg"]
+    names = {name.rpartition("/")[2] for name in loaded}  # Pillow reads a PNG to its end to see which way is up
+    assert names - {"1.png", "cut 1.png"} == {"cut 0.jpg", "padded.jpg"}

@@ -119,3 +119,21 @@ def test_wrong_names(tmp_path):
     datasets.Dataset.from_dict({"a": [1, 2]}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(DataError, match="one column of images; it has the columns a, of which none hold images"):
         read_huggingface(path=str(tmp_path / "c.parquet"))
+
+
+def test_large_data_sets_stay_where_they_are(tmp_path, cache):
+    """Only what says which rows are usable is stored; images come from the files that `save_to_disk` wrote."""
+    cells = [{"bytes": png(i) + bytes(5000), "path": None} for i in range(12)]
+    cells[3] = {"bytes": b"no image", "path": None}
+    saved = datasets.DatasetDict(
+        train=datasets.Dataset(table(12, img=cells).data.table), test=datasets.Dataset(table(5).data.table)
+    )
+    saved.save_to_disk(tmp_path / "data")
+    before = sum(f.stat().st_size for f in cache.rglob("*") if f.is_file())
+    data = read_huggingface(path=str(tmp_path / "data"), decoding="in_workers")
+    assert sizes(data) == {"train": 11, "test": 5}
+    assert batch_of(data)[:, 0, 0, 0].tolist() == [0, 1, 2, *range(4, 12)]
+    assert batch_of(data, "test")[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
+    assert list(data.splits["train"]["id"]) == [f"train:{i}" for i in range(12) if i != 3]
+    assert sum(f.stat().st_size for f in cache.rglob("*") if f.is_file()) - before < 20_000
+    assert data.splits["train"]._indices is None

@@ -1,0 +1,185 @@
+"""One cell of a comparison, an objective with a seed, as one small file; and many of them as one table.
+
+The files are all that a table needs, so they can be kept when the runs behind them are gone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bam_core.errors import DataError, InputError
+from bam_core.evaluation.results import Results
+from bam_core.evaluation.seeds import aggregate
+
+FORMAT = 1  # of the files
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What one cell found, and everything that is needed to repeat it.
+
+    Attributes:
+        label: row of the table: an objective as it was asked for, such as "bam:epsilon=0.05", or a baseline.
+        seed: of training; None for what has none, such as raw features.
+        terms: what all cells of a comparison share: data, views, encoder, training, protocol.
+        objective: name and all options, defaults included; empty for a baseline.
+        results: of this one set of features, named `label`; its cost, if it was trained, among them.
+        steps: optimiser steps.
+        peak_mebibytes: largest resident set of the process until training ended.
+        set_aside: number of inputs that could not be used.
+        repairs: kind of repair -> number of inputs mended.
+        started: date and time, UTC.
+        command: that started the comparison.
+        machine: processor, threads, load and versions.
+    """
+
+    label: str
+    seed: int | None
+    terms: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    results: Results
+    steps: int = 0
+    peak_mebibytes: float = 0.0
+    set_aside: int = 0
+    repairs: Mapping[str, int] | None = None
+    started: str = ""
+    command: str = ""
+    machine: Mapping[str, str] | None = None
+
+    @property
+    def terms_hash(self) -> str:
+        """Sixteen hexadecimal digits: equal ones make two tables comparable."""
+        return hash_of(self.terms)
+
+    def save(self, path: Path) -> None:
+        """Write JSON, one line an entry; the file appears only when it is complete."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        content = {"format": FORMAT, "terms_hash": self.terms_hash, **plain, "results": self.results.to_plain()}
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        partial = path.with_name(f"{path.name}.partial")
+        partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "CellRecord":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: something else, another format, or terms that do not fit their hash.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found = content.pop("format"), content.pop("terms_hash")
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DataError(f"{path} expected a cell that `bam compare` wrote; got {error!r}.") from error
+        if found != (FORMAT, hash_of(content.get("terms"))):
+            raise DataError(
+                f"{path} expected a cell of format {FORMAT} whose terms fit their hash; got format {found[0]}, hash "
+                f"{found[1]}: the file was changed, or another version wrote it. Delete it to run the cell again."
+            )
+        return cls(**{**content, "results": Results.from_plain(content["results"], where=str(path))})
+
+
+def hash_of(terms: Any) -> str:
+    """Sixteen hexadecimal digits that change with any value of some plain terms."""
+    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_cells(folder: Path) -> list[CellRecord]:
+    """All cells in a folder, or in its folder `results`, in the order in which they were started."""
+    folder = folder / "results" if (folder / "results").is_dir() else folder
+    return sorted((CellRecord.load(path) for path in folder.glob("*.json")), key=lambda cell: cell.started)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """In words, the keys of two nested mappings whose values differ.
+
+    Example:
+        >>> differences({"train": {"epochs": 5}}, {"train": {"epochs": 6}})
+        ['train.epochs (5, now 6)']
+    """
+    a, b = dict(_flat(old)), dict(_flat(new))
+    return [f"{key} ({a.get(key)}, now {b.get(key)})" for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def join_cells(cells: Sequence[CellRecord]) -> Results:
+    """One table of all cells: a row a label, mean and spread over the seeds that every row has.
+
+    Args:
+        cells: of one comparison, in the order of the rows; what has no seed counts for all.
+
+    Returns:
+        The table; its notes name seeds that were left out, and versions that differ.
+
+    Raises:
+        InputError: no cells, cells on different terms, or no seed that every row has.
+    """
+    if not cells:
+        raise InputError("expected at least one finished cell; got none.")
+    for cell in cells[1:]:
+        if cell.terms_hash != cells[0].terms_hash:
+            raise InputError(
+                f"{cell.label} (seed {cell.seed}) and {cells[0].label} (seed {cells[0].seed}) were made on different "
+                f"terms, and one table cannot hold both: {'; '.join(differences(cells[0].terms, cell.terms))}."
+            )
+    rows: dict[str, dict[int | None, Results]] = {}
+    for cell in cells:
+        rows.setdefault(cell.label, {})[cell.seed] = cell.results
+    all_seeds = sorted({cell.seed for cell in cells if cell.seed is not None})
+    seeds = [seed for seed in all_seeds if all(seed in row or None in row for row in rows.values())]
+    if all_seeds and not seeds:
+        have = "; ".join(f"{label}: {sorted(s for s in row if s is not None)}" for label, row in rows.items())
+        raise InputError(f"expected a seed that every row has; got {have}. Finish the comparison first.")
+    chosen: list[int | None] = [*seeds] or [None]
+    runs = [_side_by_side([row[seed] if seed in row else row[None] for row in rows.values()]) for seed in chosen]
+    table = aggregate(runs) if len(runs) > 1 else runs[0]
+    return replace(table, notes=(*table.notes, *_remarks(cells, seeds, all_seeds)))
+
+
+def _side_by_side(parts: Sequence[Results]) -> Results:
+    return replace(
+        parts[0],
+        rows=tuple(row for part in parts for row in part.rows),
+        figures={name: figures for part in parts for name, figures in part.figures.items()},
+        costs={name: cost for part in parts for name, cost in part.costs.items()},
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def _remarks(cells: Sequence[CellRecord], seeds: Sequence[int], all_seeds: Sequence[int]) -> list[str]:
+    said = []
+    left_out = [seed for seed in all_seeds if seed not in seeds]
+    if left_out:
+        said.append(f"Seeds {left_out} are left out: not every row has finished them.")
+    machines = [dict(cell.machine or {}) for cell in cells]
+    keys = dict.fromkeys(key for machine in machines for key in machine if key != "load")
+    differing = [key for key in keys if len({machine.get(key) for machine in machines}) > 1]
+    if differing:
+        said.append(f"The cells were not all made on the same {', '.join(differing)}; seconds may not be comparable.")
+    return said
+
+
+def first_objective(cells: Sequence[CellRecord]) -> str | None:
+    """The row that a verdict is about: the first that was trained; None if there is none yet."""
+    return next((cell.label for cell in cells if cell.objective), None)
+
+
+def cells_markdown(results: Results, cells: Sequence[CellRecord]) -> str:
+    """All tables in Markdown, with the command and what they were made on."""
+    first = cells[0]
+    machine = ", ".join(f"{name} {value}" for name, value in (first.machine or {}).items() if name != "load")
+    tables = "\n".join(results.to_markdown(metric) for metric in results.metrics)
+    notes = "".join(f"- {note}\n" for note in results.notes)
+    about = f"Terms {first.terms_hash}, data {first.terms['data']}; {machine}.\n"
+    return "\n".join([tables, about, *([notes] if notes else []), f"```sh\n{first.command}\n```\n"])
