@@ -1,4 +1,4 @@
-"""`bam bench [loss | train | start]`."""
+"""`bam bench [loss | train | views | start]`."""
 
 import argparse
 from pathlib import Path
@@ -28,14 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
     train.add_argument("--steps", type=int, default=50, help="steps to measure (default: 50)")
 
+    views = benchmarks.add_parser("views", help="views per second of every domain, beside other libraries and loops")
+    views.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
+    views.add_argument("--only", nargs="+", metavar="DOMAIN", help="names of modalities")
+
     start = benchmarks.add_parser("start", help="what a user waits for before anything happens")
     start.add_argument("--rounds", type=int, default=7, help="starts of each kind (default: 7)")
 
-    for one in (loss, train, start):
+    for one in (loss, train, views, start):
         one.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
-    for one in (loss, train):
+    for one in (loss, train, views):
         one.add_argument("--threads", type=int, help="threads of torch")
-    for one in (loss, start):
+    for one in (loss, views, start):
         one.add_argument(
             "--patience", type=float, default=0.0, metavar="SECONDS", help="for repeating disturbed passes"
         )
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
-    result = {"loss": _loss, "train": _train, "start": _start}[args.benchmark](args)
+    result = {"loss": _loss, "train": _train, "views": _views, "start": _start}[args.benchmark](args)
     print(result.table())
     if args.json:
         args.json.write_text(result.to_json() + "\n", encoding="utf-8")
@@ -72,6 +76,12 @@ def _train(args: argparse.Namespace) -> Any:
     from bam_core.training.recipe import load_recipe
 
     return benchmark_training(load_recipe(find_recipe(args.recipe), args.overrides), steps=args.steps)
+
+
+def _views(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.views import benchmark_views
+
+    return benchmark_views(only=args.only, rounds=args.rounds, patience=args.patience)
 
 
 def _start(args: argparse.Namespace) -> Any:
