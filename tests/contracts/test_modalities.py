@@ -36,6 +36,7 @@ SMALL = {
             "cnn": {"width": 4},
             "resnet18": {"width": 4},
             "vit_tiny": {"width": 12, "depth": 2},
+            "vit": {"size": "tiny", "patch": 8},
             "timm": {"model": "resnet10t"},
         },
     },

@@ -1,6 +1,8 @@
 """Small inputs of every kind, to be spoilt: writers return the path."""
 
+import io
 import shutil
+import tarfile
 
 import datasets
 import numpy as np
@@ -92,6 +94,22 @@ def hub(folder, kind, change=lambda contents: None, labels=None, split="train"):
     shutil.rmtree(folder / "files")
     data.save_to_disk(str(folder / "hub"))
     return folder / "hub"
+
+
+def shard(folder, change=lambda contents: None, labels=("a", "b") * 6):
+    """A tar file of pictures, with their labels beside them."""
+    files = sorted(pictures(folder / "files").rglob("*.png"))
+    contents = [file.read_bytes() for file in files]
+    change(contents)
+    with tarfile.open(folder / "x.tar", "w") as archive:
+        for i, (content, label) in enumerate(zip(contents, labels, strict=True)):
+            for suffix, member in (("png", content), ("cls", label)):
+                if member is not None:
+                    data = member if isinstance(member, bytes) else member.encode()
+                    about = tarfile.TarInfo(f"{i:03d}.{suffix}")
+                    about.size = len(data)
+                    archive.addfile(about, io.BytesIO(data))
+    return folder / "x.tar"
 
 
 def some(values, missing=None, every=3):

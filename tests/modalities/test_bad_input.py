@@ -117,7 +117,16 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("empty", "image:arrays"): (lambda d: d, {}, Refused("expected a file at")),
     ("empty", "image:huggingface"): (lambda d: d, {}, Refused("is no data set that can be loaded")),
     ("empty", "image:shards"): (lambda d: d, {}, Refused("expected tar files .* there are none")),
-    ("wrong kind", "image:shards"): (lambda d: spoil(d / "a.tar", b"no"), {}, Refused("a.tar cannot be read")),
+    ("one corrupt", "image:shards"): (
+        lambda d: bad.shard(d, lambda c: c.__setitem__(1, b"xx")), {}, Aside("x.tar:001: is no image")),
+    ("only corrupt", "image:shards"): (lambda d: spoil(d / "x.tar"), {}, Refused("expected a tar file that is not")),
+    ("wrong kind", "image:shards"): (lambda d: bad.picture(d / "x.tar"), {}, Refused("x.tar cannot be read")),
+    ("one class", "image:shards"): (
+        lambda d: bad.shard(d, labels=["no"] * 12), {}, Refused("at least two classes")),
+    ("labels in part", "image:shards"): (
+        lambda d: bad.shard(d, labels=["no", "yes", None, "yes", "no", None] * 2), {}, PART),
+    ("label without image", "image:shards"): (
+        lambda d: bad.shard(d, lambda c: c.__setitem__(1, None)), {}, Aside("x.tar:001: has a label but no image")),
     ("one corrupt", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.dat"), ECG, Aside("r2: .*")),
     ("one corrupt header", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.hea"), ECG, Aside("r2: .*")),
     ("one corrupt", "timeseries:long"): (
