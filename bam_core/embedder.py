@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from bam_core.errors import BAMError, DataError, InputError
 from bam_core.protocols import Modality
-from bam_core.registry import load_modality
+from bam_core.registry import anchored, load_modality
 
 _NOT_SAVED = ("modality", "random_state")
 _LEARNT = (
@@ -183,7 +183,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         from bam_core.pretrained import PretrainedEncoder
 
         check_is_fitted(self)
-        name = self.modality if isinstance(self.modality, str) else self.modality.name
+        name = anchored(self.modality, Path()) if isinstance(self.modality, str) else self.modality.name
         state = {
             "params": {key: value for key, value in self.get_params(deep=False).items() if key not in _NOT_SAVED},
             "learnt": {key: getattr(self, key) for key in _LEARNT if hasattr(self, key)},
