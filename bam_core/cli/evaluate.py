@@ -8,14 +8,27 @@ Embeds every split with the run's encoder, with the same encoder before training
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
 Without labels the report still shows curves, a map, neighbours and effective ranks.
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
-those with a results.json are not evaluated again."""
+those with a results.json are not evaluated again.
+
+--protocol NAME judges a run as papers on ImageNet do, on any image data, and writes protocols/NAME-.../result.json:
+  imagenet-knn      kNN among a class-balanced 10 % of train
+  imagenet-linear   a linear layer on frozen features, trained with SGD on random crops: the last epoch, and the best
+  semi-1, semi-10   the whole network fine-tuned with 1 % or 10 % of the labels; labels=FILE names the rows
+  transfer          logistic regression on frozen features of another folder of images: path=FOLDER
+Settings follow as key=value: bam evaluate runs/a --protocol imagenet-linear epochs=30 batch_size=256; a wrong key lists
+them all. What was stopped goes on with the same command. With ImageNet in several processes, torchrun starts them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EPILOG
-    parser.add_argument("run_folders", metavar="RUN", type=Path, nargs="+", help="folder of a run")
+    parser.set_defaults(overrides=[])  # key=value behind an option lands there
+    parser.add_argument("run_folders", metavar="RUN", nargs="+", help="folder of a run; with --protocol: key=value")
     parser.add_argument("--teacher", action="store_true", help="judge the teacher's encoder instead of the student's")
+    parser.add_argument(
+        "--untrained", action="store_true", help="with --protocol: judge the encoder before pretraining"
+    )
+    parser.add_argument("--protocol", metavar="NAME", help="judge as papers on ImageNet do, see below")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,18 +37,54 @@ def run(args: argparse.Namespace) -> int:
     from bam_core.evaluation import Results, aggregate
     from bam_core.training.assess import assess
 
-    if len(args.run_folders) == 1:
-        folder = args.run_folders[0]
+    if args.protocol is not None:
+        return run_protocol(args)
+    folders = [Path(folder) for folder in [*args.run_folders, *args.overrides]]
+    if args.untrained:
+        raise InputError("--untrained belongs to --protocol; without it the untrained encoder is in every table.")
+    if len(folders) == 1:
+        folder = folders[0]
         show(folder, assess(folder, teacher=args.teacher))
         return 0
     runs = []
-    for folder in args.run_folders:
+    for folder in folders:
         done = folder / "results.json"
         results = Results.load(done) if done.is_file() else assess(folder, teacher=args.teacher)
         if not isinstance(results, Results):
             raise InputError(f"several runs expected labels to compare them by; {folder} has none for a test split.")
         runs.append(results)
     show_results(aggregate(runs))
+    return 0
+
+
+def run_protocol(args: argparse.Namespace) -> int:
+    """Run the command with a protocol."""
+    import yaml
+
+    from bam_core.errors import InputError
+    from bam_core.training.imagenet import Network, judge_by
+
+    words: list[str] = [*args.run_folders, *args.overrides]
+    first, others = words[0], words[1:]
+    settings = dict(word.partition("=")[::2] for word in others if "=" in word)
+    if len(settings) < len(others) or (args.teacher and args.untrained):
+        raise InputError(
+            "--protocol expected one run, settings as key=value, and --teacher or --untrained or neither; got "
+            f"{' '.join(words)}."
+        )
+    network: Network = "teacher" if args.teacher else "untrained" if args.untrained else "student"
+    judged = judge_by(Path(first), args.protocol, {k: yaml.safe_load(v) for k, v in settings.items()}, network=network)
+    if judged.results is not None:
+        show_results(judged.results)
+    rows = judged.rows
+    print(
+        f"{args.protocol}, {network}: {rows['train']:,} labelled rows of train, {rows['judged']:,} of {rows['split']}"
+    )
+    if judged.history:
+        for which, accuracy in (("last", judged.last), ("best", judged.best)):
+            print(f"{which} epoch ({accuracy.epoch}): top-1 {accuracy.top1:.4f}, top-5 {accuracy.top5:.4f}")
+        print(f"The last epoch is the figure to report; the best one was chosen on {rows['split']} itself.")
+    print(f"Result: {judged.path}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bam_core.evaluation.cells import CellRecord, join_cells
     from bam_core.evaluation.embeddings import EmbeddingFigures, describe_embeddings
-    from bam_core.evaluation.fractions import draw_rows
+    from bam_core.evaluation.fractions import balanced_rows, draw_rows
     from bam_core.evaluation.inputs import Features, SplitLabels
     from bam_core.evaluation.knn import Neighbours, knn_probe, nearest
     from bam_core.evaluation.linear import LinearProbe, linear_probe
@@ -28,7 +28,7 @@ _HOME = {
     "seeds": ("aggregate",),
     "embeddings": ("EmbeddingFigures", "describe_embeddings"),
     "run": ("evaluate",),
-    "fractions": ("draw_rows",),
+    "fractions": ("balanced_rows", "draw_rows"),
     "inputs": ("Features", "SplitLabels"),
     "knn": ("Neighbours", "knn_probe", "nearest"),
     "linear": ("LinearProbe", "linear_probe"),
@@ -59,6 +59,7 @@ __all__ = [
     "Results",
     "SplitLabels",
     "aggregate",
+    "balanced_rows",
     "describe_embeddings",
     "draw_rows",
     "evaluate",

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from bam_core.data import SplitDataset
 from bam_core.errors import DataError
 
 
@@ -118,7 +117,7 @@ class GlobalBatches(torch.utils.data.Sampler[list[int]]):
 
 
 def batch_loader(
-    dataset: SplitDataset, batches: Sequence[list[int]] | GlobalBatches, num_workers: int
+    dataset: torch.utils.data.Dataset[Any], batches: Sequence[list[int]] | GlobalBatches, num_workers: int
 ) -> DataLoader[Any]:
     """A DataLoader that fetches whole batches."""
     return DataLoader(

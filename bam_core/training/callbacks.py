@@ -37,17 +37,7 @@ class MetricsFile(lightning.Callback):
 
     def keep_until(self, step: int) -> None:
         """Drop rows after a step, when a run is resumed from there, and a last row that was cut off."""
-        if not self.path.exists():
-            return
-        with self.path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row.values()]
-        if rows:
-            self._columns = list(rows[0])
-            lines = io.StringIO(newline="")
-            writer = csv.DictWriter(lines, self._columns)
-            writer.writeheader()
-            writer.writerows(row for row in rows if int(row["step"]) <= step)
-            write_text(self.path, lines.getvalue())
+        self._columns = keep_rows(self.path, step)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Append a row."""
@@ -60,6 +50,26 @@ class MetricsFile(lightning.Callback):
                 csv.writer(file).writerow(self._columns)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
+
+
+def keep_rows(path: Path, step: int) -> list[str]:
+    """Drop rows of a CSV file whose `step` is later, and a last row that was cut off.
+
+    Returns:
+        The columns; none if there is no such file, or no row in it.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    if not rows:
+        return []
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(row for row in rows if int(row["step"]) <= step)
+    write_text(path, lines.getvalue())
+    return list(rows[0])
 
 
 class CleanStop(lightning.Callback):

@@ -1,11 +1,13 @@
 """Views that follow the network: after some passes over the data they look at every sample through it."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
 from lightning.fabric.utilities import move_data_to_device
+from torch import nn
 
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.distributed import gather, gathered
@@ -43,26 +45,13 @@ class FollowNetwork(lightning.Callback):
         if self.loader.due(passes) and passes < self.settings.epochs and trainer.is_last_batch:
             self.loader.table = self._look(trainer, pl_module)
 
-    @torch.no_grad()
     def _look(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> torch.Tensor:
         objective: Any = pl_module.objective
         teacher = getattr(objective, "teacher", None)
         encoder = objective.encoder if teacher is None else teacher.module.encoder
-        n, ranks, size = len(self.dataset), trainer.world_size, max(1, self.settings.batch_size // trainer.world_size)
-        each = -(-n // ranks)
-        own = [min(trainer.global_rank + ranks * i, n - 1) for i in range(each)]  # equally many, as gather wants
-        shares = [own[i : i + size] for i in range(0, each, size)]
-        batches = batch_loader(self.dataset, shares, self.settings.num_workers)
-        modes = [(m, m.training) for m in encoder.modules()]
-        encoder.eval()
-        found = []
-        with gathered(objective), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-            for batch in batches:
-                found.append(self.loader.look(encoder, move_data_to_device(batch, pl_module.device)).float())
-        for module, training in modes:
-            module.training = training
-        table: torch.Tensor = gather(torch.cat(found)).transpose(0, 1).flatten(0, 1)[:n].cpu().share_memory_()
+        rows = range(len(self.dataset))
+        table = look_at(rows, self.dataset, encoder, self.loader.look, trainer, pl_module, self.settings)
+        table.share_memory_()
         return table
 
     def state_dict(self) -> dict[str, Any]:
@@ -72,3 +61,44 @@ class FollowNetwork(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
         self.loader.table = state_dict["table"].share_memory_() if "table" in state_dict else None
+
+
+@torch.no_grad()
+def look_at(
+    rows: Sequence[int],
+    dataset: SplitDataset,
+    encoder: nn.Module,
+    function: Callable[[nn.Module, Any], torch.Tensor],
+    trainer: lightning.Trainer,
+    pl_module: lightning.LightningModule,
+    settings: TrainSettings,
+) -> torch.Tensor:
+    """What a network in training makes of some rows; the ranks share them out, and each has all in the end.
+
+    Args:
+        rows: of the data set.
+        dataset: that they are rows of.
+        encoder: a part of what is trained; in evaluation mode meanwhile.
+        function: (encoder, batch) -> (b, k).
+        trainer: in the middle of a run.
+        pl_module: that it trains, around an objective.
+        settings: the recipe's `train` section.
+
+    Returns:
+        (len(rows), k) float32 on the CPU.
+    """
+    n, ranks, size = len(rows), trainer.world_size, max(1, settings.batch_size // trainer.world_size)
+    each = -(-n // ranks)
+    own = [rows[min(trainer.global_rank + ranks * i, n - 1)] for i in range(each)]  # equally many, as gather wants
+    batches = batch_loader(dataset, [own[i : i + size] for i in range(0, each, size)], settings.num_workers)
+    modes = [(m, m.training) for m in encoder.modules()]
+    encoder.eval()
+    found = []
+    objective: Any = pl_module.objective
+    with gathered(objective), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        for batch in batches:
+            found.append(function(encoder, move_data_to_device(batch, pl_module.device)).float())
+    for module, training in modes:
+        module.training = training
+    return gather(torch.cat(found)).transpose(0, 1).flatten(0, 1)[:n].cpu()

@@ -70,6 +70,8 @@ class TrainSettings(BaseModel):
     """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[int, Field(ge=1)] = 10
     """Optimiser steps between rows of metrics.csv."""
+    knn_every: Annotated[int, Field(ge=1)] | None = None
+    """Passes between looks at the kNN accuracy on labelled rows of train or validation, in knn.csv; none: no look."""
 
     @model_validator(mode="after")
     def _the_rate_falls(self) -> "TrainSettings":

@@ -1,7 +1,8 @@
 """A pretraining run: recipe in, folder out.
 
 The folder holds `recipe.yaml` (resolved), `environment.json`, `metrics.csv`, `checkpoints/`, `encoder/` (what the run
-is for), `set_aside.csv` if inputs were left out, and after evaluation `results.json` and `report.html`.
+is for), `knn.csv` with `train.knn_every`, `set_aside.csv` if inputs were left out, and after evaluation `results.json`
+and `report.html`.
 """
 
 import csv
@@ -24,10 +25,11 @@ from bam_core.errors import RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
-from bam_core.training.callbacks import CleanStop, MetricsFile, Watch
+from bam_core.training.callbacks import CleanStop, MetricsFile, Watch, keep_rows
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
 from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
+from bam_core.training.online import OnlineKNN
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
 
@@ -62,12 +64,14 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
     stop = CleanStop(settings.log_every)
+    knn = folder / "knn.csv"
     trainer = make_trainer(
         settings,
         [
             metrics,
             stop,
             *following(parts, settings),
+            *([] if settings.knn_every is None else [OnlineKNN(parts, settings, knn)]),
             Checkpoints(folder / "checkpoints", settings.checkpoint_every),
         ],
         progress=progress,
@@ -91,6 +95,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
     if checkpoint is not None:
         if trainer.is_global_zero:
             metrics.keep_until(checkpoint.step)
+            keep_rows(knn, checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)
@@ -215,7 +220,16 @@ def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | Non
     return checkpoint
 
 
-_WHERE = {"accelerator", "devices", "num_nodes", "strategy", "num_workers", "checkpoint_every", "log_every"}
+_WHERE = {
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "num_workers",
+    "checkpoint_every",
+    "log_every",
+    "knn_every",
+}
 
 
 def _differences(old: Recipe, new: Recipe) -> list[str]:

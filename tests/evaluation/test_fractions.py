@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bam_core import InputError
-from bam_core.evaluation import draw_rows
+from bam_core.evaluation import balanced_rows, draw_rows
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.5, 1.0)
 label_lists = st.lists(st.integers(-1, 3), min_size=1, max_size=200).filter(lambda values: max(values) >= 0)
@@ -58,3 +58,25 @@ def test_errors():
         draw_rows(np.array([0, 1]), 0.0)
     with pytest.raises(InputError, match=r"expected labelled rows; got none"):
         draw_rows(np.array([-1, -1]), 0.5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(label_lists, st.sampled_from(FRACTIONS), st.integers(0, 5))
+def test_balanced_rows_are_equally_many_of_each_class(values, fraction, seed):
+    labels = np.array(values)
+    rows = balanced_rows(labels, fraction, seed=seed)
+    known = labels[labels >= 0]
+    each = max(1, round(fraction * len(known) / len(np.unique(known))))
+    for c in np.unique(known):
+        assert (labels[rows] == c).sum() == (min(each, (known == c).sum()) if fraction < 1 else (known == c).sum())
+    assert len(np.unique(rows)) == len(rows) == (labels[rows] >= 0).sum()
+    assert np.array_equal(rows, balanced_rows(labels, fraction, seed=seed))
+
+
+def test_balanced_rows_expect_one_class_a_row():
+    with pytest.raises(InputError, match="one class each"):
+        balanced_rows(np.array([-1, -1]), 0.5)
+    with pytest.raises(InputError, match="one class each"):
+        balanced_rows(np.zeros((4, 2), int), 0.5)
+    with pytest.raises(InputError, match="fraction in"):
+        balanced_rows(np.array([0, 1]), 0.0)

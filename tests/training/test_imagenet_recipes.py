@@ -39,6 +39,7 @@ def test_values_of_the_paper():
     assert train.learning_rate == pytest.approx(3e-4 * 4096 / 256)
     assert (train.final_learning_rate, train.weight_decay, train.final_weight_decay) == (1e-3, 0.04, 0.4)
     assert (train.gradient_clip, train.precision, train.devices, train.num_nodes) == (0.3, "16-mixed", 8, 2)
+    assert train.knn_every == 16
     assert {k: objective[k] for k in ("epsilon", "temperature", "iterations", "top_k", "n_target")} == {
         "epsilon": 0.05, "temperature": 0.1, "iterations": 3, "top_k": 128, "n_target": 2,
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """A network for images behind a fixed first layer that standardises the channels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -61,3 +62,15 @@ class ImageEncoder(nn.Module):
         """One vector an image."""
         embeddings: Tensor = self.network(self.standardise(images))
         return embeddings
+
+    def probe_features(self, images: Tensor) -> Float[Tensor, "b k"]:
+        """What the linear probe of the paper sees: the class token joined with the mean patch token.
+
+        For networks of timm without a class token it is the embedding. (b, 2 d) or (b, d).
+        """
+        network: Any = self.network
+        if getattr(network, "cls_token", None) is None or not hasattr(network, "num_prefix_tokens"):
+            embeddings: Tensor = self(images)
+            return embeddings
+        tokens = network.forward_features(self.standardise(images))
+        return torch.cat([tokens[:, 0], tokens[:, network.num_prefix_tokens :].mean(dim=1)], dim=1)

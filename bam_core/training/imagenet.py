@@ -1,0 +1,401 @@
+"""The evaluations that papers on ImageNet report, as `bam evaluate RUN --protocol NAME`, for image runs of any size.
+
+They differ from `bam_core.training.assess` in that labels may train the whole network, and in what is fixed: the recipe
+of the field, not the search inside train. Each leaves `protocols/NAME-HASH/result.json` in the run folder, HASH being
+that of its settings.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from bam_core.data import PreparedData, SplitDataset
+from bam_core.distributed import rank
+from bam_core.errors import DataError, RecipeError
+from bam_core.evaluation import EvaluationProtocol, Features, Results, SplitLabels, balanced_rows, evaluate
+from bam_core.evaluation.inputs import labelled
+from bam_core.registry import did_you_mean, displayed
+from bam_core.training.assess import RAW, UNTRAINED, Function
+from bam_core.training.build import Parts, build, read_data
+from bam_core.training.checkpoints import write_text
+from bam_core.training.classifier import Accuracy, Classifier, Labelled, fit_classifier
+from bam_core.training.embedding import embed
+from bam_core.training.recipe import Recipe
+from bam_core.training.run import environment, load_encoder, load_run
+
+Network = Literal["student", "teacher", "untrained"]
+REFERENCE_BATCH = 256  # learning rates are given for it
+
+_WHERE = {"accelerator", "devices", "num_nodes", "num_workers"}
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_Share = Annotated[float, Field(gt=0, le=1)]
+_Epochs = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0)]
+
+
+class KNNSettings(BaseModel):
+    """kNN with a class-balanced bank, cosines of embeddings before the projector."""
+
+    model_config = _STRICT
+
+    fraction: _Share = 0.1
+    """Part of the labelled rows of train in the bank, equally many of each class."""
+    k: Annotated[int, Field(ge=1)] = 20
+    """Neighbours."""
+    temperature: _Positive = 0.07
+    """A neighbour's vote weighs exp(cosine / temperature)."""
+    seed: int = 0
+    """Of the bank."""
+
+
+class ClassifierSettings(BaseModel):
+    """Training with labels; rates are for a batch of 256 and scaled with the batch."""
+
+    model_config = _STRICT
+
+    epochs: _Epochs
+    """Passes over the labelled rows."""
+    batch_size: Annotated[int, Field(ge=2)]
+    """Samples a step, over all devices."""
+    learning_rate: _Positive
+    """Of the linear layer, for a batch of 256; a cosine from there to zero."""
+    encoder_learning_rate: _Positive | None = None
+    """Of the encoder, for a batch of 256; none: frozen."""
+    batch_norm: bool = True
+    """Normalise the features over the batch, without parameters, before the linear layer."""
+    patch_tokens: bool = True
+    """Join the class token with the mean patch token, where the network has them."""
+    scale: tuple[_Share, _Share] = (0.08, 1.0)
+    """Area of the random crops, as a fraction of the image's."""
+    fraction: _Share = 1.0
+    """Part of the labelled rows of train to learn from, equally many of each class."""
+    labels: str | None = None
+    """Text file that names the rows to learn from instead, one a line: their id, or the end of it, as a file name."""
+    seed: int = 0
+    """Of the draw of labels, the linear layer, the order of samples and the crops."""
+    accelerator: str = "auto"
+    """Lightning's accelerator; this and the next three may differ from those of the run."""
+    devices: int | str = 1
+    """Lightning's devices, a number or auto."""
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+    """Machines."""
+    num_workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that read data, per device; none: as many as the run."""
+
+
+class LinearSettings(ClassifierSettings):
+    """The paper's linear probe."""
+
+    epochs: _Epochs = 100
+    batch_size: Annotated[int, Field(ge=2)] = 1024
+    learning_rate: _Positive = 0.002
+
+
+class SemiSettings(ClassifierSettings):
+    """Fine-tuning with few labels; the paper gives no rates, these are ours."""
+
+    epochs: _Epochs = 20
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    learning_rate: _Positive = 0.1
+    encoder_learning_rate: _Positive | None = 0.01
+    patch_tokens: bool = False
+    fraction: _Share = 0.1
+
+
+class SemiOneSettings(SemiSettings):
+    """The same with 1 % of the labels, and more passes over them."""
+
+    epochs: _Epochs = 50
+    fraction: _Share = 0.01
+
+
+class TransferSettings(BaseModel):
+    """Logistic regression on frozen features of another folder of images."""
+
+    model_config = _STRICT
+
+    path: str
+    """Folder with train/ and test/ (or val/), and below them a folder for each class; or with classes only."""
+    test_fraction: float = 0.2
+    """Of every class, to test on where the folder has no such split."""
+    seed: int = 0
+    """Of that choice, and of the folds that choose the regularisation."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a protocol found.
+
+    Attributes:
+        protocol: its name.
+        network: student, teacher or untrained.
+        settings: all values.
+        results: a table, for protocols on frozen embeddings.
+        history: top-1 and top-5 after every epoch, for those that train.
+        rows: numbers of rows: to learn from, and to judge on, with the name of the split.
+        path: of the file.
+    """
+
+    protocol: str
+    network: Network
+    settings: Mapping[str, Any]
+    results: Results | None
+    history: tuple[Accuracy, ...]
+    rows: Mapping[str, Any]
+    path: Path
+
+    @property
+    def last(self) -> Accuracy:
+        """The last epoch: the figure to report."""
+        return self.history[-1]
+
+    @property
+    def best(self) -> Accuracy:
+        """The best epoch, chosen on the very rows that it is judged on: flattering."""
+        return max(self.history, key=lambda accuracy: accuracy.top1)
+
+    def save(self, about: Mapping[str, Any]) -> None:
+        """Write the file, with what a reader needs to repeat it."""
+        found: dict[str, Any] = {"protocol": self.protocol, "network": self.network, "settings": dict(self.settings)}
+        found |= {"rows": dict(self.rows), **about}
+        if self.results is not None:
+            found["results"] = self.results.to_plain()
+        if self.history:
+            found["last"], found["best"] = self.last._asdict(), self.best._asdict()
+            found["epochs"] = [list(accuracy) for accuracy in self.history]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self.path, json.dumps(found, indent=1))
+
+
+def judge_by(
+    folder: Path, protocol: str, overrides: Mapping[str, Any], *, network: Network = "student", progress: bool = True
+) -> Judged:
+    """Judge a run by one of the `PROTOCOLS`.
+
+    Args:
+        folder: of the run.
+        protocol: name.
+        overrides: of the settings of the protocol.
+        network: which encoder; "untrained" is that of the recipe's seed before pretraining, for comparison.
+        progress: show bars.
+
+    Returns:
+        What was found; it is in the run folder, too.
+
+    Raises:
+        RecipeError: no such protocol or setting; a run that is none of images.
+        DataError: labels that are missing, for train or for a split to judge on.
+        KeyboardInterrupt: it was interrupted; the same command goes on.
+    """
+    if protocol not in PROTOCOLS:
+        hint = did_you_mean(protocol, PROTOCOLS)
+        raise RecipeError(f"--protocol expected one of {', '.join(PROTOCOLS)}; got {protocol!r}{hint}")
+    model, function = PROTOCOLS[protocol]
+    settings = _checked(model, protocol, overrides)
+    recipe = load_run(folder)
+    text = json.dumps([protocol, network, settings.model_dump(mode="json", exclude=_WHERE)], sort_keys=True)
+    name = f"{protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    target = folder / "protocols" / name / "result.json"
+    started = time.perf_counter()
+    found = function(folder, recipe, network, settings, target.parent, progress)
+    values = settings.model_dump(mode="json")
+    judged = Judged(protocol, network, values, found.results, found.history, found.rows, target)
+    if rank() == 0:
+        known = environment(recipe, found.data)
+        about = {key: known[key] for key in ("command", "started", "versions", "machine")}
+        judged.save({**about, "data": found.data.fingerprint, "seconds": round(time.perf_counter() - started, 1)})
+    return judged
+
+
+def _checked(model: type[BaseModel], protocol: str, overrides: Mapping[str, Any]) -> Any:
+    try:
+        return model.model_validate(dict(overrides))
+    except ValidationError as error:
+        lines = []
+        for e in error.errors():
+            key = ".".join(str(part) for part in e["loc"])
+            hint = did_you_mean(key, model.model_fields) if e["type"] == "extra_forbidden" else ""
+            lines.append(f"  {key}: {e['msg'][0].lower()}{e['msg'][1:]}{hint}")
+        known = ", ".join(model.model_fields)
+        raise RecipeError(
+            f"--protocol {protocol}: settings have mistakes (known: {known}):\n" + "\n".join(lines)
+        ) from error
+
+
+class _Found(NamedTuple):
+    """What a protocol's function returns."""
+
+    data: PreparedData
+    rows: dict[str, Any]
+    results: Results | None = None
+    history: tuple[Accuracy, ...] = ()
+
+
+def _knn(folder: Path, recipe: Recipe, network: Network, settings: KNNSettings, target: Path, progress: bool) -> _Found:
+    parts = build(recipe)
+    held_out, train, judged = _labels(parts.data)
+    bank = balanced_rows(train, settings.fraction, seed=settings.seed)
+    protocol = EvaluationProtocol(
+        probes=("knn",), fractions=(1.0,), metrics=("accuracy",), k=settings.k, temperature=settings.temperature
+    )
+    sets = (
+        SplitDataset(parts.data.splits["train"].select(bank), parts.modality.collate, parts.data.facts),
+        parts.dataset(held_out),
+    )
+    features = {
+        label: Features(*(embed(module, rows, what=label) for rows in sets))
+        for label, module in _networks(folder, recipe, parts, network).items()
+    }
+    labels = SplitLabels(train=train[bank], test=judged, classes=parts.data.facts.get("classes") or ())
+    results = evaluate(features, labels, protocol, data_fingerprint=parts.data.fingerprint)
+    return _Found(parts.data, _counted(train[bank], judged, held_out), results)
+
+
+def _transfer(
+    folder: Path, recipe: Recipe, network: Network, settings: TransferSettings, target: Path, progress: bool
+) -> _Found:
+    _images_only(recipe)
+    own = build(recipe)
+    options = {"reader": "folder", **settings.model_dump(), "decoding": "in_workers", "check": "decode"}
+    data = read_data(recipe.model_copy(update={"data": options}))
+    held_out, train, judged = _labels(data)
+    facts = {**data.facts, **{name: own.data.facts[name] for name in ("in_channels", "image_size")}}
+    sets = [SplitDataset(data.splits[split], own.modality.collate, facts) for split in ("train", held_out)]
+    features = {
+        label: Features(*(embed(module, rows, what=label) for rows in sets))
+        for label, module in _networks(folder, recipe, own, network).items()
+    }
+    labels = SplitLabels(train=train, test=judged, classes=data.facts.get("classes") or ())
+    protocol = EvaluationProtocol(probes=("linear",), fractions=(1.0,), metrics=("accuracy",), seed=settings.seed)
+    results = evaluate(features, labels, protocol, data_fingerprint=data.fingerprint)
+    return _Found(data, _counted(train, judged, held_out), results)
+
+
+def _classifier(
+    folder: Path, recipe: Recipe, network: Network, settings: ClassifierSettings, target: Path, progress: bool
+) -> _Found:
+    _images_only(recipe)
+    parts = assemble_for_labels(recipe, settings.scale)
+    held_out, train, judged = _labels(parts.data)
+    rows = _rows_to_learn_from(parts.data, train, settings)
+    encoder = parts.encoder if network == "untrained" else load_encoder(folder, teacher=network == "teacher").encoder
+    features = getattr(encoder, "probe_features", encoder) if settings.patch_tokens else encoder
+    with torch.no_grad():
+        width = features(parts.dataset("train").__getitems__([0, 1])).shape[1]
+    factor = settings.batch_size / REFERENCE_BATCH
+    encoder_rate = settings.encoder_learning_rate
+    torch.manual_seed(settings.seed)
+    make = partial(
+        Classifier,
+        encoder,
+        features,
+        parts.view_fn,
+        width=width,
+        n_classes=int(max(train.max(), judged.max())) + 1,
+        learning_rate=settings.learning_rate * factor,
+        encoder_learning_rate=None if encoder_rate is None else encoder_rate * factor,
+        batch_norm=settings.batch_norm,
+        seed=settings.seed,
+    )
+    training = recipe.train.model_copy(
+        update={
+            **settings.model_dump(include={"epochs", "batch_size", "seed", *_WHERE}, exclude_none=True),
+            "gradient_clip": None,
+            "log_every": 1,
+            "strategy": "auto" if recipe.train.strategy == "fsdp" else recipe.train.strategy,
+        }
+    )
+    history = fit_classifier(
+        lambda steps: make(steps=steps),
+        lambda seed: Labelled(parts.training_set(seed), rows, train),
+        Labelled(parts.dataset(held_out), np.flatnonzero(labelled(judged)), judged),
+        training,
+        target / "checkpoints",
+        progress=progress,
+    )
+    return _Found(parts.data, _counted(train[rows], judged, held_out), history=tuple(history))
+
+
+def assemble_for_labels(recipe: Recipe, scale: tuple[float, float]) -> Parts:
+    """The parts of an image run whose views are one random crop, mirrored if the recipe mirrors, and nothing else."""
+    plain = {
+        "n_views": 1, "n_local": 0, "scale": scale, "jitter_p": 0.0, "grayscale_p": 0.0, "blur_sigma": None,
+        "solarize_p": (0.0,), "boxes_every": None,
+    }  # fmt: skip
+    return build(recipe.model_copy(update={"views": {**recipe.views, **plain}}))
+
+
+def _images_only(recipe: Recipe) -> None:
+    if recipe.modality != "image":
+        raise RecipeError(
+            f"this protocol crops and mirrors images; the run is one of {displayed(recipe.modality)!r}. Without "
+            "--protocol, bam evaluate judges any run."
+        )
+
+
+def _labels(data: PreparedData) -> tuple[str, np.ndarray, np.ndarray]:
+    """The split to judge on, test or else validation, and the labels of train and of that split."""
+    known = {split: data.labels(split) for split in data.splits}
+    usable = {split: found for split, found in known.items() if found is not None and labelled(found).any()}
+    held_out = next((split for split in ("test", "validation") if split in usable), None)
+    if held_out is None or "train" not in usable:
+        raise DataError(f"the protocol expected labels for train and for test or validation; got them for {[*usable]}.")
+    if usable["train"].ndim > 1:
+        raise DataError("the protocol expected one class a row; these data carry several labels.")
+    return held_out, usable["train"], usable[held_out]
+
+
+def _counted(train: np.ndarray, judged: np.ndarray, held_out: str) -> dict[str, Any]:
+    return {"train": int(labelled(train).sum()), "judged": int(labelled(judged).sum()), "split": held_out}
+
+
+def _networks(folder: Path, recipe: Recipe, parts: Parts, network: Network) -> dict[str, nn.Module]:
+    """Raw features, the untrained encoder, and the one that is asked for."""
+    networks: dict[str, nn.Module] = {RAW: Function(parts.modality.raw_features), UNTRAINED: parts.encoder}
+    if network != "untrained":
+        teacher = network == "teacher"
+        networks[displayed(recipe.objective["name"]) + " (teacher)" * teacher] = load_encoder(folder, teacher=teacher)
+    return networks
+
+
+def _rows_to_learn_from(data: PreparedData, labels: np.ndarray, settings: ClassifierSettings) -> np.ndarray:
+    if settings.labels is None:
+        return balanced_rows(labels, settings.fraction, seed=settings.seed)
+    path = Path(settings.labels)
+    if not path.is_file():
+        raise DataError(f"labels={settings.labels} expected a text file with an id a line; there is none.")
+    names = [name for name in (line.strip() for line in path.read_text(encoding="utf-8").splitlines()) if name]
+    rows: dict[str, list[int]] = {}
+    for row, identity in enumerate(data.splits["train"]["id"]):
+        for name in {identity, identity.rpartition("/")[2], identity.rpartition(":")[2]}:
+            rows.setdefault(name, []).append(row)
+    wrong = [name for name in names if len(rows.get(name, [])) != 1]
+    if wrong or not names:
+        raise DataError(
+            f"{path} expected lines that each name one row of train, by its id or the file's name; "
+            f"{len(wrong)} of {len(names)} do not, such as {wrong[:3]}. An id looks like "
+            f"{data.splits['train']['id'][0]!r}."
+        )
+    chosen = np.unique([rows[name][0] for name in names])
+    if not labelled(labels[chosen]).all():
+        raise DataError(f"{path} names {int((~labelled(labels[chosen])).sum())} row(s) of train without a label.")
+    return chosen
+
+
+PROTOCOLS: dict[str, tuple[type[BaseModel], Callable[..., _Found]]] = {
+    "imagenet-knn": (KNNSettings, _knn),
+    "imagenet-linear": (LinearSettings, _classifier),
+    "semi-1": (SemiOneSettings, _classifier),
+    "semi-10": (SemiSettings, _classifier),
+    "transfer": (TransferSettings, _transfer),
+}

@@ -1,0 +1,99 @@
+"""How good the embeddings are while they are learnt: nearest neighbours in train every few passes, in `knn.csv`."""
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+
+from bam_core.data import PreparedData
+from bam_core.errors import RecipeError
+from bam_core.evaluation import balanced_rows, knn_probe
+from bam_core.evaluation.inputs import labelled
+from bam_core.training.build import Parts
+from bam_core.training.following import look_at
+from bam_core.training.recipe import TrainSettings
+
+BANK_FRACTION = 0.1
+N_QUERIES = 10_000  # at most
+
+
+class OnlineKNN(lightning.Callback):
+    """kNN accuracy after every `train.knn_every` passes and at the end: a row of `knn.csv` each, and on the console.
+
+    The bank is a class-balanced tenth of the labelled rows of train, the queries are those of the validation split, or
+    of train outside the bank; never those of test, so that a run may be chosen by it. k = 20, weights
+    exp(cosine / 0.07), embeddings of the student's encoder, of unit length. The labels teach the network nothing.
+
+    Args:
+        parts: with the data.
+        settings: the recipe's `train` section.
+        path: of the file.
+
+    Raises:
+        RecipeError: there are no labels of one class a row in train.
+
+    Source: ECCV 2024, arXiv 2408.02014, section 4.1, whose queries are the validation images.
+    """
+
+    def __init__(self, parts: Parts, settings: TrainSettings, path: Path) -> None:
+        self.settings, self.path = settings, path
+        labels = parts.data.labels("train")
+        if labels is None or labels.ndim != 1 or not labelled(labels).any():
+            raise RecipeError("train.knn_every expected labels of train, one class a row; these data have none.")
+        self.bank = balanced_rows(labels, BANK_FRACTION, seed=settings.seed)
+        self.bank_labels = labels[self.bank]
+        self.dataset = parts.dataset("train")
+        self.queries_of, self.queries, self.query_labels = self._choose(parts.data, labels)
+        self.query_set = parts.dataset(self.queries_of)
+        self.n_classes = int(max(labels.max(), self.query_labels.max())) + 1
+
+    def _choose(self, data: PreparedData, labels: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+        split, of_split, free = "train", labels, np.setdiff1d(np.flatnonzero(labelled(labels)), self.bank)
+        validation = data.labels("validation") if "validation" in data.splits else None
+        if validation is not None and labelled(validation).any():
+            split, of_split, free = "validation", validation, np.flatnonzero(labelled(validation))
+        if not len(free):
+            raise RecipeError("train.knn_every expected labelled rows of train beside the bank; there are too few.")
+        rows = np.sort(np.random.default_rng(self.settings.seed).permutation(free)[:N_QUERIES])
+        return split, rows, of_split[rows]
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Look if it is time."""
+        passes = trainer.current_epoch + 1
+        every = self.settings.knn_every
+        due = every is not None and (passes % every == 0 or passes == self.settings.epochs)
+        if due and trainer.is_last_batch:
+            objective: Any = pl_module.objective
+            bank, queries = (
+                look_at(rows.tolist(), dataset, objective.encoder, _embed, trainer, pl_module, self.settings)
+                for rows, dataset in ((self.bank, self.dataset), (self.queries, self.query_set))
+            )
+            if trainer.is_global_zero:
+                self._write(trainer.global_step, passes, self._accuracy(bank, queries))
+
+    def _accuracy(self, bank: torch.Tensor, queries: torch.Tensor) -> float:
+        if not (bank.isfinite().all() and queries.isfinite().all()):
+            warnings.warn("kNN: the embeddings hold NaN or infinity; the accuracy counts as 0.", stacklevel=2)
+            return 0.0
+        scores = knn_probe(bank, self.bank_labels, queries, n_classes=self.n_classes)
+        return float((scores.argmax(axis=1) == self.query_labels).mean())
+
+    def _write(self, step: int, passes: int, accuracy: float) -> None:
+        new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(("step", "epoch", "accuracy", "bank", "queries", "queries_of"))
+            writer.writerow((step, passes, round(accuracy, 5), len(self.bank), len(self.queries), self.queries_of))
+        print(
+            f"\nepoch {passes}: kNN accuracy {accuracy:.4f} ({len(self.queries)} rows of {self.queries_of})", flush=True
+        )
+
+
+def _embed(encoder: torch.nn.Module, batch: Any) -> torch.Tensor:
+    embeddings: torch.Tensor = encoder(batch)
+    return embeddings
