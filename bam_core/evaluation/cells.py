@@ -15,6 +15,7 @@ from bam_core.evaluation.results import Results
 from bam_core.evaluation.seeds import aggregate
 
 FORMAT = 1  # of the files
+END_OF_TRAINING = ("loss", "kl", "target_entropy", "attention_entropy", "positive_cosine")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class CellRecord:
         started: date and time, UTC.
         command: that started the comparison.
         machine: processor, threads, load and versions.
+        metrics: what training last said of itself, such as loss and kl.
     """
 
     label: str
@@ -48,6 +50,7 @@ class CellRecord:
     started: str = ""
     command: str = ""
     machine: Mapping[str, str] | None = None
+    metrics: Mapping[str, float] | None = None
 
     @property
     def terms_hash(self) -> str:
@@ -182,4 +185,23 @@ def cells_markdown(results: Results, cells: Sequence[CellRecord]) -> str:
     tables = "\n".join(results.to_markdown(metric) for metric in results.metrics)
     notes = "".join(f"- {note}\n" for note in results.notes)
     about = f"Terms {first.terms_hash}, data {first.terms['data']}; {machine}.\n"
-    return "\n".join([tables, about, *([notes] if notes else []), f"```sh\n{first.command}\n```\n"])
+    training = training_table(cells)
+    parts = [tables, *([training] if training else []), about, *([notes] if notes else [])]
+    return "\n".join([*parts, f"```sh\n{first.command}\n```\n"])
+
+
+def training_table(cells: Sequence[CellRecord]) -> str:
+    """How training ended, objective by objective, as means over the seeds; empty if no cell says so."""
+    ends: dict[str, list[Mapping[str, float]]] = {}
+    for cell in cells:
+        if cell.metrics:
+            ends.setdefault(cell.label, []).append(cell.metrics)
+    names = [name for name in END_OF_TRAINING if any(name in end for found in ends.values() for end in found)]
+    if not names:
+        return ""
+    lines = ["| end of training | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for label, found in ends.items():
+        means = [[end[name] for end in found if name in end] for name in names]
+        values = [f"{sum(values) / len(values):.2f}" if values else "-" for values in means]
+        lines.append(f"| {label} | " + " | ".join(values) + " |")
+    return "\n".join(lines) + "\n"

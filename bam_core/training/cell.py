@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from torch import nn
 
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.errors import BAMError, DataError
 from bam_core.evaluation import CellRecord, Cost, Results
+from bam_core.evaluation.cells import END_OF_TRAINING
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.assess import RAW, UNTRAINED, Function, embed_splits, judge
 from bam_core.training.build import Parts, build
@@ -105,7 +107,15 @@ def run_cell(cell: Cell, folder: Path) -> CellRecord:
         started=started,
         command=cell.command,
         machine=describe_machine(*(p for p in PACKAGES if p != "torch"), "lightly"),
+        metrics=_last_metrics(folder / "metrics.csv"),
     )
+
+
+def _last_metrics(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    last = pd.read_csv(path).iloc[-1]
+    return {name: round(float(last[name]), 5) for name in END_OF_TRAINING if name in last}
 
 
 def _baseline(cell: Cell, parts: Parts) -> nn.Module | None:

@@ -20,7 +20,6 @@ def checked(*command):
 def check_files(name):
     checked("pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py")
     checked("ruff", "check", "--no-cache", f"{name}.py", f"test_{name}.py")
-    checked("mypy", "--strict", "--cache-dir=/dev/null", f"{name}.py", f"test_{name}.py")
 
 
 @pytest.mark.slow
@@ -61,6 +60,14 @@ def test_a_new_objective(tmp_path, monkeypatch, capsys):
     assert main(["evaluate", "run"]) == 0
     assert "spread.py:make_spread" in capsys.readouterr().out
     check_files("spread")
+
+
+@pytest.mark.slow
+def test_both_are_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "modality", "sea_waves"]) == main(["new", "objective", "spread"]) == 0
+    files = ("sea_waves.py", "test_sea_waves.py", "spread.py", "test_spread.py")
+    checked("mypy", "--strict", "--cache-dir=/dev/null", *files)
 
 
 def test_names_that_do_not_fit(tmp_path, monkeypatch, capsys):
