@@ -61,6 +61,7 @@ def run_protocol(args: argparse.Namespace) -> int:
     """Run the command with a protocol."""
     import yaml
 
+    from bam_core.distributed import rank
     from bam_core.errors import InputError
     from bam_core.training.imagenet import Network, judge_by
 
@@ -74,6 +75,8 @@ def run_protocol(args: argparse.Namespace) -> int:
         )
     network: Network = "teacher" if args.teacher else "untrained" if args.untrained else "student"
     judged = judge_by(Path(first), args.protocol, {k: yaml.safe_load(v) for k, v in settings.items()}, network=network)
+    if rank() != 0:
+        return 0
     if judged.results is not None:
         show_results(judged.results)
     rows = judged.rows

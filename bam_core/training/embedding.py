@@ -11,6 +11,8 @@ from bam_core.data.progress import track
 def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, what: str = "embedding") -> Tensor:
     """Embed every row of a split, in order.
 
+    A module with parameters works on an accelerator if there is one; afterwards the module is back where it was.
+
     Args:
         module: batch -> (b, d); it is put into evaluation mode.
         dataset: the rows.
@@ -20,12 +22,16 @@ def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, wh
     Returns:
         (n, d) float32 on the CPU.
     """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    module.eval()
+    parameter = next(module.parameters(), None)
+    home = torch.device("cpu") if parameter is None else parameter.device
+    found = torch.accelerator.current_accelerator(check_available=True) if parameter is not None else None
+    device = home if found is None else found
+    module.eval().to(device)
     starts = range(0, len(dataset), batch_size)
     parts = []
     with torch.no_grad():
         for start in track(starts, what):
             batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
             parts.append(module(move_data_to_device(batch, device)).float().cpu())
+    module.to(home)
     return torch.cat(parts)

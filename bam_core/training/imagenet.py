@@ -203,9 +203,7 @@ def judge_by(
     model, function = PROTOCOLS[protocol]
     settings = _checked(model, protocol, overrides)
     recipe = load_run(folder)
-    text = json.dumps([protocol, network, settings.model_dump(mode="json", exclude=_WHERE)], sort_keys=True)
-    name = f"{protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    target = folder / "protocols" / name / "result.json"
+    target = folder / "protocols" / f"{protocol}-{_identity(folder, network, settings)}" / "result.json"
     started = time.perf_counter()
     found = function(folder, recipe, network, settings, target.parent, progress)
     values = settings.model_dump(mode="json")
@@ -215,6 +213,17 @@ def judge_by(
         about = {key: known[key] for key in ("command", "started", "versions", "machine")}
         judged.save({**about, "data": found.data.fingerprint, "seconds": round(time.perf_counter() - started, 1)})
     return judged
+
+
+def _identity(folder: Path, network: Network, settings: BaseModel) -> str:
+    """Eight digits of settings, weights and list of labels: other ones must not go on with a training of these."""
+    found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=_WHERE)], sort_keys=True).encode())
+    files = [folder / {"student": "encoder", "teacher": "teacher"}.get(network, "") / "model.safetensors"]
+    if isinstance(settings, ClassifierSettings) and settings.labels is not None:
+        files.append(Path(settings.labels))
+    for file in files:
+        found.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"")
+    return found.hexdigest()[:8]
 
 
 def _checked(model: type[BaseModel], protocol: str, overrides: Mapping[str, Any]) -> Any:
@@ -290,6 +299,7 @@ def _classifier(
     rows = _rows_to_learn_from(parts.data, train, settings)
     encoder = parts.encoder if network == "untrained" else load_encoder(folder, teacher=network == "teacher").encoder
     features = getattr(encoder, "probe_features", encoder) if settings.patch_tokens else encoder
+    encoder.eval()
     with torch.no_grad():
         width = features(parts.dataset("train").__getitems__([0, 1])).shape[1]
     factor = settings.batch_size / REFERENCE_BATCH

@@ -17,6 +17,7 @@ _ADVICE = (
     ".*does not have many workers.*",
     ".*your dataloader is not resumable.*",  # `GlobalBatches.start_at` does it
     ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*smaller than the logging interval.*",  # ours counts steps, whatever the epoch
     ".*module\\(s\\) in eval mode at the start of training.*",  # frozen encoders are, on purpose
 )
 
