@@ -15,8 +15,8 @@ those with a results.json are not evaluated again.
   imagenet-linear   a linear layer on frozen features, trained with SGD on random crops: the last epoch, and the best
   semi-1, semi-10   the whole network fine-tuned with 1 % or 10 % of the labels; labels=FILE names the rows
   transfer          logistic regression on frozen features of another folder of images: path=FOLDER
-Settings follow as key=value: bam evaluate runs/a --protocol imagenet-linear epochs=30 batch_size=256; a wrong key lists
-them all. What was stopped goes on with the same command. With ImageNet in several processes, torchrun starts them."""
+Settings follow as key=value: bam evaluate runs/a --protocol imagenet-linear epochs=30 devices=8; a wrong key lists them
+all. What was stopped goes on with the same command."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

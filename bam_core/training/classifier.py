@@ -125,7 +125,7 @@ class Classifier(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Keep the accuracy over all ranks."""
-        first, five, n = gather(self._right.double()).sum(dim=0).tolist()
+        first, five, n = gather(self._right).sum(dim=0).tolist()
         self.history.append(Accuracy(self.current_epoch + 1, first / n, five / n))
         self._right = torch.zeros(3)
         self.log("top-1", first / n, prog_bar=True)
@@ -182,7 +182,7 @@ def fit_classifier(
     Raises:
         KeyboardInterrupt: it was interrupted; the same call goes on.
     """
-    stop = CleanStop(settings.log_every)
+    stop = _CleanStop(settings.log_every)
     trainer = make_trainer(
         settings,
         [stop, Checkpoints(folder, settings.checkpoint_every)],
@@ -215,6 +215,16 @@ def fit_classifier(
             ckpt_path=checkpoint and checkpoint.path,
             weights_only=True,
         )
-    if stop.requested:
+    if trainer.global_step < classifier.steps:  # whichever rank was asked to stop
         raise KeyboardInterrupt
     return classifier.history
+
+
+class _CleanStop(CleanStop):
+    """Leaves out the look at the held-out rows that Lightning takes before it stops."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Stop if asked to."""
+        super().on_train_batch_end(trainer, *args)
+        if trainer.should_stop and not trainer.is_last_batch:
+            trainer.limit_val_batches = 0

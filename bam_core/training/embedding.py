@@ -24,8 +24,8 @@ def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, wh
     """
     parameter = next(module.parameters(), None)
     home = torch.device("cpu") if parameter is None else parameter.device
-    found = torch.accelerator.current_accelerator(check_available=True) if parameter is not None else None
-    device = home if found is None else found
+    use = parameter is not None and torch.accelerator.is_available()
+    device = (torch.accelerator.current_accelerator() if use else None) or home
     module.eval().to(device)
     starts = range(0, len(dataset), batch_size)
     parts = []

@@ -98,7 +98,8 @@ def look_at(
     with gathered(objective), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         for batch in batches:
-            found.append(function(encoder, move_data_to_device(batch, pl_module.device)).float())
+            batch = trainer.precision_plugin.convert_input(move_data_to_device(batch, pl_module.device))
+            found.append(function(encoder, batch).float())
     for module, training in modes:
         module.training = training
     return gather(torch.cat(found)).transpose(0, 1).flatten(0, 1)[:n].cpu()

@@ -7,7 +7,7 @@ that of its settings.
 
 import hashlib
 import json
-import time
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -80,7 +80,7 @@ class ClassifierSettings(BaseModel):
     fraction: _Share = 1.0
     """Part of the labelled rows of train to learn from, equally many of each class."""
     labels: str | None = None
-    """Text file that names the rows to learn from instead, one a line: their id, or the end of it, as a file name."""
+    """Text file that names the rows to learn from instead, one a line: their id, or the name of the file."""
     seed: int = 0
     """Of the draw of labels, the linear layer, the order of samples and the crops."""
     accelerator: str = "auto"
@@ -164,6 +164,20 @@ class Judged:
         """The best epoch, chosen on the very rows that it is judged on: flattering."""
         return max(self.history, key=lambda accuracy: accuracy.top1)
 
+    @classmethod
+    def load(cls, path: Path) -> "Judged":
+        """Read what `save` wrote about a training.
+
+        Raises:
+            DataError: the file is none of ours.
+        """
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            history = tuple(Accuracy(int(epoch), top1, top5) for epoch, top1, top5 in found["epochs"])
+            return cls(found["protocol"], found["network"], found["settings"], None, history, found["rows"], path)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is no result of a protocol ({error!r}). Delete it to judge again.") from error
+
     def save(self, about: Mapping[str, Any]) -> None:
         """Write the file, with what a reader needs to repeat it."""
         found: dict[str, Any] = {"protocol": self.protocol, "network": self.network, "settings": dict(self.settings)}
@@ -202,22 +216,37 @@ def judge_by(
         raise RecipeError(f"--protocol expected one of {', '.join(PROTOCOLS)}; got {protocol!r}{hint}")
     model, function = PROTOCOLS[protocol]
     settings = _checked(model, protocol, overrides)
+    _check_processes(protocol, settings)
     recipe = load_run(folder)
-    target = folder / "protocols" / f"{protocol}-{_identity(folder, network, settings)}" / "result.json"
-    started = time.perf_counter()
+    identity = _identity(folder, network, settings, read_data(recipe).fingerprint)
+    target = folder / "protocols" / f"{protocol}-{identity}" / "result.json"
+    if target.is_file() and isinstance(settings, ClassifierSettings):
+        return Judged.load(target)
     found = function(folder, recipe, network, settings, target.parent, progress)
     values = settings.model_dump(mode="json")
     judged = Judged(protocol, network, values, found.results, found.history, found.rows, target)
     if rank() == 0:
         known = environment(recipe, found.data)
         about = {key: known[key] for key in ("command", "started", "versions", "machine")}
-        judged.save({**about, "data": found.data.fingerprint, "seconds": round(time.perf_counter() - started, 1)})
+        judged.save({**about, "data": found.data.fingerprint})
     return judged
 
 
-def _identity(folder: Path, network: Network, settings: BaseModel) -> str:
-    """Eight digits of settings, weights and list of labels: other ones must not go on with a training of these."""
-    found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=_WHERE)], sort_keys=True).encode())
+def _check_processes(protocol: str, settings: BaseModel) -> None:
+    """Somebody else may have started several of us."""
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    devices, nodes = getattr(settings, "devices", 1), getattr(settings, "num_nodes", 1)
+    if started > 1 and devices != "auto" and started != int(devices) * nodes:
+        options = f"devices={started // nodes}" if isinstance(settings, ClassifierSettings) else "one process"
+        raise RecipeError(
+            f"--protocol {protocol}: {started} processes were started (WORLD_SIZE), for {devices} device(s) on {nodes} "
+            f"machine(s). Take {options}."
+        )
+
+
+def _identity(folder: Path, network: Network, settings: BaseModel, data: str) -> str:
+    """Eight digits of settings, data, weights and list of labels: others must not go on with a training of these."""
+    found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=_WHERE), data], sort_keys=True).encode())
     files = [folder / {"student": "encoder", "teacher": "teacher"}.get(network, "") / "model.safetensors"]
     if isinstance(settings, ClassifierSettings) and settings.labels is not None:
         files.append(Path(settings.labels))
@@ -254,9 +283,7 @@ def _knn(folder: Path, recipe: Recipe, network: Network, settings: KNNSettings, 
     parts = build(recipe)
     held_out, train, judged = _labels(parts.data)
     bank = balanced_rows(train, settings.fraction, seed=settings.seed)
-    protocol = EvaluationProtocol(
-        probes=("knn",), fractions=(1.0,), metrics=("accuracy",), k=settings.k, temperature=settings.temperature
-    )
+    options = {"k": settings.k, "temperature": settings.temperature}
     sets = (
         SplitDataset(parts.data.splits["train"].select(bank), parts.modality.collate, parts.data.facts),
         parts.dataset(held_out),
@@ -265,8 +292,7 @@ def _knn(folder: Path, recipe: Recipe, network: Network, settings: KNNSettings, 
         label: Features(*(embed(module, rows, what=label) for rows in sets))
         for label, module in _networks(folder, recipe, parts, network).items()
     }
-    labels = SplitLabels(train=train[bank], test=judged, classes=parts.data.facts.get("classes") or ())
-    results = evaluate(features, labels, protocol, data_fingerprint=parts.data.fingerprint)
+    results = _evaluate(features, train[bank], judged, parts.data, held_out, probe="knn", **options)
     return _Found(parts.data, _counted(train[bank], judged, held_out), results)
 
 
@@ -284,10 +310,27 @@ def _transfer(
         label: Features(*(embed(module, rows, what=label) for rows in sets))
         for label, module in _networks(folder, recipe, own, network).items()
     }
-    labels = SplitLabels(train=train, test=judged, classes=data.facts.get("classes") or ())
-    protocol = EvaluationProtocol(probes=("linear",), fractions=(1.0,), metrics=("accuracy",), seed=settings.seed)
-    results = evaluate(features, labels, protocol, data_fingerprint=data.fingerprint)
+    results = _evaluate(features, train, judged, data, held_out, probe="linear", seed=settings.seed)
     return _Found(data, _counted(train, judged, held_out), results)
+
+
+def _evaluate(
+    features: Mapping[str, Features],
+    train: np.ndarray,
+    judged: np.ndarray,
+    data: PreparedData,
+    held_out: str,
+    *,
+    probe: Literal["knn", "linear"],
+    **options: Any,
+) -> Results:
+    """One probe on all rows, however many."""
+    rows = {"max_train_rows": max(20, len(train)), "max_test_rows": max(20, len(judged))}
+    protocol = EvaluationProtocol(probes=(probe,), fractions=(1.0,), metrics=("accuracy",), **rows, **options)
+    labels = SplitLabels(
+        train=train, test=judged, classes=data.facts.get("classes") or (), test_groups=data.groups(held_out)
+    )
+    return evaluate(features, labels, protocol, data_fingerprint=data.fingerprint)
 
 
 def _classifier(
@@ -303,6 +346,8 @@ def _classifier(
     with torch.no_grad():
         width = features(parts.dataset("train").__getitems__([0, 1])).shape[1]
     factor = settings.batch_size / REFERENCE_BATCH
+    if len(rows) < settings.batch_size:  # one smaller batch is all there is
+        factor = min(1.0, factor)
     encoder_rate = settings.encoder_learning_rate
     torch.manual_seed(settings.seed)
     make = partial(
@@ -385,21 +430,28 @@ def _rows_to_learn_from(data: PreparedData, labels: np.ndarray, settings: Classi
     if not path.is_file():
         raise DataError(f"labels={settings.labels} expected a text file with an id a line; there is none.")
     names = [name for name in (line.strip() for line in path.read_text(encoding="utf-8").splitlines()) if name]
+    ids = [str(identity) for identity in data.splits["train"]["id"]]
     rows: dict[str, list[int]] = {}
-    for row, identity in enumerate(data.splits["train"]["id"]):
-        for name in {identity, identity.rpartition("/")[2], identity.rpartition(":")[2]}:
+    for row, identity in enumerate(ids):
+        for name in {identity, _stem(identity)}:
             rows.setdefault(name, []).append(row)
-    wrong = [name for name in names if len(rows.get(name, [])) != 1]
+    found = [rows.get(name) or rows.get(_stem(name), []) for name in names]
+    wrong = [name for name, places in zip(names, found, strict=True) if len(places) != 1]
     if wrong or not names:
         raise DataError(
             f"{path} expected lines that each name one row of train, by its id or the file's name; "
             f"{len(wrong)} of {len(names)} do not, such as {wrong[:3]}. An id looks like "
-            f"{data.splits['train']['id'][0]!r}."
+            f"{ids[0]!r}."
         )
-    chosen = np.unique([rows[name][0] for name in names])
+    chosen = np.unique([place for places in found for place in places])
     if not labelled(labels[chosen]).all():
         raise DataError(f"{path} names {int((~labelled(labels[chosen])).sum())} row(s) of train without a label.")
     return chosen
+
+
+def _stem(identity: str) -> str:
+    """n01440764_10026 of train/n01440764/n01440764_10026.JPEG, and of train-000.tar:n01440764_10026."""
+    return identity.rpartition("/")[2].rpartition(":")[2].partition(".")[0]
 
 
 PROTOCOLS: dict[str, tuple[type[BaseModel], Callable[..., _Found]]] = {

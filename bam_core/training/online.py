@@ -9,7 +9,7 @@ import lightning.pytorch as lightning
 import numpy as np
 import torch
 
-from bam_core.data import PreparedData
+from bam_core.data.holdout import hold_out
 from bam_core.errors import RecipeError
 from bam_core.evaluation import balanced_rows, knn_probe
 from bam_core.evaluation.inputs import labelled
@@ -18,15 +18,17 @@ from bam_core.training.following import look_at
 from bam_core.training.recipe import TrainSettings
 
 BANK_FRACTION = 0.1
+APART = 0.2  # of train, for queries where there is no validation split
 N_QUERIES = 10_000  # at most
 
 
 class OnlineKNN(lightning.Callback):
     """kNN accuracy after every `train.knn_every` passes and at the end: a row of `knn.csv` each, and on the console.
 
-    The bank is a class-balanced tenth of the labelled rows of train, the queries are those of the validation split, or
-    of train outside the bank; never those of test, so that a run may be chosen by it. k = 20, weights
-    exp(cosine / 0.07), embeddings of the student's encoder, of unit length. The labels teach the network nothing.
+    The bank is a class-balanced tenth of the labelled rows of train, the queries are those of the validation split.
+    Where there is none, a fifth of train is kept out of the bank and asked about, whole groups if there are such. Never
+    those of test. k = 20, weights exp(cosine / 0.07), embeddings of the student's encoder, of unit length. The labels
+    teach the network nothing.
 
     Args:
         parts: with the data.
@@ -44,22 +46,21 @@ class OnlineKNN(lightning.Callback):
         labels = parts.data.labels("train")
         if labels is None or labels.ndim != 1 or not labelled(labels).any():
             raise RecipeError("train.knn_every expected labels of train, one class a row; these data have none.")
-        self.bank = balanced_rows(labels, BANK_FRACTION, seed=settings.seed)
-        self.bank_labels = labels[self.bank]
-        self.dataset = parts.dataset("train")
-        self.queries_of, self.queries, self.query_labels = self._choose(parts.data, labels)
-        self.query_set = parts.dataset(self.queries_of)
-        self.n_classes = int(max(labels.max(), self.query_labels.max())) + 1
-
-    def _choose(self, data: PreparedData, labels: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
-        split, of_split, free = "train", labels, np.setdiff1d(np.flatnonzero(labelled(labels)), self.bank)
-        validation = data.labels("validation") if "validation" in data.splits else None
+        self.queries_of, of_split = "train", labels
+        validation = parts.data.labels("validation") if "validation" in parts.data.splits else None
         if validation is not None and labelled(validation).any():
-            split, of_split, free = "validation", validation, np.flatnonzero(labelled(validation))
-        if not len(free):
-            raise RecipeError("train.knn_every expected labelled rows of train beside the bank; there are too few.")
-        rows = np.sort(np.random.default_rng(self.settings.seed).permutation(free)[:N_QUERIES])
-        return split, rows, of_split[rows]
+            self.queries_of, of_split = "validation", validation
+        else:
+            apart = hold_out(len(labels), APART, seed=settings.seed, labels=labels, groups=parts.data.groups("train"))
+            labels, of_split = np.where(apart, -1, labels), np.where(apart, labels, -1)
+        if not (labelled(labels).any() and labelled(of_split).any()):
+            raise RecipeError("train.knn_every expected more labelled rows; a fifth of train has none, or the rest.")
+        self.bank = balanced_rows(labels, BANK_FRACTION, seed=settings.seed)
+        rows = np.random.default_rng(settings.seed).permutation(np.flatnonzero(labelled(of_split)))
+        self.queries = np.sort(rows[:N_QUERIES])
+        self.bank_labels, self.query_labels = labels[self.bank], of_split[self.queries]
+        self.n_classes = int(max(labels.max(), of_split.max())) + 1
+        self.dataset, self.query_set = parts.dataset("train"), parts.dataset(self.queries_of)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Look if it is time."""

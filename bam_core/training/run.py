@@ -92,10 +92,11 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         return folder
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
+    if trainer.is_global_zero:
+        keep_rows(knn, 0 if checkpoint is None else checkpoint.step)
     if checkpoint is not None:
         if trainer.is_global_zero:
             metrics.keep_until(checkpoint.step)
-            keep_rows(knn, checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
     objective = parts.objective(recipe, total_steps)

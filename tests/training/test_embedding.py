@@ -31,7 +31,8 @@ def test_all_rows_in_order():
 
 def test_an_accelerator_is_used_and_left(monkeypatch):
     device, module, moved = torch.device("cuda"), Spy(3, 2), []
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: device)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: device)
     monkeypatch.setattr(Spy, "to", lambda self, to: moved.append(to))
     monkeypatch.setattr(embedding, "move_data_to_device", lambda batch, to: moved.append(to) or batch)
     assert embed(module, rows(5), batch_size=4).device.type == "cpu"

@@ -47,7 +47,7 @@ def ranks(world_size, epoch=1, epochs=4, n=11, is_last_batch=True):
         trainer = Mock(
             lightning.Trainer,
             current_epoch=epoch, world_size=world_size, global_rank=rank, is_last_batch=is_last_batch,
-            precision_plugin=SimpleNamespace(forward_context=nullcontext),
+            precision_plugin=SimpleNamespace(forward_context=nullcontext, convert_input=lambda batch: batch),
         )  # fmt: skip
         yield FollowNetwork(Looker(), data, settings), trainer, module
 

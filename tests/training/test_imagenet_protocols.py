@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +19,14 @@ from torch.nn.functional import normalize
 from bam_core import DataError, PretrainedEncoder, RecipeError
 from bam_core.cli import main
 from bam_core.cli.files import find_recipe
-from bam_core.evaluation import balanced_rows
+from bam_core.data.holdout import hold_out
+from bam_core.evaluation import Features, balanced_rows
 from bam_core.training.build import build
 from bam_core.training.callbacks import CleanStop
 from bam_core.training.classifier import Classifier, Labelled, fit_classifier
 from bam_core.training.embedding import embed
-from bam_core.training.imagenet import PROTOCOLS, judge_by
+from bam_core.training.imagenet import PROTOCOLS, Judged, _evaluate, _stem, judge_by
+from bam_core.training.online import OnlineKNN
 from bam_core.training.recipe import TrainSettings, load_recipe
 from bam_core.training.run import load_run, pretrain
 
@@ -74,12 +80,20 @@ def test_online_knn_looks_at_train_only(run):
     ]
     parts = build(load_run(run))
     labels = parts.data.labels("train")
-    bank = balanced_rows(labels, 0.1, seed=0)
-    queries = np.setdiff1d(np.arange(len(labels)), bank)
+    apart = hold_out(len(labels), 0.2, seed=0, labels=labels)
+    bank, queries = balanced_rows(np.where(apart, -1, labels), 0.1, seed=0), np.flatnonzero(apart)
     features = normalize(embed(encoder_of(run), parts.dataset("train")), dim=1).numpy()
     votes = KNeighborsClassifier(20, weights=lambda d: np.exp((1 - d**2 / 2) / 0.07)).fit(features[bank], labels[bank])
     assert float(rows[-1]["accuracy"]) == pytest.approx(votes.score(features[queries], labels[queries]), abs=0.003)
     assert rows[-1]["queries"] == str(len(queries))
+
+
+def test_online_knn_keeps_groups_apart(smoke):
+    recipe = smoke("train.knn_every=1")
+    parts = build(recipe)
+    online = OnlineKNN(parts, recipe.train, Path("knn.csv"))
+    groups = parts.data.groups("train")
+    assert not set(groups[online.bank]) & set(groups[online.queries])
 
 
 def test_a_linear_layer_learns_and_the_encoder_stays(run):
@@ -97,8 +111,16 @@ def test_a_linear_layer_learns_and_the_encoder_stays(run):
     trained = torch.load(next((judged.path.parent / "checkpoints").glob("*.ckpt")), weights_only=True)["state_dict"]
     for name, value in before.items():
         assert torch.equal(trained[name], value), name
+    when = judged.path.stat().st_mtime_ns
     again = judge_by(run, "imagenet-linear", overrides, progress=False)
-    assert again.history == judged.history  # from the checkpoint: nothing is trained twice
+    assert (again.history, again.rows, again.settings) == (judged.history, judged.rows, content["settings"])
+    assert judged.path.stat().st_mtime_ns == when
+    judged.path.unlink()
+    assert judge_by(run, "imagenet-linear", overrides, progress=False).history == judged.history  # from the checkpoint
+    judged.path.write_text("{}")
+    with pytest.raises(DataError, match="Delete it to judge again"):
+        judge_by(run, "imagenet-linear", overrides, progress=False)
+    shutil.rmtree(judged.path.parent)
 
 
 @pytest.mark.parametrize(("protocol", "n"), [("semi-1", 10), ("semi-10", 140)])
@@ -148,6 +170,51 @@ def test_crops_from_whole_files_are_judged_as_well(pictures, tmp_path):
         assert judged.last.top1 > 0.5
         head = torch.load(next((judged.path.parent / "checkpoints").glob("*.ckpt")), weights_only=True)["state_dict"]
         assert head["head.weight"].shape == (2, 24)  # class token and mean patch token
+
+
+def test_files_are_found_by_their_names(pictures, tmp_path):
+    options = [f"data.path={pictures}", "data.size=16", "encoder={name: cnn, width: 4}", "train.batch_size=8",
+               "train.epochs=1", "train.accelerator=cpu", "train.log_every=1"]  # fmt: skip
+    folder = pretrain(load_recipe(find_recipe("image/cifar10_resnet18"), options), tmp_path / "run", progress=False)
+    names = tmp_path / "names.txt"
+    names.write_text("train/dark/1.png\ntrain/light/2.png\n")
+    assert judge_by(folder, "semi-1", {"labels": str(names), "epochs": 1}, progress=False).rows["train"] == 2
+    names.write_text("1.png\n")
+    with pytest.raises(DataError, match=r"1 of 1 do not, such as \['1.png'\]"):  # there is one of each class
+        judge_by(folder, "semi-1", {"labels": str(names), "epochs": 1}, progress=False)
+
+
+@pytest.mark.parametrize("name", ["train/n01/n01_7.JPEG", "n01_7.JPEG", "train-000.tar:n01_7", "n01_7"])
+def test_stems_of_ids(name):
+    assert _stem(name) == "n01_7"
+
+
+def test_two_processes_judge_every_row_once(run):
+    command = [Path(sys.executable).parent / "bam", "evaluate", run, "--protocol", "imagenet-linear"]
+    settings = ["epochs=3", "batch_size=128", "learning_rate=0.2", "devices=2", "accelerator=cpu"]
+    done = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("last epoch (3): top-1 0.") == 1
+    judged = Judged.load(Path(done.stdout.split("Result: ")[1].strip()))
+    assert judged.last.top1 > 0.6
+    assert (judged.last.top1 * 359) % 1 == pytest.approx(0, abs=1e-3) or (judged.last.top1 * 359) % 1 > 0.999
+
+
+def test_processes_that_nobody_asked_for_are_refused(run, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(RecipeError, match=r"4 processes were started .* Take devices=4"):
+        judge_by(run, "semi-1", {})
+    with pytest.raises(RecipeError, match="Take one process"):
+        judge_by(run, "imagenet-knn", {})
+
+
+def test_no_row_is_left_out_however_many_there_are(run):
+    rng = np.random.default_rng(0)
+    train, judged = (rng.integers(0, 2, n) for n in (100_100, 30))
+    features = {"x": Features(rng.normal(size=(100_100, 2)), rng.normal(size=(30, 2)))}
+    data = build(load_run(run)).data
+    results = _evaluate(features, train, judged, data, "test", probe="knn", k=20)
+    assert results.row("x", "knn", 1.0).n_labels == 100_100
 
 
 def test_what_is_wrong_is_said(run, smoke, tmp_path, capsys):

@@ -25,6 +25,7 @@ NO_BATCH_NORM = (
     "train.epochs=2",
     "train.gradient_clip=0.5",
     "train.checkpoint_every=3",
+    "train.knn_every=1",
     "train.accelerator=cpu",
     "train.precision=64-true",  # AdamW makes steps of full size from the rounding of gradients that are zero
 )
@@ -73,6 +74,9 @@ def assert_same_run(one, other, tolerance):
         for folder in (one, other)
     ]
     assert torch.allclose(*map(torch.tensor, rows), rtol=1e-6)
+    looks = [(folder / "knn.csv").read_text() for folder in (one, other)]
+    assert looks[0] == looks[1]
+    assert looks[0].count("train") == 2
     for network in ("encoder", "teacher"):
         weights = [load_file(folder / network / "model.safetensors") for folder in (one, other)]
         assert weights[0].keys() == weights[1].keys()
