@@ -1,0 +1,32 @@
+"""The tables of docs/results.md that lay comparisons side by side are those of the result files that are kept."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from bam_core.evaluation.cells import load_cells
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python (docs/five_domains\.py) (.+)$", PAGE, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("script", "arguments"), COMMANDS)
+def test_tables_are_those_of_the_files(script, arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script, *(str(ROOT / folder) for folder in arguments.split())])
+    runpy.run_path(str(ROOT / script), run_name="__main__")
+    tables = capsys.readouterr().out.strip().split("\n\n")
+    assert len(tables) == 3
+    for table in tables:
+        assert table in PAGE
+
+
+def test_every_folder_of_results_is_one_comparison_on_the_page():
+    folders = [folder for folder in (ROOT / "docs" / "results").iterdir() if folder.is_dir()]
+    assert len(folders) >= 8
+    for folder in folders:
+        assert len({cell.terms_hash for cell in load_cells(folder)}) == 1
+        assert f"docs/results/{folder.name}" in PAGE
