@@ -8,15 +8,15 @@ that of its settings.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from bam_core.data import PreparedData, SplitDataset
@@ -24,112 +24,26 @@ from bam_core.distributed import rank
 from bam_core.errors import DataError, RecipeError
 from bam_core.evaluation import EvaluationProtocol, Features, Results, SplitLabels, balanced_rows, evaluate
 from bam_core.evaluation.inputs import labelled
-from bam_core.registry import did_you_mean, displayed
+from bam_core.registry import did_you_mean, displayed, load_modality
 from bam_core.training.assess import RAW, UNTRAINED, Function
-from bam_core.training.build import Parts, build, read_data
+from bam_core.training.build import Parts, assemble, read_data
 from bam_core.training.checkpoints import write_text
 from bam_core.training.classifier import Accuracy, Classifier, Labelled, fit_classifier
 from bam_core.training.embedding import embed
+from bam_core.training.imagenet_settings import (
+    WHERE,
+    ClassifierSettings,
+    KNNSettings,
+    LinearSettings,
+    SemiOneSettings,
+    SemiSettings,
+    TransferSettings,
+)
 from bam_core.training.recipe import Recipe
 from bam_core.training.run import environment, load_encoder, load_run
 
 Network = Literal["student", "teacher", "untrained"]
 REFERENCE_BATCH = 256  # learning rates are given for it
-
-_WHERE = {"accelerator", "devices", "num_nodes", "num_workers"}
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-_Share = Annotated[float, Field(gt=0, le=1)]
-_Epochs = Annotated[int, Field(ge=1)]
-_Positive = Annotated[float, Field(gt=0)]
-
-
-class KNNSettings(BaseModel):
-    """kNN with a class-balanced bank, cosines of embeddings before the projector."""
-
-    model_config = _STRICT
-
-    fraction: _Share = 0.1
-    """Part of the labelled rows of train in the bank, equally many of each class."""
-    k: Annotated[int, Field(ge=1)] = 20
-    """Neighbours."""
-    temperature: _Positive = 0.07
-    """A neighbour's vote weighs exp(cosine / temperature)."""
-    seed: int = 0
-    """Of the bank."""
-
-
-class ClassifierSettings(BaseModel):
-    """Training with labels; rates are for a batch of 256 and scaled with the batch."""
-
-    model_config = _STRICT
-
-    epochs: _Epochs
-    """Passes over the labelled rows."""
-    batch_size: Annotated[int, Field(ge=2)]
-    """Samples a step, over all devices."""
-    learning_rate: _Positive
-    """Of the linear layer, for a batch of 256; a cosine from there to zero."""
-    encoder_learning_rate: _Positive | None = None
-    """Of the encoder, for a batch of 256; none: frozen."""
-    batch_norm: bool = True
-    """Normalise the features over the batch, without parameters, before the linear layer."""
-    patch_tokens: bool = True
-    """Join the class token with the mean patch token, where the network has them."""
-    scale: tuple[_Share, _Share] = (0.08, 1.0)
-    """Area of the random crops, as a fraction of the image's."""
-    fraction: _Share = 1.0
-    """Part of the labelled rows of train to learn from, equally many of each class."""
-    labels: str | None = None
-    """Text file that names the rows to learn from instead, one a line: their id, or the name of the file."""
-    seed: int = 0
-    """Of the draw of labels, the linear layer, the order of samples and the crops."""
-    accelerator: str = "auto"
-    """Lightning's accelerator; this and the next three may differ from those of the run."""
-    devices: int | str = 1
-    """Lightning's devices, a number or auto."""
-    num_nodes: Annotated[int, Field(ge=1)] = 1
-    """Machines."""
-    num_workers: Annotated[int, Field(ge=0)] | None = None
-    """Processes that read data, per device; none: as many as the run."""
-
-
-class LinearSettings(ClassifierSettings):
-    """The paper's linear probe."""
-
-    epochs: _Epochs = 100
-    batch_size: Annotated[int, Field(ge=2)] = 1024
-    learning_rate: _Positive = 0.002
-
-
-class SemiSettings(ClassifierSettings):
-    """Fine-tuning with few labels; the paper gives no rates, these are ours."""
-
-    epochs: _Epochs = 20
-    batch_size: Annotated[int, Field(ge=2)] = 256
-    learning_rate: _Positive = 0.1
-    encoder_learning_rate: _Positive | None = 0.01
-    patch_tokens: bool = False
-    fraction: _Share = 0.1
-
-
-class SemiOneSettings(SemiSettings):
-    """The same with 1 % of the labels, and more passes over them."""
-
-    epochs: _Epochs = 50
-    fraction: _Share = 0.01
-
-
-class TransferSettings(BaseModel):
-    """Logistic regression on frozen features of another folder of images."""
-
-    model_config = _STRICT
-
-    path: str
-    """Folder with train/ and test/ (or val/), and below them a folder for each class; or with classes only."""
-    test_fraction: float = 0.2
-    """Of every class, to test on where the folder has no such split."""
-    seed: int = 0
-    """Of that choice, and of the folds that choose the regularisation."""
 
 
 @dataclass(frozen=True)
@@ -218,11 +132,12 @@ def judge_by(
     settings = _checked(model, protocol, overrides)
     _check_processes(protocol, settings)
     recipe = load_run(folder)
-    identity = _identity(folder, network, settings, read_data(recipe).fingerprint)
+    data = read_data(recipe)
+    identity = _identity(folder, network, settings, data.fingerprint)
     target = folder / "protocols" / f"{protocol}-{identity}" / "result.json"
     if target.is_file() and isinstance(settings, ClassifierSettings):
         return Judged.load(target)
-    found = function(folder, recipe, network, settings, target.parent, progress)
+    found = function(_Asked(folder, recipe, data, network, target.parent, progress), settings)
     values = settings.model_dump(mode="json")
     judged = Judged(protocol, network, values, found.results, found.history, found.rows, target)
     if rank() == 0:
@@ -246,7 +161,7 @@ def _check_processes(protocol: str, settings: BaseModel) -> None:
 
 def _identity(folder: Path, network: Network, settings: BaseModel, data: str) -> str:
     """Eight digits of settings, data, weights and list of labels: others must not go on with a training of these."""
-    found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=_WHERE), data], sort_keys=True).encode())
+    found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=WHERE), data], sort_keys=True).encode())
     files = [folder / {"student": "encoder", "teacher": "teacher"}.get(network, "") / "model.safetensors"]
     if isinstance(settings, ClassifierSettings) and settings.labels is not None:
         files.append(Path(settings.labels))
@@ -270,6 +185,21 @@ def _checked(model: type[BaseModel], protocol: str, overrides: Mapping[str, Any]
         ) from error
 
 
+class _Asked(NamedTuple):
+    """The run that a protocol judges: its data, which encoder, and where to keep what is trained."""
+
+    folder: Path
+    recipe: Recipe
+    data: PreparedData
+    network: Network
+    target: Path
+    progress: bool
+
+    def parts(self) -> Parts:
+        """What the recipe names, built."""
+        return assemble(self.recipe, load_modality(self.recipe.modality), self.data)
+
+
 class _Found(NamedTuple):
     """What a protocol's function returns."""
 
@@ -279,8 +209,8 @@ class _Found(NamedTuple):
     history: tuple[Accuracy, ...] = ()
 
 
-def _knn(folder: Path, recipe: Recipe, network: Network, settings: KNNSettings, target: Path, progress: bool) -> _Found:
-    parts = build(recipe)
+def _knn(asked: _Asked, settings: KNNSettings) -> _Found:
+    parts = asked.parts()
     held_out, train, judged = _labels(parts.data)
     bank = balanced_rows(train, settings.fraction, seed=settings.seed)
     options = {"k": settings.k, "temperature": settings.temperature}
@@ -288,28 +218,20 @@ def _knn(folder: Path, recipe: Recipe, network: Network, settings: KNNSettings, 
         SplitDataset(parts.data.splits["train"].select(bank), parts.modality.collate, parts.data.facts),
         parts.dataset(held_out),
     )
-    features = {
-        label: Features(*(embed(module, rows, what=label) for rows in sets))
-        for label, module in _networks(folder, recipe, parts, network).items()
-    }
+    features = _features(asked, parts, sets)
     results = _evaluate(features, train[bank], judged, parts.data, held_out, probe="knn", **options)
     return _Found(parts.data, _counted(train[bank], judged, held_out), results)
 
 
-def _transfer(
-    folder: Path, recipe: Recipe, network: Network, settings: TransferSettings, target: Path, progress: bool
-) -> _Found:
-    _images_only(recipe)
-    own = build(recipe)
+def _transfer(asked: _Asked, settings: TransferSettings) -> _Found:
+    _images_only(asked.recipe)
+    own = asked.parts()
     options = {"reader": "folder", **settings.model_dump(), "decoding": "in_workers", "check": "decode"}
-    data = read_data(recipe.model_copy(update={"data": options}))
+    data = read_data(asked.recipe.model_copy(update={"data": options}))
     held_out, train, judged = _labels(data)
     facts = {**data.facts, **{name: own.data.facts[name] for name in ("in_channels", "image_size")}}
     sets = [SplitDataset(data.splits[split], own.modality.collate, facts) for split in ("train", held_out)]
-    features = {
-        label: Features(*(embed(module, rows, what=label) for rows in sets))
-        for label, module in _networks(folder, recipe, own, network).items()
-    }
+    features = _features(asked, own, sets)
     results = _evaluate(features, train, judged, data, held_out, probe="linear", seed=settings.seed)
     return _Found(data, _counted(train, judged, held_out), results)
 
@@ -333,14 +255,15 @@ def _evaluate(
     return evaluate(features, labels, protocol, data_fingerprint=data.fingerprint)
 
 
-def _classifier(
-    folder: Path, recipe: Recipe, network: Network, settings: ClassifierSettings, target: Path, progress: bool
-) -> _Found:
+def _classifier(asked: _Asked, settings: ClassifierSettings) -> _Found:
+    recipe, network = asked.recipe, asked.network
     _images_only(recipe)
-    parts = assemble_for_labels(recipe, settings.scale)
+    parts = _parts_for_labels(asked, settings.scale)
     held_out, train, judged = _labels(parts.data)
     rows = _rows_to_learn_from(parts.data, train, settings)
-    encoder = parts.encoder if network == "untrained" else load_encoder(folder, teacher=network == "teacher").encoder
+    encoder = (
+        parts.encoder if network == "untrained" else load_encoder(asked.folder, teacher=network == "teacher").encoder
+    )
     features = getattr(encoder, "probe_features", encoder) if settings.patch_tokens else encoder
     encoder.eval()
     with torch.no_grad():
@@ -364,7 +287,7 @@ def _classifier(
     )
     training = recipe.train.model_copy(
         update={
-            **settings.model_dump(include={"epochs", "batch_size", "seed", *_WHERE}, exclude_none=True),
+            **settings.model_dump(include={"epochs", "batch_size", "seed", *WHERE}, exclude_none=True),
             "gradient_clip": None,
             "log_every": 1,
             "strategy": "auto" if recipe.train.strategy == "fsdp" else recipe.train.strategy,
@@ -375,19 +298,20 @@ def _classifier(
         lambda seed: Labelled(parts.training_set(seed), rows, train),
         Labelled(parts.dataset(held_out), np.flatnonzero(labelled(judged)), judged),
         training,
-        target / "checkpoints",
-        progress=progress,
+        asked.target / "checkpoints",
+        progress=asked.progress,
     )
     return _Found(parts.data, _counted(train[rows], judged, held_out), history=tuple(history))
 
 
-def assemble_for_labels(recipe: Recipe, scale: tuple[float, float]) -> Parts:
+def _parts_for_labels(asked: _Asked, scale: tuple[float, float]) -> Parts:
     """The parts of an image run whose views are one random crop, mirrored if the recipe mirrors, and nothing else."""
     plain = {
         "n_views": 1, "n_local": 0, "scale": scale, "jitter_p": 0.0, "grayscale_p": 0.0, "blur_sigma": None,
         "solarize_p": (0.0,), "boxes_every": None,
     }  # fmt: skip
-    return build(recipe.model_copy(update={"views": {**recipe.views, **plain}}))
+    changed = asked.recipe.model_copy(update={"views": {**asked.recipe.views, **plain}})
+    return asked._replace(recipe=changed).parts()
 
 
 def _images_only(recipe: Recipe) -> None:
@@ -414,13 +338,14 @@ def _counted(train: np.ndarray, judged: np.ndarray, held_out: str) -> dict[str, 
     return {"train": int(labelled(train).sum()), "judged": int(labelled(judged).sum()), "split": held_out}
 
 
-def _networks(folder: Path, recipe: Recipe, parts: Parts, network: Network) -> dict[str, nn.Module]:
-    """Raw features, the untrained encoder, and the one that is asked for."""
+def _features(asked: _Asked, parts: Parts, sets: Sequence[SplitDataset]) -> dict[str, Features]:
+    """Of rows to learn from and rows to judge on: raw, of the untrained encoder, and of the one that is asked for."""
     networks: dict[str, nn.Module] = {RAW: Function(parts.modality.raw_features), UNTRAINED: parts.encoder}
-    if network != "untrained":
-        teacher = network == "teacher"
-        networks[displayed(recipe.objective["name"]) + " (teacher)" * teacher] = load_encoder(folder, teacher=teacher)
-    return networks
+    if asked.network != "untrained":
+        teacher = asked.network == "teacher"
+        name = displayed(asked.recipe.objective["name"]) + " (teacher)" * teacher
+        networks[name] = load_encoder(asked.folder, teacher=teacher)
+    return {name: Features(*(embed(module, rows, what=name) for rows in sets)) for name, module in networks.items()}
 
 
 def _rows_to_learn_from(data: PreparedData, labels: np.ndarray, settings: ClassifierSettings) -> np.ndarray:
