@@ -121,7 +121,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             "minutes": round((time.perf_counter() - started) / 60, 2),
         }
         save_encoders(folder, parts, trained, source)
-    if stop.requested:
+    if stop.requested or trainer.global_step < total_steps:  # whichever rank was asked to stop
         raise KeyboardInterrupt
     return folder
 

@@ -115,6 +115,44 @@ def test_spread_parameters_are_the_same_run_and_may_continue_one_and_be_continue
     assert_same_run(whole, tmp_path / "ended on one", 1e-6)
 
 
+STOPPING_ONE = """
+import os, signal, sys
+from pathlib import Path
+from bam_core.cli.files import find_recipe
+from bam_core.training.module import PretrainModule
+from bam_core.training.recipe import load_recipe
+from bam_core.training.run import pretrain
+
+step = PretrainModule.optimizer_step
+
+def interrupting(self, *args, **kwargs):
+    step(self, *args, **kwargs)
+    if self.global_rank == 1 and self.global_step == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+
+PretrainModule.optimizer_step = interrupting
+folder, *options = sys.argv[1:]
+try:
+    pretrain(load_recipe(find_recipe("smoke/timeseries"), options), Path(folder), progress=False)
+except KeyboardInterrupt:
+    Path(f"{folder}.rank{os.environ['RANK']}").touch()
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_of_one_process_stops_both_and_the_run_goes_on(whole, tmp_path):
+    (tmp_path / "script.py").write_text(STOPPING_ONE)
+    run = tmp_path / "run"
+    options = (*NO_BATCH_NORM, "train.devices=2", "train.strategy=ddp", "train.log_every=1")
+    command = [*TORCHRUN, str(tmp_path / "script.py"), str(run), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {f.name for f in tmp_path.glob("run.rank*")} == {"run.rank0", "run.rank1"}
+    assert [c.stem for c in checkpoints(run / "checkpoints")] == ["step=00000002"]
+    pretrain(recipe(), run, progress=False)
+    assert_same_run(whole, run, 1e-6)
+
+
 @pytest.mark.slow
 def test_micro_batches_are_the_same_run(whole, tmp_path):
     folder = pretrain(recipe("train.micro_batch=5"), tmp_path / "run", progress=False)
