@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 
 from bam_core import PretrainedEncoder, RecipeError
 from bam_core.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 def checked(*command):
@@ -67,7 +70,7 @@ def test_both_are_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["new", "modality", "sea_waves"]) == main(["new", "objective", "spread"]) == 0
     files = ("sea_waves.py", "test_sea_waves.py", "spread.py", "test_spread.py")
-    checked("mypy", "--strict", "--cache-dir=/dev/null", *files)
+    checked("mypy", f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={ROOT / '.mypy_cache'}", *files)
 
 
 def test_names_that_do_not_fit(tmp_path, monkeypatch, capsys):
