@@ -1,7 +1,9 @@
 """Reader of tar files of images, as WebDataset writes them: images are read where they lie, nothing is unpacked."""
 
 import json
+import re
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -36,8 +38,8 @@ def read_shards(
 ) -> PreparedData:
     """Read tar files of images with labels beside them, such as 000123.jpg and 000123.cls.
 
-    The split is the folder that a tar file lies in, or the word before the first dash of its name, if that is train,
-    val (or validation) or test; where none is, a part is held out.
+    The split is the folder that a tar file lies in, or a word of its name, if that is train, val (or validation) or
+    test, as in imagenet1k-validation-00.tar; where no file says it, a part is held out.
 
     Args:
         path: a tar file, not compressed, or a folder of them.
@@ -55,7 +57,7 @@ def read_shards(
 
     Raises:
         InputError: an option out of range.
-        DataError: no tar files, or one that cannot be read.
+        DataError: no tar files, one that cannot be read, or some that say their split beside others that do not.
 
     Source: WebDataset, https://github.com/webdataset/webdataset.
     """
@@ -66,6 +68,7 @@ def read_shards(
     files = [root] if root.is_file() else sorted(root.rglob("*.tar"))
     if not files:
         raise DataError(f"expected tar files in {root} or below; there are none.")
+    _check_splits(files)
 
     def build(writer: SplitWriter) -> None:
         samples = [sample for file in track(files, "Listing tar files") for sample in _samples(file, label, writer)]
@@ -74,7 +77,7 @@ def read_shards(
         images = Encodeds(
             lambda i: samples[i].image,
             [sample.id for sample in samples],
-            parts if set(parts) - {""} else [""] * len(parts),
+            parts,
             labels if any(name is not None for name in labels) else None,
             None,
         )
@@ -84,7 +87,7 @@ def read_shards(
 
 
 def _samples(file: Path, label: str, writer: SplitWriter) -> list[Sample]:
-    split = next((SPLITS[w] for w in (file.parent.name.lower(), file.stem.split("-")[0].lower()) if w in SPLITS), "")
+    split = _split_of(file)
     images: dict[str, Slice] = {}
     labels: dict[str, str] = {}
     try:
@@ -106,6 +109,22 @@ def _samples(file: Path, label: str, writer: SplitWriter) -> list[Sample]:
     for key in labels.keys() - images.keys():
         writer.set_aside(f"{file.name}:{key}", "has a label but no image")
     return [Sample(f"{file.name}:{key}", image, labels.get(key), split) for key, image in images.items()]
+
+
+def _split_of(file: Path) -> str:
+    """Of train/00.tar by its folder, of imagenet1k-validation-00.tar by a word of its name; "" if neither says it."""
+    words = (file.parent.name.lower(), *re.split(r"[^a-z]+", file.stem.lower()))
+    return next((SPLITS[word] for word in words if word in SPLITS), "")
+
+
+def _check_splits(files: Sequence[Path]) -> None:
+    """All files say their split, or none."""
+    unknown = [file.name for file in files if not _split_of(file)]
+    if 0 < len(unknown) < len(files):
+        raise DataError(
+            f"expected tar files that all say their split, by folder or by a word of the name ({', '.join(SPLITS)}), "
+            f"or none that does; {len(unknown)} of {len(files)} do not, such as {unknown[0]}. Rename or move them."
+        )
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -59,6 +59,24 @@ def test_shards_with_splits_and_labels(shard, tmp_path, decoding):
     assert ("offset" in data.splits["train"].column_names) == (decoding == "in_workers")
 
 
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        ("imagenet1k-train-0000.tar", "imagenet1k-validation-00.tar"),  # timm/imagenet-1k-wds
+        ("imagenet-train-000000.tar", "imagenet-val-000000.tar"),  # the documentation of webdataset
+        ("cc_TRAIN.00.tar", "cc_valid.00.tar"),
+    ],
+)
+def test_the_split_may_be_any_word_of_the_name(shard, tmp_path, train, validation):
+    shard(train, members(6))
+    shard(validation, members(3, first=6))
+    data = read_shards(path=str(tmp_path))
+    assert {k: len(v) for k, v in data.splits.items()} == {"train": 6, "validation": 3}
+    shard("latest-0.tar", members(2, first=9))
+    with pytest.raises(DataError, match=r"all say their split, .*1 of 3 do not, such as latest-0.tar"):
+        read_shards(path=str(tmp_path))
+
+
 def test_nothing_is_copied(shard, cache):
     path = shard("a.tar", {f"{i}.png": encoded(i, (200, 200)) for i in range(8)})
     read_shards(path=str(path), decoding="in_workers", check="header")
