@@ -1,26 +1,31 @@
 """Prepare once, map afterwards: rows go to Arrow files under a key made from the input files and the settings.
 
 The cache lies in `$BAM_CACHE`, or `~/.cache/bam-ssl`. An entry appears under its name only when it is complete, so an
-interrupted or a concurrent preparation does no harm.
+interrupted preparation does no harm. Of several processes that want the same entry, such as the ranks of a run, one
+builds it; where the file system cannot lock, all of them do, and the first is taken.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import datasets
+from filelock import FileLock, Timeout
 
 from bam_core import __version__
 from bam_core.data.prepared import PreparedData
 from bam_core.data.writer import SplitWriter, prepared
 
 FORMAT = 2  # raise it when the layout of an entry changes
+PATIENCE = 10.0  # seconds, after which a process says that it waits
 
 
 def cache_root() -> Path:
@@ -62,21 +67,48 @@ def cached(
     if not (folder / "about.json").exists():
         cache_root().mkdir(parents=True, exist_ok=True)
         _remove_remains(name)
-        partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
-        writer = SplitWriter(partial)
-        try:
-            build(writer)
-            (partial / "about.json").write_text(json.dumps(writer.finish(name), indent=1))
-            try:
-                partial.rename(folder)
-            except OSError:  # another process was faster
-                if not (folder / "about.json").exists():
-                    raise
-        finally:
-            writer.close()
-            shutil.rmtree(partial, ignore_errors=True)
+        with _one_at_a_time(folder):
+            if not (folder / "about.json").exists():
+                _build(name, folder, build)
     splits = {f.stem: datasets.Dataset.from_file(str(f)) for f in sorted(folder.glob("*.arrow"))}
     return prepared(splits, json.loads((folder / "about.json").read_text()), key)
+
+
+def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
+    writer = SplitWriter(partial)
+    try:
+        build(writer)
+        (partial / "about.json").write_text(json.dumps(writer.finish(name), indent=1))
+        try:
+            partial.rename(folder)
+        except OSError:  # another process was faster
+            if not (folder / "about.json").exists():
+                raise
+    finally:
+        writer.close()
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for other processes that build the same entry."""
+    lock = FileLock(f"{folder}.lock")
+    try:
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            print(f"Another process prepares the same data; waiting for it ({lock.lock_file}).", file=sys.stderr)
+            lock.acquire()
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # who waits for it finds the entry, or builds beside another
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def _remove_remains(name: str) -> None:

@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -90,12 +91,18 @@ def test_remains_of_a_killed_process_go_after_a_day(source, cache):
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_concurrent_builds_agree(source, cache):
-    results, started = [], threading.Barrier(3)
+@pytest.mark.parametrize("locks", [True, False])
+def test_of_several_at_once_one_builds_where_files_can_be_locked(source, cache, monkeypatch, capsys, locks):
+    monkeypatch.setattr("bam_core.data.cache.PATIENCE", 0.05)
+    if not locks:
+        monkeypatch.setattr("filelock.FileLock._acquire", Mock(side_effect=NotImplementedError))
+    results, builders, all_build = [], [], threading.Barrier(3)
 
     def build(writer):
-        started.wait(timeout=10)  # all of them find no entry
-        time.sleep(0.01)
+        builders.append(1)
+        time.sleep(0.5)
+        if not locks:
+            all_build.wait(timeout=10)
         three_rows(writer)
 
     threads = [threading.Thread(target=lambda: results.append(cached("some", [source], {}, build))) for _ in range(3)]
@@ -104,6 +111,8 @@ def test_concurrent_builds_agree(source, cache):
     for thread in threads:
         thread.join()
     assert [len(prepared.splits["train"]) for prepared in results] == [3, 3, 3]
+    assert len(builders) == (1 if locks else 3)
+    assert ("Another process prepares the same data; waiting" in capsys.readouterr().err) == locks
     assert len(list(cache.iterdir())) == 1
 
 
