@@ -161,7 +161,7 @@ class StudentObjective(nn.Module):
         network = cast(Student, self.teacher.module if teacher and self.teacher is not None else self.student)
         untouched = getattr(self.view_fn, "untouched", None)
         view = batch if untouched is None else untouched(batch)
-        with _evaluating(network):
+        with evaluating(network):
             return encode_views(network.encoder, [view])[0]
 
 
@@ -179,7 +179,8 @@ def _check_micro_batch(micro_batch: int, encoder: nn.Module) -> None:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every part goes back to the mode it had."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
     try:

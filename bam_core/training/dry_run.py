@@ -21,6 +21,7 @@ from bam_core.registry import keyword_parameters, load_modality
 from bam_core.training.batches import batch_loader
 from bam_core.training.build import Parts, assemble
 from bam_core.training.estimate import Counted, Size, communicated_bytes, hours, memory_bytes, step_flops
+from bam_core.training.following import following
 from bam_core.training.meter import Meter
 from bam_core.training.module import PretrainModule
 from bam_core.training.recipe import Recipe
@@ -44,6 +45,7 @@ class DryRun:
         stand_ins: what was trained on, in words.
         device: that the steps ran on, and their precision.
         download: what the run would download.
+        assumed: what neither recipe nor caller said, in words.
         tflops: assumed peak of a device.
         efficiency: assumed part of it.
     """
@@ -55,6 +57,7 @@ class DryRun:
     stand_ins: str
     device: str
     download: str
+    assumed: list[str]
     tflops: float
     efficiency: float
 
@@ -75,6 +78,7 @@ class DryRun:
             "received a step": f"{_size(sum(sent.values()))} a device ({_parts(sent)})",
             "memory": f"about {_size(sum(memory.values()))} a device at {train.precision} ({_parts(memory)})",
             "the run": f"{s.steps:,} steps: {s.epochs} passes over {s.samples:,} samples",
+            **({"assumed": "; ".join(self.assumed)} if self.assumed else {}),
             "time": f"{took:,.3g} hours on {s.devices} device(s), {took * s.devices:,.4g} device hours, if each "
             f"reaches {self.efficiency:.0%} of {self.tflops:g} TFLOP/s and data come as fast: "
             f"{s.samples * s.epochs / took / 3600 / s.devices:,.0f} samples/s a device",
@@ -112,8 +116,15 @@ def dry_run(
             f"{samples}, {tflops:g}, {efficiency:g}."
         )
     train = recipe.train
-    each = train.devices if isinstance(train.devices, int) else len(train.devices) if _is_list(train.devices) else 1
-    size = Size(train.batch_size, max(1, each) * train.num_nodes, samples or ASSUMED_SAMPLES, train.epochs,
+    each = _devices_of_a_node(train.devices)
+    assumed = []
+    if samples is None:
+        assumed.append(f"{ASSUMED_SAMPLES:,} samples, as --samples says nothing and the data are not read")
+    if each is None:
+        assumed.append(f"one device a machine for train.devices={train.devices}, which is found out on the spot")
+    if train.strategy == "fsdp":
+        assumed.append("memory and traffic as with ddp; fsdp holds less and sends half as much again")
+    size = Size(train.batch_size, (each or 1) * train.num_nodes, samples or ASSUMED_SAMPLES, train.epochs,
                 train.micro_batch)  # fmt: skip
     with _temporary_cache() as folder:
         data = _stand_ins(recipe)
@@ -124,6 +135,7 @@ def dry_run(
                    "num_nodes": 1, "strategy": "auto", "precision": precision}  # fmt: skip
         small = recipe.model_copy(update={"train": train.model_copy(update=changed)})
         parts = assemble(small, load_modality(recipe.modality), data)
+        looks = following(parts, train)
         objective: Any = parts.objective(small, total_steps=size.steps)
         meter = Meter(objective)
         module = PretrainModule(
@@ -134,7 +146,12 @@ def dry_run(
             folder=folder,
         )
         trainer = make_trainer(
-            small.train, [meter], progress=False, max_steps=len(BATCHES), logger=False, default_root_dir=folder
+            small.train,
+            [meter, *looks],
+            progress=False,
+            max_steps=len(BATCHES),
+            logger=False,
+            default_root_dir=folder,
         )
         with quiet_lightning():
             trainer.fit(module, batch_loader(parts.training_set(lambda: (train.seed, 0)), list(BATCHES), 0))
@@ -146,6 +163,7 @@ def dry_run(
         losses=meter.losses,
         stand_ins=f"{' and '.join(str(len(b)) for b in BATCHES)} synthetic samples, {_shape(data)}",
         device=f"{'GPU' if on_gpu else 'CPU'}, {precision}",
+        assumed=assumed,
         download=f"the data set {options.get('path')!r}" if options.get("download") else "nothing",
         tflops=tflops,
         efficiency=efficiency,
@@ -176,6 +194,7 @@ def _counted(objective: Any, parts: Parts, meter: Meter) -> Counted:
         iterations=getattr(objective, "iterations", 0),
         tokens=round(slope(meter.tokens)) if any(meter.tokens) else None,
         flops=slope(meter.flops),
+        forward_flops=slope(meter.forward_flops),
         activation_bytes=slope(meter.kept),
         constant_bytes=meter.kept[0] - few * slope(meter.kept),
         view_bytes=slope(meter.view_bytes),
@@ -211,8 +230,12 @@ def _shape(data: PreparedData) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items()) or "as the example has them"
 
 
-def _is_list(devices: object) -> bool:
-    return isinstance(devices, list)
+def _devices_of_a_node(devices: int | str | list[int]) -> int | None:
+    """How many, if `train.devices` says so: a number, also as text, or a list of them."""
+    if isinstance(devices, list):
+        return len(devices)
+    known = str(devices).removeprefix("+")
+    return len(known.split(",")) if "," in known else int(known) if known.isdigit() else None
 
 
 def _size(n: float) -> str:

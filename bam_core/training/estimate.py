@@ -18,6 +18,7 @@ class Counted:
         iterations: of the balancing.
         tokens: of a sample, that the student's encoder sees; None for networks without attention.
         flops: floating point operations of a step for each sample: views, student (both directions), teacher.
+        forward_flops: those of them in the forward pass of the student's encoder.
         activation_bytes: kept for the backward pass, for each sample.
         constant_bytes: kept for the backward pass whatever the batch, such as weights in half precision.
         view_bytes: of the views of a sample, as the encoder gets them.
@@ -34,6 +35,7 @@ class Counted:
     iterations: int
     tokens: int | None
     flops: float
+    forward_flops: float
     activation_bytes: float
     constant_bytes: float
     view_bytes: float
@@ -65,10 +67,12 @@ def step_flops(counted: Counted, size: Size) -> float:
     """Floating point operations of a step on all devices.
 
     The network's grow with the batch, those of the comparison of all rows with all columns with its square: scores,
-    and gradients to both sides or the teacher's scores.
+    and gradients to both sides or the teacher's scores. In micro-batches the student's encoder goes forward twice.
     """
     rows, columns = counted.n_views * size.batch_size, counted.n_columns * size.batch_size
-    return counted.flops * size.batch_size + 6 * rows * columns * counted.width
+    again = size.micro_batch is not None and size.micro_batch < counted.n_views * size.per_device
+    each = counted.flops + again * counted.forward_flops
+    return each * size.batch_size + 6 * rows * columns * counted.width
 
 
 def communicated_bytes(counted: Counted, size: Size) -> dict[str, float]:

@@ -12,14 +12,25 @@ from torch import nn
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.distributed import gather, gathered
 from bam_core.protocols import Loader
+from bam_core.student import evaluating
 from bam_core.training.batches import batch_loader
 from bam_core.training.build import Parts
 from bam_core.training.recipe import TrainSettings
 
 
 def following(parts: Parts, settings: TrainSettings) -> list[lightning.Callback]:
-    """The callback that views need which draw where data are read; none for others."""
-    return [] if parts.loader is None else [FollowNetwork(parts.loader, parts.data, settings)]
+    """The callback that views need which draw where data are read; none for others.
+
+    Raises:
+        InputError: the views want to look through the network and cannot; found out now, not after days.
+    """
+    if parts.loader is None:
+        return []
+    follower = FollowNetwork(parts.loader, parts.data, settings)
+    if any(parts.loader.due(passes) for passes in range(1, settings.epochs)):
+        with evaluating(parts.encoder), torch.no_grad():
+            parts.loader.look(parts.encoder, follower.dataset.__getitems__([0]))
+    return [follower]
 
 
 class FollowNetwork(lightning.Callback):
@@ -91,15 +102,12 @@ def look_at(
     each = -(-n // ranks)
     own = [rows[min(trainer.global_rank + ranks * i, n - 1)] for i in range(each)]  # equally many, as gather wants
     batches = batch_loader(dataset, [own[i : i + size] for i in range(0, each, size)], settings.num_workers)
-    modes = [(m, m.training) for m in encoder.modules()]
-    encoder.eval()
     found = []
     objective: Any = pl_module.objective
-    with gathered(objective), trainer.precision_plugin.forward_context(), warnings.catch_warnings():
+    precision = trainer.precision_plugin.forward_context()
+    with gathered(objective), evaluating(encoder), precision, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         for batch in batches:
             batch = trainer.precision_plugin.convert_input(move_data_to_device(batch, pl_module.device))
             found.append(function(encoder, batch).float())
-    for module, training in modes:
-        module.training = training
     return gather(torch.cat(found)).transpose(0, 1).flatten(0, 1)[:n].cpu()

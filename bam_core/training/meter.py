@@ -17,6 +17,7 @@ class Meter(lightning.Callback):
 
     Attributes:
         flops: of each step, as torch's `FlopCounterMode` counts them.
+        forward_flops: of each step, in the student's encoder, forward.
         kept: bytes of each step that autograd keeps, weights themselves left out.
         losses: of each step.
         tokens: of each step, that the encoder's first attention sees.
@@ -28,6 +29,7 @@ class Meter(lightning.Callback):
 
     def __init__(self, objective: Any) -> None:
         self.flops: list[int] = []
+        self.forward_flops: list[int] = []
         self.kept: list[int] = []
         self.losses: list[float] = []
         self.tokens: list[int] = []
@@ -40,6 +42,7 @@ class Meter(lightning.Callback):
         if attention is not None:
             attention.register_forward_pre_hook(self._tokens)
         objective.encoder.register_forward_pre_hook(self._views)
+        objective.encoder.register_forward_hook(self._forward)
         if hasattr(objective, "projector"):
             objective.projector.register_forward_hook(self._projections)
         self._own = {p.data_ptr() for p in objective.parameters()}
@@ -53,6 +56,10 @@ class Meter(lightning.Callback):
         self.view_bytes[-1] += sum(leaf.nbytes for leaf in leaves)
         if leaves:
             self.largest_view = max(self.largest_view, sum(leaf.nbytes for leaf in leaves) / len(leaves[0]))
+        self.forward_flops[-1] -= self._counter.get_total_flops()
+
+    def _forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self.forward_flops[-1] += self._counter.get_total_flops()
 
     def _projections(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self.rows.append(len(output))
@@ -62,6 +69,7 @@ class Meter(lightning.Callback):
         """Begin to count."""
         self.tokens.append(0)
         self.view_bytes.append(0)
+        self.forward_flops.append(0)
         kept: dict[int, int] = {}
 
         def keep(tensor: Tensor) -> Tensor:

@@ -222,6 +222,7 @@ def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | Non
 
 
 _WHERE = {
+    "micro_batch",
     "accelerator",
     "devices",
     "num_nodes",
@@ -234,7 +235,7 @@ _WHERE = {
 
 
 def _differences(old: Recipe, new: Recipe) -> list[str]:
-    """Keys with other values; where and how often a run is saved may change when it is continued."""
+    """Keys with other values; where it runs and how often it is saved may change when it is continued."""
     a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
     flat = [
         (f"{section}.{key}", section, key)

@@ -24,6 +24,7 @@ SMALL = [
 COUNTED = Counted(
     parameters=120, trained=100, encoder_parameters=80, teacher_parameters=120, n_views=8, n_columns=2, width=4096,
     iterations=3, tokens=616, flops=4e11, activation_bytes=1e8, constant_bytes=2e8, view_bytes=1e6, largest_view=0.3,
+    forward_flops=1e11,
 )  # fmt: skip
 FULL = Size(batch_size=4096, devices=16, samples=1_281_167, epochs=400)
 
@@ -53,6 +54,8 @@ def test_counts_are_those_of_a_vit_counted_by_hand():
     expected = 4 * forward + 2 * patches + attention_again
     blur = 2 * 2 * 3 * 32**3 * 2 + 6 * 2 * 3 * 16**3 * 2
     assert counted.flops == pytest.approx(expected + blur, rel=0.01)
+    once = sum(vit_flops(n) for n in sizes) + patches
+    assert counted.forward_flops == pytest.approx(once, rel=0.01)
     assert counted.view_bytes == 4 * 3 * (2 * 32**2 + 6 * 16**2)
     assert counted.largest_view == pytest.approx(32**2 / (2 * 32**2 + 6 * 16**2))
     kept = 2 * sum(n * D * DEPTH * 10 for n in sizes)  # at least so much of each block, in half precision
@@ -82,6 +85,9 @@ def test_steps_and_operations():
     assert Size(4096, 16, 100, 3).steps == 3
     compare = 6 * (8 * 4096) * (2 * 4096) * 4096
     assert step_flops(COUNTED, FULL) == 4e11 * 4096 + compare
+    halved = Size(4096, 8, 1_281_167, 400, micro_batch=512)
+    assert step_flops(COUNTED, halved) == 5e11 * 4096 + compare
+    assert step_flops(COUNTED, Size(4096, 8, 1_281_167, 400, micro_batch=4096)) == 4e11 * 4096 + compare
     seconds = 124_800 * step_flops(COUNTED, FULL) / (16 * 312e12 * 0.35)
     assert hours(COUNTED, FULL, tflops=312.0, efficiency=0.35) == pytest.approx(seconds / 3600)
 
@@ -91,7 +97,7 @@ def test_traffic_is_that_of_the_documentation():
     counted = Counted(
         parameters=24_000_000, trained=24_000_000, encoder_parameters=0, teacher_parameters=0, n_views=2, n_columns=2,
         width=256, iterations=3, tokens=None, flops=0.0, activation_bytes=0.0, constant_bytes=0.0, view_bytes=0.0,
-        largest_view=0.5,
+        largest_view=0.5, forward_flops=0.0,
     )  # fmt: skip
     sent = communicated_bytes(counted, Size(4096, 8, 10_000, 1))
     assert sent["columns"] / 2**20 == 7
@@ -126,6 +132,30 @@ def test_the_command_reads_and_leaves_nothing(name, capsys, tmp_path, monkeypatc
     assert out.rstrip().endswith("nothing")
     assert not list(tmp_path.iterdir())
     assert os.environ["BAM_CACHE"] == cache
+
+
+@pytest.mark.parametrize(
+    ("options", "devices", "said"),
+    [
+        (["train.devices=auto"], 1, ["1,000,000 samples", "one device a machine for train.devices=auto"]),
+        (["train.devices='8'", "train.num_nodes=2"], 16, ["1,000,000 samples"]),
+        (["train.devices=[0, 1]", "train.strategy=fsdp"], 2, ["1,000,000 samples", "as with ddp"]),
+    ],
+)
+def test_what_is_assumed_is_said(options, devices, said):
+    made = dry_run(load_recipe(find_recipe("smoke/tabular"), options))
+    assert made.size.devices == devices
+    assert len(made.assumed) == len(said)
+    assert all(words in line for words, line in zip(said, made.assumed, strict=True))
+    assert all(line in made.table() for line in made.assumed)
+    assert not dry_run(load_recipe(find_recipe("smoke/tabular")), samples=1000).assumed
+
+
+def test_networks_that_cannot_be_looked_at_are_found_before_the_run():
+    small = [*SMALL[:3], *SMALL[-2:], "encoder={name: cnn, in_channels: 3, mean: [0, 0, 0], std: [1, 1, 1]}"]
+    recipe = load_recipe(find_recipe("imagenet_vit"), small)
+    with pytest.raises(InputError, match=r"saliency expected a network of timm"):
+        dry_run(recipe)
 
 
 @pytest.mark.parametrize("options", [{"samples": 1}, {"tflops": 0.0}, {"efficiency": 1.5}])

@@ -34,7 +34,8 @@ def saliency(encoder: nn.Module, images: Tensor) -> Float[Tensor, "b h w"]:
     standardised = encoder.standardise(images)  # type: ignore[operator]
     blocks = getattr(network, "blocks", None)
     attention = getattr(blocks[-1], "attn", None) if isinstance(blocks, nn.Sequential) else None
-    if getattr(network, "cls_token", None) is not None and hasattr(attention, "qkv"):
+    usual = all(hasattr(attention, name) for name in ("qkv", "q_norm", "k_norm", "num_heads", "scale"))
+    if getattr(network, "cls_token", None) is not None and usual:
         return _class_attention(network, attention, standardised)
     features = network.forward_features(standardised)
     if features.ndim == 4 and network.num_features in features.shape[1::2]:
