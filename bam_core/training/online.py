@@ -19,7 +19,6 @@ from bam_core.training.recipe import TrainSettings
 
 BANK_FRACTION = 0.1
 APART = 0.2  # of train, for queries where there is no validation split
-N_QUERIES = 10_000  # at most
 
 
 class OnlineKNN(lightning.Callback):
@@ -56,8 +55,7 @@ class OnlineKNN(lightning.Callback):
         if not (labelled(labels).any() and labelled(of_split).any()):
             raise RecipeError("train.knn_every expected more labelled rows; a fifth of train has none, or the rest.")
         self.bank = balanced_rows(labels, BANK_FRACTION, seed=settings.seed)
-        rows = np.random.default_rng(settings.seed).permutation(np.flatnonzero(labelled(of_split)))
-        self.queries = np.sort(rows[:N_QUERIES])
+        self.queries = np.flatnonzero(labelled(of_split))
         self.bank_labels, self.query_labels = labels[self.bank], of_split[self.queries]
         self.n_classes = int(max(labels.max(), of_split.max())) + 1
         self.dataset, self.query_set = parts.dataset("train"), parts.dataset(self.queries_of)

@@ -1,6 +1,7 @@
 """Papers' evaluations on small real data: scikit-learn's digits, and folders of pictures."""
 
 import csv
+import functools
 import json
 import math
 import shutil
@@ -26,9 +27,11 @@ from bam_core.training.callbacks import CleanStop
 from bam_core.training.classifier import Classifier, Labelled, fit_classifier
 from bam_core.training.embedding import embed
 from bam_core.training.imagenet import PROTOCOLS, Judged, _evaluate, _stem, judge_by
+from bam_core.training.imagenet_settings import LinearSettings
 from bam_core.training.online import OnlineKNN
 from bam_core.training.recipe import TrainSettings, load_recipe
 from bam_core.training.run import load_run, pretrain
+from modalities.image.views import ImageViews
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +89,12 @@ def test_online_knn_looks_at_train_only(run):
     votes = KNeighborsClassifier(20, weights=lambda d: np.exp((1 - d**2 / 2) / 0.07)).fit(features[bank], labels[bank])
     assert float(rows[-1]["accuracy"]) == pytest.approx(votes.score(features[queries], labels[queries]), abs=0.003)
     assert rows[-1]["queries"] == str(len(queries))
+
+
+def test_online_knn_looks_after_every_so_many_passes_and_at_the_end(smoke, tmp_path):
+    folder = pretrain(smoke("train.knn_every=2", "train.epochs=5"), tmp_path / "run", progress=False)
+    with (folder / "knn.csv").open(newline="") as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [2, 4, 5]
 
 
 def test_online_knn_keeps_groups_apart(smoke):
@@ -297,6 +306,31 @@ def test_rates_follow_a_cosine_at_every_step(tmp_path, monkeypatch):
     np.testing.assert_allclose(rates, [[0.1 * c, 0.01 * c] for c in cosine], rtol=1e-12)
     assert made[0].encoder[1].num_batches_tracked == 12  # fine-tuning: its statistics follow
     assert made[0].norm.weight is None
+
+
+def test_the_linear_probe_has_the_values_of_the_paper(run, monkeypatch):
+    settings = LinearSettings()
+    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (100, 1024, 0.002)
+    assert (settings.encoder_learning_rate, settings.batch_norm, settings.patch_tokens) == (None, True, True)
+    assert (settings.scale, settings.fraction) == ((0.08, 1.0), 1.0)
+    seen, views = [], []
+    step, make = torch.optim.SGD.step, ImageViews.__init__
+
+    def spy(self, *args, **kwargs):
+        seen.extend(dict(group, params=len(group["params"])) for group in self.param_groups)
+        return step(self, *args, **kwargs)
+
+    @functools.wraps(make)
+    def made(self, **options):
+        views.append(options)
+        make(self, **options)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    monkeypatch.setattr(ImageViews, "__init__", made)
+    judged = judge_by(run, "imagenet-linear", {"epochs": 1}, progress=False)
+    assert {**settings.model_dump(mode="json"), "epochs": 1} == judged.settings
+    assert [(g["lr"], g["momentum"], g["weight_decay"], g["params"]) for g in seen] == [(0.008, 0.9, 0, 2)]
+    assert (views[-1]["scale"], views[-1]["jitter_p"], views[-1]["n_local"]) == ((0.08, 1.0), 0.0, 0)
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path, monkeypatch):

@@ -54,6 +54,30 @@ def test_values_of_the_paper():
     assert (recipe.evaluate.k, recipe.evaluate.temperature) == (20, 0.07)
 
 
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("imagenet_vit", {"name": "vit", "size": "base", "patch": 16, "drop_path": 0.0, "image_size": [224, 224]}),
+        ("imagenet_vit_small", {"name": "vit", "size": "small", "patch": 16, "drop_path": 0.0, "image_size": [224, 224]}),
+        ("imagenet_caformer", {"name": "caformer_m36", "drop_path": 0.0}),
+        ("imagenet_resnet50", {"name": "timm", "model": "resnet50", "image_size": [224, 224]}),
+    ],
+)  # fmt: skip
+def test_networks_and_projectors_are_the_papers(name, network):
+    recipe = paper(name)
+    facts = {"in_channels": 3, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert recipe.encoder == {**network, **facts}
+    with torch.device("meta"):
+        projector = make_bam(nn.Linear(8, 768), lambda x: [x], total_steps=1, **{
+            k: v for k, v in recipe.objective.items() if k.startswith("projector_")
+        }).projector  # fmt: skip
+    projector(torch.empty(2, 768, device="meta"))
+    layers = [layer for layer in projector.modules() if not list(layer.children())]
+    assert [isinstance(layer, nn.GELU) for layer in layers] == [False, True, False, True, False]  # and no batch norm
+    assert [tuple(layer.weight.shape) for layer in layers[::2]] == [(4096, 768), (4096, 4096), (4096, 4096)]
+    assert all(layer.bias is not None for layer in layers[::2])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_variants_differ_in_the_network_only_and_explain_themselves(name):
     whole, other = (paper(n).model_dump() for n in ("imagenet_vit", name))
