@@ -57,16 +57,16 @@ def test_values_of_the_paper():
 @pytest.mark.parametrize(
     ("name", "network"),
     [
-        ("imagenet_vit", {"name": "vit", "size": "base", "patch": 16, "drop_path": 0.0, "image_size": [224, 224]}),
-        ("imagenet_vit_small", {"name": "vit", "size": "small", "patch": 16, "drop_path": 0.0, "image_size": [224, 224]}),
+        ("imagenet_vit", {"name": "vit", "size": "base", "patch": 16, "drop_path": 0.0}),
+        ("imagenet_vit_small", {"name": "vit", "size": "small", "patch": 16, "drop_path": 0.0}),
         ("imagenet_caformer", {"name": "caformer_m36", "drop_path": 0.0}),
-        ("imagenet_resnet50", {"name": "timm", "model": "resnet50", "image_size": [224, 224]}),
+        ("imagenet_resnet50", {"name": "timm", "model": "resnet50"}),
     ],
 )  # fmt: skip
 def test_networks_and_projectors_are_the_papers(name, network):
     recipe = paper(name)
     facts = {"in_channels": 3, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    assert recipe.encoder == {**network, **facts}
+    assert {"image_size": [224, 224], **recipe.encoder} == {"image_size": [224, 224], **network, **facts}
     with torch.device("meta"):
         projector = make_bam(nn.Linear(8, 768), lambda x: [x], total_steps=1, **{
             k: v for k, v in recipe.objective.items() if k.startswith("projector_")
