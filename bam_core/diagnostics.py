@@ -43,7 +43,7 @@ def rankme(embeddings: Float[Tensor, "n d"], *, epsilon: float = 1e-7) -> float:
     """
     if len(embeddings) < 2 or not embeddings.isfinite().all():
         raise InputError(f"rankme expected at least two finite rows; got {tuple(embeddings.shape)}.")
-    singular_values = torch.linalg.svdvals(embeddings.double())
+    singular_values = torch.linalg.svdvals(embeddings.cpu().double())  # not every device has float64
     p = singular_values / singular_values.sum().clamp_min(torch.finfo(torch.float64).tiny) + epsilon
     return float(torch.exp(-(p * p.log()).sum()))
 
@@ -67,6 +67,6 @@ def embedding_spread(embeddings: Float[Tensor, "n d"]) -> float:
     if len(embeddings) < 2:
         raise InputError(f"embedding_spread expected at least two rows; got {len(embeddings)}.")
     n = len(embeddings)
-    unit = unit_rows(embeddings.double())
+    unit = unit_rows(embeddings.cpu().double())
     mean_cosine = (unit.sum(dim=0).square().sum() - n) / (n * (n - 1))
     return float(1 - mean_cosine)

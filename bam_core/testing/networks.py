@@ -15,7 +15,7 @@ from bam_core.protocols import Batch, Modality
 from bam_core.testing.contract import Contract
 from bam_core.testing.devices import fake_cuda, like
 from bam_core.testing.views import Maker
-from bam_core.views import encode_views
+from bam_core.views import batch_size, encode_views
 
 
 class Network(NamedTuple):
@@ -66,6 +66,7 @@ def check_encoder(
             need(len({part.shape[1] for part in found}) == 1, f"{what} gives vectors of different lengths")
             need(all(part.isfinite().all() for part in found), f"{what} gives NaN or infinity for {maker.name!r}")
         _trains(contract, what, network.encoder, maker, batch)
+        _in_parts(contract, what, network.encoder, maker, batch)
         with contract.rule("an encoder stays on the device of its views, and looks at no value there") as need:
             moved, made = copy.deepcopy(network.encoder), [*maker.draw(batch), maker.untouched(batch)]
             with fake_cuda(moved):
@@ -105,6 +106,17 @@ def _trains(contract: Contract, what: str, encoder: nn.Module, maker: Maker, bat
         still = [name for name in moving if torch.equal(after[name], encoder.get_parameter(name))]
         need(not still, f"{', '.join(still)} did not move")
         need(all(p.isfinite().all() for p in after.values()), "NaN or infinity after the step")
+
+
+def _in_parts(contract: Contract, what: str, encoder: nn.Module, maker: Maker, batch: Batch) -> None:
+    with contract.rule("an encoder may be computed in micro-batches; the second pass changes no buffer") as need:
+        trained = copy.deepcopy(encoder).train()
+        views = maker.draw(batch)
+        embeddings = torch.cat(encode_views(trained, views, micro_batch=max(2, batch_size(views[0]) // 2)))
+        before = {name: buffer.clone() for name, buffer in trained.named_buffers()}
+        embeddings.square().sum().backward()
+        changed = [name for name, buffer in trained.named_buffers() if not torch.equal(buffer, before[name])]
+        need(not changed, f"{', '.join(changed)} of {what} changed")
 
 
 def _rows_alone(

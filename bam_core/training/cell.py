@@ -17,12 +17,11 @@ from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_p
 from bam_core.errors import BAMError, DataError
 from bam_core.evaluation import CellRecord, Cost, Results
 from bam_core.evaluation.cells import END_OF_TRAINING
-from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.assess import RAW, UNTRAINED, Function, embed_splits, judge
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.recipe import Recipe, check_recipe
-from bam_core.training.run import PACKAGES, pretrain
+from bam_core.training.run import PACKAGES, load_encoder, pretrain
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def run_cell(cell: Cell, folder: Path) -> CellRecord:
         cost = Cost(round(seconds, 2), round(processor_seconds, 2), round(peak_resident() - before, 1))
         checkpoint = newest_checkpoint(folder / "checkpoints")
         steps = checkpoint.step if checkpoint is not None else 0
-        network = PretrainedEncoder.from_pretrained(folder / "encoder")
+        network = load_encoder(folder)
     peak = peak_resident()
     results: Results | None = judge({cell.label: embed_splits(network, parts, cell.label)}, parts.data, cell.recipe)
     if results is None:

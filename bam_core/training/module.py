@@ -1,5 +1,6 @@
 """The Lightning module of a pretraining run: one objective, one optimiser, values that are functions of the step."""
 
+import math
 import time
 import warnings
 from pathlib import Path
@@ -166,9 +167,10 @@ class PretrainModule(lightning.LightningModule):
         self.log_dict({k: v.detach() for k, v in scalars.items() if k not in _ON_BAR})
         self.log("samples/s", self.settings.batch_size / seconds, prog_bar=True)
         if (self.global_step + 1) % self.settings.log_every == 0:
-            rows = output.embeddings[:N_RANKME_ROWS].float()
-            self.log("rankme", rankme(rows))
-            self.log("embedding_spread", embedding_spread(rows))
+            rows = output.embeddings[:N_RANKME_ROWS].float().cpu()
+            rows = rows[rows.isfinite().all(dim=1) & rows.any(dim=1)]  # others are no matter of these figures
+            self.log("rankme", rankme(rows) if len(rows) > 1 else math.nan)
+            self.log("embedding_spread", embedding_spread(rows) if len(rows) > 1 else math.nan)
             self.log("learning_rate", self.learning_rate(self.global_step))
 
 
@@ -182,7 +184,7 @@ class Flag:
     """
 
     def __init__(self, value: Tensor) -> None:
-        self._value = value.to("cpu", non_blocking=True)
+        self._value = value.to("cpu", non_blocking=value.is_cuda)
         self._arrived: Any = None
         if value.is_cuda:
             self._arrived = torch.cuda.Event()

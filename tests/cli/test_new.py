@@ -10,6 +10,10 @@ import pytest
 
 from bam_core import PretrainedEncoder, RecipeError
 from bam_core.cli import main
+from bam_core.training.build import read_data
+from bam_core.training.cell import run_cell
+from bam_core.training.compare import plan
+from bam_core.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +54,9 @@ def test_a_new_modality_from_skeleton_to_embeddings(tmp_path, monkeypatch, capsy
 
     monkeypatch.chdir(tmp_path / "mine")
     check_files("sea_waves")
+    recipe = load_recipe(Path("sea_waves.yaml"), ["evaluate.fractions=[1.0]", "evaluate.bootstrap=100"])
+    cell = run_cell(plan(recipe, ["bam"], 1, read_data(recipe))[-1], tmp_path / "cell")  # as bam compare does
+    assert cell.results.features == ["bam"]
 
 
 @pytest.mark.slow

@@ -196,6 +196,19 @@ class Forgetful(NET):
         return self.scale * super().forward(x)
 
 
+class Counting(NET):
+    """Its statistics follow every pass, also the second of a micro-batch."""
+
+    def __init__(self, *, in_channels: int) -> None:
+        super().__init__(in_channels=in_channels, width=4)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen += self.training
+        return super().forward(x)
+
+
+BROKEN["second pass changes no buffer.*seen of encoder 'small' changed"] = {"encoders": {"small": Counting}}
 BROKEN["comes back the same"] = {"encoders": {"small": Forgetful}}
 
 

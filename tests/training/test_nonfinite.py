@@ -1,4 +1,5 @@
 import functools
+from collections import namedtuple
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ from torch import nn
 
 from bam_core import DataError, NonFiniteError
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint, read_checkpoint
+from bam_core.training.module import PretrainModule
 from bam_core.training.nonfinite import first_nonfinite
 from bam_core.training.replay import replay
 from bam_core.training.run import pretrain
@@ -92,6 +94,22 @@ def test_every_origin_is_told_apart():
     assert "the output of 2 (Linear)" in origin(network, x)
     network[0].weight.data[0, 0] = float("nan")
     assert "the weights 0.weight, broken by an earlier step" in origin(network, x)
+
+
+@pytest.mark.parametrize("usable", [0, 1, 3])
+def test_figures_of_the_log_leave_out_rows_that_have_none(usable):
+    """On a GPU nobody has looked at the values yet; and a dead ReLU gives a row of zeros."""
+    logged = {}
+    rows = torch.cat([torch.eye(4)[:usable], torch.zeros(1, 4), torch.full((1, 4), torch.nan)])
+    module = SimpleNamespace(
+        settings=SimpleNamespace(batch_size=4, log_every=1), global_step=0, _step_ended=0.0,
+        learning_rate=lambda step: 0.1, log_dict=lambda *_, **__: None,
+        log=lambda name, value, **_: logged.update({name: value}),
+    )  # fmt: skip
+    output = namedtuple("Output", ["loss", "embeddings"])(torch.tensor(torch.nan), rows)
+    PretrainModule._log_step(module, output)
+    expected = (3.0, 1.0) if usable == 3 else (torch.nan, torch.nan)
+    assert (logged["rankme"], logged["embedding_spread"]) == pytest.approx(expected, nan_ok=True, abs=1e-4)
 
 
 def test_a_broken_checkpoint_is_passed_over(smoke, tmp_path):
