@@ -1,5 +1,9 @@
 """Embeddings of all rows of a split."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
@@ -7,8 +11,11 @@ from torch import Tensor, nn
 from bam_core.data import SplitDataset
 from bam_core.data.progress import track
 
+MOST_ROWS = 512
+MOST_VALUES = 2**26  # of the samples of a batch: a quarter of a gigabyte
 
-def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, what: str = "embedding") -> Tensor:
+
+def embed(module: nn.Module, dataset: SplitDataset, *, what: str = "embedding") -> Tensor:
     """Embed every row of a split, in order.
 
     A module with parameters works on an accelerator if there is one; afterwards the module is back where it was.
@@ -16,7 +23,6 @@ def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, wh
     Args:
         module: batch -> (b, d); it is put into evaluation mode.
         dataset: the rows.
-        batch_size: rows at a time.
         what: for the progress bar.
 
     Returns:
@@ -27,11 +33,19 @@ def embed(module: nn.Module, dataset: SplitDataset, *, batch_size: int = 512, wh
     use = parameter is not None and torch.accelerator.is_available()
     device = (torch.accelerator.current_accelerator() if use else None) or home
     module.eval().to(device)
-    starts = range(0, len(dataset), batch_size)
+    at_a_time = rows_at_a_time(dataset.facts)
+    starts = range(0, len(dataset), at_a_time)
     parts = []
     with torch.no_grad():
         for start in track(starts, what):
-            batch = dataset.__getitems__(range(start, min(start + batch_size, len(dataset))))
+            batch = dataset.__getitems__(range(start, min(start + at_a_time, len(dataset))))
             parts.append(module(move_data_to_device(batch, device)).float().cpu())
     module.to(home)
     return torch.cat(parts)
+
+
+def rows_at_a_time(facts: Mapping[str, Any]) -> int:
+    """As many as fit into memory, also of long recordings: 1 to 512, by the size of the largest row."""
+    lengths = facts.get("image_size") or [facts.get("longest", 1)]
+    values: int = math.prod(facts.get("shape") or [facts.get("in_channels", 1), *lengths])
+    return max(1, min(MOST_ROWS, MOST_VALUES // max(1, values)))

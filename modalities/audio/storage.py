@@ -17,7 +17,7 @@ from modalities.audio.clips import Source, read_clip, sampling_rate
 from modalities.audio.mel import LogMel, mel_settings
 
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
-BLOCK = 256  # rows in memory at a time
+BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 N_PEEKED = 200  # sounds whose rates tell the usual one
 
 SPLITS = {
@@ -209,6 +209,7 @@ class _Rows:
         self.moments = np.zeros((3, self.log_mel.n_mels))  # of train: number of frames, their sum, their squares'
         self.lengths: list[int] = []
         self.pending: dict[str, list[dict[str, Any]]] = {}
+        self.held: Counter[str] = Counter()  # bytes of these
 
     def add(self, part: str, name: str, clip: np.ndarray, about: dict[str, Any]) -> None:
         if len(clip) < self.log_mel.frame:
@@ -226,10 +227,11 @@ class _Rows:
             self.lengths.append(len(stored))
             row = f"{name}@{start / self.rate:g}" if self.window else name
             self.pending.setdefault(part, []).append({"signal": stored, "id": row, **about})
+            self.held[part] += stored.nbytes
         if silent:
             windows = f"{silent} of {len(starts)} windows: silent" if self.window else "is silent in 16 bits"
             self.writer.set_aside(name, windows)
-        if len(self.pending.get(part, ())) >= BLOCK:
+        if self.held[part] >= BLOCK_BYTES:
             self._flush(part)
 
     def _starts(self, n: int) -> list[int]:
@@ -254,7 +256,7 @@ class _Rows:
         self.moments += [np.full(len(frames), frames.shape[1]), frames.sum(1), np.square(frames).sum(1)]
 
     def _flush(self, part: str) -> None:
-        rows = self.pending.pop(part, [])
+        rows, self.held[part] = self.pending.pop(part, []), 0
         if rows:
             columns = {name: [row[name] for row in rows] for name in rows[0]}
             if "label" in columns:

@@ -10,10 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.cache import cache_root
 from bam_core.data.holdout import named_groups
 from bam_core.errors import DataError
 from modalities.image.folder import SPLITS, image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
+
+READER = "huggingface_images"
 
 
 def read_huggingface(
@@ -92,6 +95,7 @@ def read_huggingface(
         is_open = set(parts) == {"train"}
         by_chance = is_open and values["label"] is not None and test_fraction > 0 and fitted is None
         writer.facts["image_column"] = column
+        writer.facts["origin"] = _origin(loaded)
         write_encoded(
             writer,
             Encodeds(
@@ -105,15 +109,23 @@ def read_huggingface(
             options,
         )
 
-    prepared = cached(
-        "huggingface_images", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build
-    )
+    prepared = cached(READER, files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
     if "row" not in prepared.splits["train"].column_names:
         return prepared
     loaded = _load(place, path, download)
+    if _origin(loaded) != prepared.facts["origin"]:
+        raise DataError(
+            f"the data set {path!r} has changed since it was prepared: labels would no longer belong to their images. "
+            f"Delete {cache_root() / f'{READER}-{prepared.fingerprint}'} to prepare it anew."
+        )
     column = prepared.facts["image_column"]
     images = _undecoded(loaded, _wanted(loaded, splits), column).rename_column(column, "encoded")
     return replace(prepared, splits={name: _beside(rows, images) for name, rows in prepared.splits.items()})
+
+
+def _origin(loaded: Mapping[str, Any]) -> list[list[Any]]:
+    """Rows of every split, and where it was downloaded from: the hub's addresses name the revision."""
+    return [[name, len(rows), sorted(rows.info.download_checksums or {})] for name, rows in sorted(loaded.items())]
 
 
 def _wanted(loaded: Mapping[str, Any], splits: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from bam_core.data import SplitWriter
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.signals import fill_gaps, standardize
 
-BLOCK = 4096  # rows in memory at a time
+BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 
 SCALING = ("channel_mean", "channel_std")
 
@@ -136,14 +136,16 @@ class RowWriter:
             parts: (n,) names of splits.
         """
         pending: list[tuple[int, Row]] = []
+        held = 0
         for index, one in enumerate(series):
             rows = list(prepare_rows(np.asarray(one, np.float64), self.how))
             usable = [(index, row) for row in rows if not row.problem]
             self._report(columns["id"][index], rows)
             pending += usable
-            if len(pending) >= BLOCK:
+            held += sum(row.signal.nbytes + row.known.nbytes for _, row in usable)
+            if held >= BLOCK_BYTES:
                 self._write(pending, columns, parts)
-                pending = []
+                pending, held = [], 0
         self._write(pending, columns, parts)
 
     def _report(self, name: str, rows: list[Row]) -> None:

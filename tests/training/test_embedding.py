@@ -1,11 +1,12 @@
 import datasets
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from bam_core.data import SplitDataset
 from bam_core.training import embedding
-from bam_core.training.embedding import embed
+from bam_core.training.embedding import embed, rows_at_a_time
 
 
 class Spy(nn.Linear):
@@ -21,22 +22,38 @@ def rows(n):
     return SplitDataset(values, lambda columns, facts: torch.tensor(columns["x"], dtype=torch.float32), {})
 
 
-def test_all_rows_in_order():
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"shape": [12, 5000], "in_channels": 12}, 512),
+        ({"image_size": [224, 224], "in_channels": 3}, 445),
+        ({"longest": 9_600_000, "in_channels": 1}, 6),  # ten minutes at 16 kHz
+        ({"longest": 10**9}, 1),
+        ({}, 512),
+    ],
+)
+def test_long_rows_come_few_at_a_time(facts, expected):
+    assert rows_at_a_time(facts) == expected
+
+
+def test_all_rows_in_order(monkeypatch):
+    monkeypatch.setattr(embedding, "MOST_ROWS", 4)
     module = Spy(3, 2)
     dataset = rows(11)
     expected = module(torch.arange(33.0).reshape(11, 3)).detach()
-    torch.testing.assert_close(embed(module, dataset, batch_size=4), expected)
+    torch.testing.assert_close(embed(module, dataset), expected)
     assert module.seen == ("cpu", "cpu", False)
 
 
 def test_an_accelerator_is_used_and_left(monkeypatch):
+    monkeypatch.setattr(embedding, "MOST_ROWS", 4)
     device, module, moved = torch.device("cuda"), Spy(3, 2), []
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: device)
     monkeypatch.setattr(Spy, "to", lambda self, to: moved.append(to))
     monkeypatch.setattr(embedding, "move_data_to_device", lambda batch, to: moved.append(to) or batch)
-    assert embed(module, rows(5), batch_size=4).device.type == "cpu"
+    assert embed(module, rows(5)).device.type == "cpu"
     assert moved == [device, device, device, torch.device("cpu")]
     moved.clear()
-    embed(nn.Identity(), rows(5))
+    embed(nn.Identity(), rows(3))
     assert moved == [torch.device("cpu")]  # nothing to gain without parameters

@@ -50,6 +50,14 @@ def test_names_of_files_tell_label_and_group(words):
     assert set(numbers.groups("test")) == {"5"}
 
 
+def test_more_rows_than_are_in_memory_at_a_time(words, monkeypatch, tmp_path_factory):
+    whole = batch_of(read_folder(path=str(words), test_fraction=0.5))
+    monkeypatch.setattr("modalities.audio.storage.BLOCK_BYTES", 10_000)
+    monkeypatch.setenv("BAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+    parts = batch_of(read_folder(path=str(words), test_fraction=0.5))
+    assert torch.equal(whole["signal"], parts["signal"])
+
+
 def test_groups_alone_are_no_labels(words):
     data = read_folder(path=str(words), pattern=VOICES)
     assert sizes(data) == {"train": 36}

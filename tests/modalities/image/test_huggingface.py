@@ -121,6 +121,22 @@ def test_wrong_names(tmp_path):
         read_huggingface(path=str(tmp_path / "c.parquet"))
 
 
+def test_a_data_set_that_changed_on_the_hub_is_not_mixed_with_old_labels(monkeypatch):
+    def on_the_hub(revision, n=12):
+        rows = datasets.Dataset(table(n).data.table)
+        rows.info.download_checksums = {f"hf://datasets/some/set@{revision}/a.parquet": {}}
+        test = datasets.Dataset(table(5).data.table)
+        monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(train=rows, test=test))
+
+    options = {"path": "some/set", "download": True, "decoding": "in_workers"}
+    on_the_hub("a")
+    assert sizes(read_huggingface(**options)) == sizes(read_huggingface(**options)) == {"train": 12, "test": 5}
+    for other in (("b",), ("a", 11)):
+        on_the_hub(*other)
+        with pytest.raises(DataError, match=r"'some/set' has changed since it was prepared.*Delete .*huggingface_"):
+            read_huggingface(**options)
+
+
 def test_large_data_sets_stay_where_they_are(tmp_path, cache):
     """Only what says which rows are usable is stored; images come from the files that `save_to_disk` wrote."""
     cells = [{"bytes": png(i) + bytes(5000), "path": None} for i in range(12)]

@@ -143,7 +143,7 @@ def test_several_channels(folder):
 
 
 def test_more_rows_than_are_in_memory_at_a_time(folder, monkeypatch):
-    monkeypatch.setattr("modalities.timeseries.rows.BLOCK", 7)
+    monkeypatch.setattr("modalities.timeseries.rows.BLOCK_BYTES", 140)
     array = np.random.default_rng(0).normal(size=(30, 4))
     np.savez(folder / "data.npz", signals=array, split=["train", "test", "train"] * 10, id=np.arange(30))
     prepared = read(folder / "data.npz", normalize="none")
