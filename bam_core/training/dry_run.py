@@ -79,9 +79,9 @@ class DryRun:
             "memory": f"about {_size(sum(memory.values()))} a device at {train.precision} ({_parts(memory)})",
             "the run": f"{s.steps:,} steps: {s.epochs} passes over {s.samples:,} samples",
             **({"assumed": "; ".join(self.assumed)} if self.assumed else {}),
-            "time": f"{took:,.3g} hours on {s.devices} device(s), {took * s.devices:,.4g} device hours, if each "
+            "time": f"{_duration(took)} on {s.devices} device(s), {took * s.devices:,.4g} device hours, if each "
             f"reaches {self.efficiency:.0%} of {self.tflops:g} TFLOP/s and data come as fast: "
-            f"{s.samples * s.epochs / took / 3600 / s.devices:,.0f} samples/s a device",
+            f"{s.samples * s.epochs / took / 3600 / s.devices:,.0f} samples/s a device. What this machine does: bam bench train",
             "download": self.download,
         }
         width = max(map(len, lines))
@@ -236,6 +236,10 @@ def _devices_of_a_node(devices: int | str | list[int]) -> int | None:
         return len(devices)
     known = str(devices).removeprefix("+")
     return len(known.split(",")) if "," in known else int(known) if known.isdigit() else None
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:,.3g} hours" if hours >= 1 else f"{60 * hours:,.2g} minutes"
 
 
 def _size(n: float) -> str:
