@@ -101,8 +101,9 @@ class Modality:
         readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing
             is learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
             encoder, to read new data in the same way.
-        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to; it has a keyword
-            `path`.
+        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to, or a tuple of
+            all that take it: the one that the encoder was trained with, if it is among them, else the first. They
+            have a keyword `path`.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
         encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`. Options are plain
             JSON, since they are saved with the weights. One that does not take what some views make says so by a
@@ -124,7 +125,7 @@ class Modality:
 
     name: str
     readers: Mapping[str, Callable[..., Any]]
-    reads: Mapping[str, str]
+    reads: Mapping[str, str | tuple[str, ...]]
     views: Mapping[str, Callable[..., Callable[..., Any]]]
     encoders: Mapping[str, Callable[..., nn.Module]]
     collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
@@ -134,6 +135,11 @@ class Modality:
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
     from_memory: Callable[..., Any] | None = None
     columns_are_features: bool = False
+
+    def readers_of(self, kind: str) -> tuple[str, ...]:
+        """Names of the readers that take a file suffix, or "" for a folder."""
+        names = self.reads.get(kind, ())
+        return (names,) if isinstance(names, str) else names
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
         """The same adapter, with the facts of some data given to those of its functions that take them."""

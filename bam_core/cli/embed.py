@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 EPILOG = """\
-DATA is read like the recipe's data if it is of the same kind, else by the reader for its kind of file, or by
+DATA is read like the recipe's data if their reader takes such a file or folder, else by the usual reader for it, or by
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
-The file holds one row a record or window: id, group and label where known, and e0, e1, ... the embedding."""
+The file holds one row a record or window: id; group, label and class where known (label is the place of the class among
+those of the run, -1 for none); and e0, e1, ... the embedding."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

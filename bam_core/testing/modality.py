@@ -93,10 +93,11 @@ def _declarations(contract: Contract, modality: Modality) -> None:
     with contract.rule(
         '`reads` maps "" or suffixes such as ".csv" to names of readers, which have a keyword `path`'
     ) as (need):
-        for kind, name in modality.reads.items():
+        for kind in modality.reads:
             need(kind == "" or (kind.startswith(".") and kind == kind.lower()), f"the kind {kind!r}")
-            need(name in modality.readers, f"{kind!r} goes to {name!r}, which is no reader")
-            need("path" in inspect.signature(modality.readers[name]).parameters, f"reader {name!r} has no `path`")
+            for name in modality.readers_of(kind):
+                need(name in modality.readers, f"{kind!r} goes to {name!r}, which is no reader")
+                need("path" in inspect.signature(modality.readers[name]).parameters, f"reader {name!r} has no `path`")
     if modality.from_memory is not None:
         with contract.rule("from_memory takes (rows, *, fitted=None, **options)") as need:
             rows, *options = inspect.signature(modality.from_memory).parameters.values()

@@ -81,7 +81,8 @@ class DryRun:
             **({"assumed": "; ".join(self.assumed)} if self.assumed else {}),
             "time": f"{_duration(took)} on {s.devices} device(s), {took * s.devices:,.4g} device hours, if each "
             f"reaches {self.efficiency:.0%} of {self.tflops:g} TFLOP/s and data come as fast: "
-            f"{s.samples * s.epochs / took / 3600 / s.devices:,.0f} samples/s a device. What this machine does: bam bench train",
+            f"{s.samples * s.epochs / took / 3600 / s.devices:,.0f} samples/s a device; "
+            "bam bench train measures what this machine does",
             "download": self.download,
         }
         width = max(map(len, lines))

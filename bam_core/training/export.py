@@ -1,9 +1,10 @@
 """Embeddings of new data as a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -11,7 +12,8 @@ from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
 from bam_core.pretrained import PretrainedEncoder
-from bam_core.registry import choose
+from bam_core.protocols import Modality
+from bam_core.registry import keyword_parameters
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe, check_options
 from bam_core.training.run import load_encoder, load_run, write_set_aside
@@ -34,7 +36,9 @@ def embed_data(
     Args:
         folder: of the run.
         path: data to embed.
-        output: parquet file to write; inputs that could not be used are named in a CSV file beside it.
+        output: parquet file to write; inputs that could not be used are named in a CSV file beside it. Columns: `id`;
+            `group`, `label` (place among the run's classes, -1 for none; or 0 and 1 for each of them) and `class` (its
+            name, or the names) where known; `e0`, `e1`, ... the embedding.
         overrides: `key=value` options of the reader.
         teacher: use the teacher's encoder.
 
@@ -53,6 +57,8 @@ def embed_data(
         embeddings = embed(encoder, SplitDataset(rows, encoder.modality.collate, data.facts), what=f"embedding {split}")
         known = [name for name in ("id", "group", "label") if name in rows.column_names]
         about = rows.select_columns(known).to_pandas() if known else pd.DataFrame(index=range(len(rows)))
+        if "label" in known and data.facts.get("classes"):
+            about["class"] = _class_names(about["label"], data.facts["classes"])
         names = [f"e{i}" for i in range(embeddings.shape[1])]
         tables.append(pd.concat([about, pd.DataFrame(embeddings.numpy(), columns=names)], axis=1))
     table = pd.concat(tables, ignore_index=True)
@@ -74,13 +80,8 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
         given[key] = yaml.safe_load(text)
     kind = "" if path.is_dir() else path.suffix.lower()
     trained_with = str(recipe.data["reader"])
-    if "reader" in given:
-        reader = str(given.pop("reader"))
-    elif Path(str(recipe.data.get("path", "-"))).suffix == (kind or "-"):
-        reader = trained_with
-    else:
-        reader = choose("reader for files of kind", kind, modality.reads)
-    options = {k: v for k, v in recipe.data.items() if k not in _ABOUT_SPLITS} if reader == trained_with else {}
+    reader = str(given.pop("reader")) if "reader" in given else _reader_of(kind, recipe, modality)
+    options = {k: v for k, v in recipe.data.items() if k not in _OF_TRAINING} if reader == trained_with else {}
     options |= given
     problems: list[str] = []
     section = {**options, "reader": reader, "path": str(path)}
@@ -89,20 +90,55 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
     if checked is None:
         raise RecipeError("the options of the reader have mistakes:" + "".join(f"\n  {p}" for p in problems))
     del checked["reader"]
-    if accepts_keyword(modality.readers[reader], "fitted"):
+    read = modality.readers[reader]
+    required = {p.name for p in keyword_parameters(read) if p.default is p.empty}
+    checked = {name: encoder.facts[name] for name in required & set(encoder.facts)} | checked
+    lacking = sorted(required - set(checked))
+    if lacking:
+        raise RecipeError(
+            f"the reader {reader!r} needs {', '.join(lacking)}, which the encoder's data, read by {trained_with!r}, do "
+            f"not tell. Give the value behind the data, such as {lacking[0]}=VALUE, or another reader=NAME."
+        )
+    if accepts_keyword(read, "fitted"):
         checked["fitted"] = encoder.facts
-    data: PreparedData = modality.readers[reader](**checked)
+    data: PreparedData = read(**checked)
     return data
 
 
-_ABOUT_SPLITS = {"split", "test_path", "labels", "groups", "exclude", "database", "download"}
+def _reader_of(kind: str, recipe: Recipe, modality: Modality) -> str:
+    """That of the training if it takes such data, else the modality's first for them."""
+    names, trained_with = modality.readers_of(kind), str(recipe.data["reader"])
+    if trained_with in names or ("path" in recipe.data and Path(str(recipe.data["path"])).suffix.lower() == kind):
+        return trained_with
+    if not names:
+        kinds = ", ".join(kind or "a folder" for kind in modality.reads)
+        raise RecipeError(
+            f"no reader of {modality.name!r} is known to take {kind or 'a folder'}. Known: {kinds}. Give one of these, "
+            f"or say who reads it, reader=NAME: {', '.join(modality.readers)}."
+        )
+    return names[0]
+
+
+_OF_TRAINING = {"test_path", "exclude", "database", "download"}  # files and records of the training, not of new data
+
+
+def _class_names(labels: pd.Series, classes: Sequence[str]) -> list[Any]:
+    """Name of the class for each label, None for -1; for 0 or 1 per class, the names of all that hold."""
+    if labels.map(np.ndim).any():
+        return [[name for name, holds in zip(classes, row, strict=True) if holds] for row in labels]
+    return [classes[label] if label >= 0 else None for label in labels]
 
 
 def _check_same_kind(data: PreparedData, encoder: PretrainedEncoder) -> None:
-    for fact in ("in_channels", "sampling_rate_hz"):
+    for fact in ("in_channels", "sampling_rate_hz", "leads"):
         expected, found = encoder.facts.get(fact), data.facts.get(fact)
-        if expected is not None and found is not None and expected != found:
+        if expected is not None and found is not None and _folded(expected) != _folded(found):
             raise DataError(
                 f"the encoder was trained on data with {fact}={expected}; these have {fact}={found}. Set the reader's "
                 "options so that they agree."
             )
+
+
+def _folded(fact: Any) -> Any:
+    """Names are the same whatever their case."""
+    return [str(name).casefold() for name in fact] if isinstance(fact, list) else fact

@@ -22,8 +22,10 @@ MODALITY = Modality(
         "example": synthetic_clips,
     },
     reads={
-        **dict.fromkeys(("", *SUFFIXES), "folder"),
-        **dict.fromkeys((".csv", ".tsv", ".txt", ".parquet"), "manifest"),
+        "": ("folder", "huggingface", "speech_commands"),
+        **dict.fromkeys(SUFFIXES, ("folder", "speech_commands")),
+        **dict.fromkeys((".csv", ".tsv", ".txt"), "manifest"),
+        ".parquet": ("manifest", "huggingface"),
     },
     views={"log_mel": LogMelViews, "waveform": WaveformViews},
     encoders={"cnn": MelCNN, "vit": MelViT, "resnet1d": ResNet1d},

@@ -81,7 +81,7 @@ def read_manifest(
         if len(listed) < len(frame):
             writer.set_aside(f"{len(frame) - len(listed)} line(s) of {table.name}", "name no file")
         columns = {
-            role: _values(frame.loc[listed.index], _column(frame, name, (role,), table))
+            role: _values(frame.loc[listed.index], _column(frame, name, (role,), table, required=fitted is None))
             for role, name in (("label", label), ("group", group), ("split", split))
         }
         if fitted is not None:
@@ -114,10 +114,14 @@ def _delimiter(path: Path) -> str:
     return max("\t;|,", key=header.count)
 
 
-def _column(frame: pd.DataFrame, name: str | None, usual: tuple[str, ...], table: Path) -> str | None:
+def _column(
+    frame: pd.DataFrame, name: str | None, usual: tuple[str, ...], table: Path, *, required: bool = True
+) -> str | None:
     if name is None:
         return next((candidate for candidate in usual if candidate in frame), None)
     if name not in frame:
+        if not required:
+            return None
         raise DataError(f"{table.name} has no column {name!r}; it has {', '.join(frame.columns)}.")
     return name
 

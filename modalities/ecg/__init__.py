@@ -20,7 +20,7 @@ MODALITY = Modality(
         "ptbxl": read_ptbxl,
         "example": synthetic_records,
     },
-    reads={"": "wfdb", ".npz": "arrays", ".npy": "arrays", ".csv": "arrays", ".tsv": "arrays", ".parquet": "arrays"},
+    reads={"": ("wfdb", "ptbxl"), **dict.fromkeys((".npz", ".npy", ".csv", ".tsv", ".parquet"), "arrays")},
     views={"ecg": ECGViews},
     encoders={"resnet1d": ResNet1d, "xresnet1d50": xresnet1d50},
     collate=collate_signals,

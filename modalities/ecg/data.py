@@ -1,9 +1,9 @@
 """Reader of WFDB records, PhysioNet's format, in beats or in windows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
+    PerRecord,
     Split,
     complete_splits,
     per_record,
     table_file,
     wanted_records,
 )
+from modalities.ecg.beats import AAMI
 from modalities.ecg.cutting import check_cut, read_rows
 from modalities.ecg.records import (
     Header,
@@ -30,6 +32,9 @@ from modalities.ecg.records import (
     require_wfdb,
     shared_leads,
 )
+
+LEARNT = ("leads", "sampling_rate_hz", "classes", "mean", "std")
+"""Facts of a saved encoder that new records are read by."""
 
 
 def read_wfdb(
@@ -54,6 +59,7 @@ def read_wfdb(
     seed: int = 0,
     database: str | None = None,
     download: bool = False,
+    fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
     """Read a folder of WFDB records of any format, also of several segments.
 
@@ -87,21 +93,37 @@ def read_wfdb(
         seed: of that choice.
         database: PhysioNet's name of the data, such as "mitdb".
         download: fetch `database` into `path` if that folder is not there.
+        fitted: facts of a saved encoder, whose leads (by name, in their order), rate, classes, and mean and deviation
+            if it has them, are taken; all records are "train". Tables of `groups` and `labels` that are not there, or
+            name none of these records, are set aside: then every record is a person of its own, without a label.
 
     Returns:
         Splits with the facts in_channels, length, shape, sampling_rate_hz, leads and classes.
 
     Raises:
-        InputError: options that contradict each other.
+        InputError: options that contradict each other, or an encoder whose leads or rate nobody knows.
         DataError: no folder, no readable record, or names of records that do not exist.
     """
-    settings = {name: value for name, value in locals().items() if name not in ("database", "download")}
+    settings = {name: value for name, value in locals().items() if name not in ("database", "download", "fitted")}
+    learnt = {name: fitted[name] for name in LEARNT if fitted.get(name)} if fitted is not None else {}
+    if fitted is not None:
+        settings["fitted"] = learnt
+        leads, sampling_rate_hz = leads or learnt.get("leads"), sampling_rate_hz or learnt.get("sampling_rate_hz")
+        if leads is None or sampling_rate_hz is None:
+            raise InputError(
+                "expected the leads and the sampling rate that the encoder was trained on; it knows "
+                f"leads={leads}, sampling_rate_hz={sampling_rate_hz}. Give both options, the leads in that order."
+            )
+        if cut == "beats" and classes is None:
+            classes = [name for name in learnt.get("classes", ()) if name in AAMI] or None
+        split, test_fraction = None, 0
+    mean, std = learnt.get("mean", 0.0), learnt.get("std", 1.0)
     how = check_cut(
         cut,
         window_s=window_s,
         before_s=before_s,
         hop_s=hop_s,
-        normalize=normalize,
+        normalize="none" if std != 1 else normalize,
         annotations=annotations,
         classes=classes,
     )
@@ -111,17 +133,28 @@ def read_wfdb(
     files = _files_of_records(folder)
     if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    tables = [table_file(source, folder) for source in (labels, groups) if isinstance(source, str)]
+    tables = _tables([s for s in (labels, groups) if isinstance(s, str)], folder, required=fitted is None)
+
+    def known(what: str, source: PerRecord | None, names: list[str], writer: SplitWriter) -> dict[str, str]:
+        try:
+            return per_record(source, names, folder)
+        except DataError as error:
+            if fitted is None:
+                raise
+            writer.set_aside(what, error)
+            return {}
 
     def build(writer: SplitWriter) -> None:
         require_wfdb()
         paths = find_records(folder)
         split_of = wanted_records(list(paths), split, exclude or [])
         names = list(split_of)
-        person = {name: name for name in names} | per_record(groups, names, folder)
-        label_of = per_record(labels, names, folder)
-        label_names = list(how.classes) if cut == "beats" else sort_names(set(label_of.values()))
-        if len(label_names) == 1 and cut == "windows":
+        person = {name: name for name in names} | known("groups", groups, names, writer)
+        label_of = known("labels", labels, names, writer)
+        label_names = learnt.get("classes") or sort_names(set(label_of.values()))
+        if cut == "beats":
+            label_names = list(how.classes)
+        elif len(label_names) == 1 and fitted is None:
             raise DataError(
                 f"labels expected at least two classes; all are {label_names[0]!r}. Without, leave them out."
             )
@@ -151,10 +184,11 @@ def read_wfdb(
                 continue
             columns = dict(rows.beats)
             if label_of:
-                label = label_names.index(label_of[name]) if name in label_of else -1
+                label = label_names.index(label_of[name]) if label_of.get(name) in label_names else -1
                 columns["label"] = np.full(len(rows.signal), label, np.int64)
             ids = [f"{name}@{sample}" for sample in rows.samples]
-            writer.add(part_of[name], signal=rows.signal, id=ids, group=[person[name]] * len(ids), **columns)
+            signal = ((rows.signal - mean) / std).astype(np.float32) if std != 1 else rows.signal
+            writer.add(part_of[name], signal=signal, id=ids, group=[person[name]] * len(ids), **columns)
         writer.facts |= {
             "in_channels": len(wanted),
             "length": how.length(rate_hz),
@@ -184,6 +218,17 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
     except Exception as error:  # of the network, of wfdb
         raise DataError(f"could not download {database!r} from PhysioNet: {reason(error)}") from error
     return partial.rename(folder)
+
+
+def _tables(sources: Iterable[str], folder: Path, *, required: bool) -> list[Path]:
+    files = []
+    for source in sources:
+        try:
+            files.append(table_file(source, folder))
+        except DataError:
+            if required:
+                raise
+    return files
 
 
 def _files_of_records(folder: Path) -> list[Path]:

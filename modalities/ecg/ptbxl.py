@@ -7,7 +7,7 @@ Insights from PTB-XL", IEEE J. Biomed. Health Inform. 25(5), 2021, arXiv 2004.13
 import ast
 from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.progress import track
 from bam_core.errors import DataError
 from modalities.ecg.cutting import Cut, check_cut, cut_record, read_rows
+from modalities.ecg.data import read_wfdb
 from modalities.ecg.records import read_strip, require_wfdb
 
 LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
@@ -55,6 +56,7 @@ def read_ptbxl(
     labels: LabelSet = "all",
     leads: list[str] | None = None,
     normalize: Literal["train", "record", "none"] = "train",
+    fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
     """Read PTB-XL: folds 1 to 8 for training, 9 for validation, 10 for testing; the patient is the group.
 
@@ -71,6 +73,8 @@ def read_ptbxl(
         normalize: "train" takes off the mean and divides by the standard deviation of all training samples (of about a
             thousand records, in the facts as mean and std), which keeps amplitudes comparable; "record" divides each
             lead by its own spread, which hides low voltage and hypertrophy; "none" keeps millivolts.
+        fitted: facts of a saved encoder, whose mean, deviation and classes are taken; all records are "train", also
+            those without a statement. Any other folder of WFDB records is then read in windows of ten seconds.
 
     Returns:
         Splits with the facts in_channels, length, shape, sampling_rate_hz, leads and classes.
@@ -78,8 +82,11 @@ def read_ptbxl(
     Raises:
         DataError: files are missing, or no record can be read.
     """
-    settings = dict(locals())
+    settings = {name: value for name, value in locals().items() if name != "fitted" or value is not None}
     folder = Path(path).expanduser()
+    how = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
+    if fitted is not None and not (folder / "ptbxl_database.csv").exists():
+        return read_wfdb(path=path, window_s=WINDOW_S, normalize=how.normalize, fitted=fitted)
     tables = [folder / "ptbxl_database.csv", folder / "scp_statements.csv"]
     records = folder / f"records{sampling_rate_hz}"
     missing = [needed.name for needed in (*tables, records) if not needed.exists()]
@@ -88,20 +95,27 @@ def read_ptbxl(
             f"expected PTB-XL in {folder}; {', '.join(missing)} is not there. Unpack "
             "https://physionet.org/content/ptb-xl/ into it, or choose the sampling_rate_hz (100 or 500) that is there."
         )
-    wanted = leads or LEADS
+    wanted = leads or (fitted or {}).get("leads") or LEADS
 
     def build(writer: SplitWriter) -> None:
         require_wfdb()
         database, statements = _read_tables(folder)
         codes = [_parse_codes(ecg_id, text) for ecg_id, text in database["scp_codes"].items()]
         found = select_statements(codes, statements, labels)
-        labelled = np.flatnonzero(found.matrix.any(axis=1))
-        database, matrix = database.iloc[labelled], found.matrix[labelled]
-        parts = database["strat_fold"].map({9: "validation", 10: "test"}).fillna("train")
-        how = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
+        classes, matrix = found.classes, found.matrix
+        if fitted is None:
+            labelled = np.flatnonzero(matrix.any(axis=1))
+            database, matrix = database.iloc[labelled], matrix[labelled]
+            parts = database["strat_fold"].map({9: "validation", 10: "test"}).fillna("train")
+        else:
+            classes = list(fitted.get("classes") or classes)
+            matrix = pd.DataFrame(matrix, columns=found.classes).reindex(columns=classes, fill_value=0).to_numpy()
+            parts = pd.Series("train", index=database.index)
         files = [folder / name for name in database["filename_lr" if sampling_rate_hz == 100 else "filename_hr"]]
         mean, std = 0.0, 1.0
-        if normalize == "train":
+        if fitted is not None:
+            mean, std = fitted.get("mean", mean), fitted.get("std", std)
+        elif normalize == "train":
             train = [file for file, part in zip(files, parts, strict=True) if part == "train"]
             mean, std = _mean_and_std(train[:: max(1, len(train) // SCALE_RECORDS)], how, wanted, sampling_rate_hz)
         for i, file in track(list(enumerate(files)), "Reading PTB-XL"):
@@ -116,7 +130,7 @@ def read_ptbxl(
             "length": how.length(sampling_rate_hz),
             "sampling_rate_hz": float(sampling_rate_hz),
             "leads": list(wanted),
-            "classes": found.classes,
+            "classes": classes,
             "mean": mean,
             "std": std,
         }

@@ -24,7 +24,8 @@ MODALITY = Modality(
         "example": synthetic_images,
     },
     reads={
-        **dict.fromkeys(("", *SUFFIXES), "folder"),
+        "": ("folder", "huggingface", "shards"),
+        **dict.fromkeys(SUFFIXES, "folder"),
         **dict.fromkeys((".npz", ".npy"), "arrays"),
         ".parquet": "huggingface",
         ".tar": "shards",

@@ -63,7 +63,7 @@ def read_arrays(
     beside = [file.parent / name for role, name in names.items() if name and role != "images" and file.suffix == ".npy"]
 
     def build(writer: SplitWriter) -> None:
-        arrays = _load(file, names)
+        arrays = _load(file, names, required=fitted is None)
         write_arrays(
             writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
         )
@@ -72,7 +72,7 @@ def read_arrays(
     return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
 
 
-def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
+def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise DataError(f"expected a file at {path}; there is none.")
     if path.suffix == ".npy":
@@ -80,6 +80,8 @@ def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
         for role, name in names.items():
             if name is not None and role != "images":
                 if not (path.parent / name).is_file():
+                    if not required:
+                        continue
                     raise DataError(f"{role} of {path.name} expected a file {path.parent / name}; there is none.")
                 arrays[role] = open_numpy(path.parent / name)
         return arrays
@@ -87,13 +89,18 @@ def _load(path: Path, names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
         raise DataError(f"expected an .npz or .npy file; got {path.name}.")
     with open_numpy(path) as file:
         available = list(file.files)
-        keys = {role: _key(role, names[role], usual, available, path) for role, usual in KEYS.items()}
+        keys = {
+            role: _key(role, names[role], usual, available, path, required=required or role == "images")
+            for role, usual in KEYS.items()
+        }
         return {role: member(file, key, path) for role, key in keys.items() if key is not None}
 
 
-def _key(role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path) -> str | None:
+def _key(
+    role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path, *, required: bool
+) -> str | None:
     found = name if name in available else next((key for key in usual if key in available), None) if not name else None
-    if found is None and (name is not None or role == "images"):
+    if found is None and required and (name is not None or role == "images"):
         wanted = repr(name) if name else f"one of {', '.join(usual)}"
         raise DataError(f"{path.name} expected {wanted} as {role}; it has {', '.join(available) or 'nothing'}.")
     return found
@@ -113,7 +120,7 @@ def write_arrays(
         if role != "images" and array.shape != (n,):
             raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.")
     _check_fits(images, name, options.fitted)
-    parts = _parts(arrays.get("split"), n)
+    parts = _parts(arrays.get("split") if options.fitted is None else None, n)
     ids = arrays["id"].astype(str).tolist() if "id" in arrays else [f"{name}:{i}" for i in range(n)]
     labels, groups = arrays.get("label"), arrays.get("group")
     about = Encodeds(

@@ -18,7 +18,10 @@ MODALITY = Modality(
         "frame": read_frame,
         "example": synthetic_series,
     },
-    reads=dict.fromkeys(("", ".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet", ".ts"), "arrays"),
+    reads={
+        **dict.fromkeys((".npz", ".npy", ".ts"), "arrays"),
+        **dict.fromkeys(("", ".csv", ".tsv", ".txt", ".parquet"), ("arrays", "long")),
+    },
     views={"series": SeriesViews},
     encoders={
         "resnet1d": ResNet1d,

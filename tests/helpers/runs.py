@@ -1,10 +1,13 @@
-"""What a run folder holds, for comparisons."""
+"""What a run folder holds, for comparisons; and the folder of a run of no steps."""
 
 import csv
 
 import torch
 
+from bam_core.pretrained import PretrainedEncoder
+from bam_core.training.build import build
 from bam_core.training.checkpoints import checkpoints
+from bam_core.training.recipe import check_recipe
 
 
 def state_of(folder):
@@ -17,3 +20,13 @@ def rows_of(folder):
     """Rows of metrics.csv."""
     with (folder / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def untrained_run(folder, recipe):
+    """Recipe and encoder of a run that did not train; the encoder."""
+    checked = check_recipe(recipe)
+    parts = build(checked)
+    encoder = PretrainedEncoder(modality=checked.modality, encoder=parts.encoder_config, facts=dict(parts.data.facts))
+    encoder.save_pretrained(folder / "encoder")
+    (folder / "recipe.yaml").write_text(checked.to_yaml(), encoding="utf-8")
+    return PretrainedEncoder.from_pretrained(folder / "encoder")
