@@ -1,8 +1,8 @@
 """What a measurement was made on, and how much memory a process holds."""
 
+import math
 import os
 import platform
-import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,10 +57,14 @@ def reset_peak() -> float:
 
 
 def peak_resident() -> float:
-    """Largest resident set in MiB, of the process or since `reset_peak`."""
+    """Largest resident set in MiB, of the process or since `reset_peak`; NaN on Windows, which does not say."""
     try:
         return _status("VmHWM")
     except OSError:
+        if sys.platform == "win32":
+            return math.nan
+        import resource
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

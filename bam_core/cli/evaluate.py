@@ -8,7 +8,7 @@ Embeds every split with the run's encoder, with the same encoder before training
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
 Without labels the report still shows curves, a map, neighbours and effective ranks.
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
-those with a results.json are not evaluated again.
+a table in results.json is kept if encoder, weights and protocol are still those that it was made with.
 
 --protocol NAME judges a run as papers on ImageNet do, on any image data, and writes protocols/NAME-.../result.json:
   imagenet-knn      kNN among a class-balanced 10 % of train
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from bam_core.errors import InputError
-    from bam_core.evaluation import Results, aggregate
-    from bam_core.training.assess import assess
+    from bam_core.evaluation import aggregate
+    from bam_core.training.assess import assess, stored
 
     if args.protocol is not None:
         return run_protocol(args)
@@ -48,9 +48,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     runs = []
     for folder in folders:
-        done = folder / "results.json"
-        results = Results.load(done) if done.is_file() else assess(folder, teacher=args.teacher)
-        if not isinstance(results, Results):
+        results = stored(folder, teacher=args.teacher) or assess(folder, teacher=args.teacher)
+        if results is None:
             raise InputError(f"several runs expected labels to compare them by; {folder} has none for a test split.")
         runs.append(results)
     show_results(aggregate(runs))

@@ -13,7 +13,7 @@ Two keys belong to the run, not to the recipe:
   resume=true    insist that there is something to go on from; an unfinished run in run=FOLDER goes on by itself
 --dry-run builds everything, trains two steps on a few synthetic samples, reads and downloads nothing, and says what the
 run will take: parameters, operations, memory, traffic between devices, hours.
-Ctrl-C stops after the current step with a checkpoint and a usable encoder.
+Ctrl-C or SIGTERM stops after the current step with a checkpoint and a usable encoder.
 The folder then holds encoder/ (load it with PretrainedEncoder.from_pretrained), recipe.yaml, metrics.csv, checkpoints/,
 environment.json, and set_aside.csv if inputs could not be used. Next: bam evaluate FOLDER."""
 

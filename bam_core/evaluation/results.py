@@ -87,6 +87,7 @@ class Results:
         protocol: how they were found.
         labels_hash: identifies labels, groups and splits; equal protocol and labels hash make tables comparable.
         data_fingerprint: of the prepared data, as the caller gave it.
+        encoder: which one was judged, where that is known: `network`, and `weights` that identify it.
         classes: names of the classes.
         figures: RankMe and spread of every set of features on test.
         costs: of the pretraining behind a set of features, where it was measured.
@@ -98,6 +99,7 @@ class Results:
     protocol: EvaluationProtocol
     labels_hash: str
     data_fingerprint: str = ""
+    encoder: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     figures: Mapping[str, EmbeddingFigures] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
@@ -185,6 +187,7 @@ class Results:
             "protocol_hash": self.protocol.hash(),
             "labels_hash": self.labels_hash,
             "data_fingerprint": self.data_fingerprint,
+            "encoder": dict(self.encoder),
             "classes": self.classes,
             "n_runs": self.n_runs,
             "notes": self.notes,
@@ -231,6 +234,7 @@ class Results:
             protocol=protocol,
             labels_hash=content["labels_hash"],
             data_fingerprint=content["data_fingerprint"],
+            encoder=content.get("encoder", {}),
             classes=tuple(content["classes"]),
             figures={name: EmbeddingFigures(**figures) for name, figures in content["figures"].items()},
             costs={name: Cost(**cost) for name, cost in content.get("costs", {}).items()},

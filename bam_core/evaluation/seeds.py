@@ -44,7 +44,7 @@ def aggregate(runs: Sequence[Results]) -> Results:
         for name in first.costs
     }
     notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-    return replace(first, rows=tuple(rows), figures=figures, costs=costs, notes=notes, n_runs=len(runs))
+    return replace(first, rows=tuple(rows), encoder={}, figures=figures, costs=costs, notes=notes, n_runs=len(runs))
 
 
 def _joined(rows: Sequence[Result]) -> Result:

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bam_core.data import PreparedData, SplitDataset
-from bam_core.errors import InputError
+from bam_core.errors import DataError, InputError
 from bam_core.evaluation import (
     AttentionPicture,
     EmbeddingFigures,
@@ -35,6 +36,7 @@ from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe
+from bam_core.training.records import check_data, weights_digest
 from bam_core.training.run import load_encoder, load_run
 from bam_core.views import make_views
 
@@ -54,10 +56,12 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         (one class only); then the report says what can be said without.
 
     Raises:
-        RecipeError: the folder is no run.
+        RecipeError: the folder is no run, or has no such encoder.
+        DataError: the data are not those that the run was begun with.
     """
     recipe = load_run(folder)
     parts = build(recipe)
+    check_data(folder, parts.data)
     name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
     encoder = load_encoder(folder, teacher=teacher)
     networks: dict[str, nn.Module] = {
@@ -72,9 +76,25 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         warnings.warn(f"no table: {error}", stacklevel=2)
         results = None
     if results is not None:
+        results = replace(results, encoder=_encoder(folder, teacher))
         results.save(folder / "results.json")
     write_report(folder / "report.html", _content(folder, recipe, parts, features, results, name))
     return results
+
+
+def stored(folder: Path, *, teacher: bool = False) -> Results | None:
+    """The table that `assess` left in a run folder, if it is of this encoder, its present weights and the protocol."""
+    try:
+        results = Results.load(folder / "results.json")
+    except DataError:  # none, or one of another version
+        return None
+    is_it = results.encoder == _encoder(folder, teacher) and results.protocol == load_run(folder).evaluate
+    return results if is_it else None
+
+
+def _encoder(folder: Path, teacher: bool) -> dict[str, str]:
+    weights = weights_digest(folder, teacher=teacher).hex()[:16]
+    return {"network": "teacher" if teacher else "student", "weights": weights}
 
 
 def embed_splits(network: nn.Module, parts: Parts, label: str) -> dict[str, Tensor]:

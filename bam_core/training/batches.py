@@ -2,6 +2,7 @@
 number of processes."""
 
 import math
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -125,8 +126,15 @@ def batch_loader(
         batch_sampler=batches,
         collate_fn=_unchanged,
         num_workers=num_workers,
+        worker_init_fn=_leave_signals_to_the_run,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C and SIGTERM often reach a whole group of processes; who trains decides when reading ends."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _unchanged(batch: Any) -> Any:

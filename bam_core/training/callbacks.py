@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from bam_core.errors import CollapseWarning
 from bam_core.objective import BAMObjective
 from bam_core.training.batches import GlobalBatches
-from bam_core.training.checkpoints import write_text
+from bam_core.training.checkpoints import some_process, write_text
 
 COLLAPSED_SPREAD = 0.02
 
@@ -73,50 +73,51 @@ def keep_rows(path: Path, step: int) -> list[str]:
 
 
 class CleanStop(lightning.Callback):
-    """The first Ctrl-C ends the run after the current step, with a checkpoint; the second ends it at once.
+    """Ctrl-C or SIGTERM ends the run after the current step, with a checkpoint; a further Ctrl-C ends it at once.
 
-    Outside the main thread, where Python tells nobody of it, Ctrl-C is left to the main thread.
+    SIGTERM comes from SLURM at the time limit, from `docker stop`, from `kill`; often it comes twice. Outside the main
+    thread, where Python tells nobody of signals, they are left to the main thread.
 
     Args:
-        every: steps between the questions of several processes to each other whether one was interrupted.
         notice: what to print; default: that a checkpoint comes.
     """
 
     def __init__(
-        self,
-        every: int,
-        notice: str = "Stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.",
+        self, notice: str = "Stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once."
     ) -> None:
-        self.every = every
         self.notice = notice
         self.requested = False
-        self._previous: Any = None
+        self._previous: dict[signal.Signals, Any] = {}
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Listen for Ctrl-C."""
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Listen, from now on in place of Lightning, which at SIGTERM ends a run without a checkpoint."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._request)
+            self._previous = {s: signal.signal(s, self._request) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, self._previous)
-        print(f"\n{self.notice}", flush=True)
+        first, self.requested = not self.requested, True
+        signal.signal(signal.SIGINT, self._previous[signal.SIGINT] or signal.SIG_DFL)
+        if first:
+            print(f"\n{self.notice}", flush=True)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop if asked to."""
-        if trainer.world_size == 1:
-            trainer.should_stop |= self.requested
-        elif trainer.global_step % self.every == 0:
-            trainer.should_stop |= trainer.strategy.reduce_boolean_decision(self.requested, all=False)
+        trainer.should_stop |= some_process(trainer, self.requested)
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Stop listening."""
-        self.restore()
+        self._restore()
 
-    def restore(self) -> None:
-        """Stop listening; also after a failure, of which Lightning tells nobody."""
-        if self._previous is not None and signal.getsignal(signal.SIGINT) == self._request:
-            signal.signal(signal.SIGINT, self._previous)
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Stop listening."""
+        self._restore()
+
+    def _restore(self) -> None:
+        for signum, previous in self._previous.items():
+            if signal.getsignal(signum) == self._request:
+                signal.signal(signum, previous or signal.SIG_DFL)
 
 
 class Bar(RichProgressBar):

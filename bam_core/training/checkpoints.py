@@ -1,6 +1,7 @@
 """The state of a run on disk: written atomically, read without unpickling arbitrary objects, the last two kept."""
 
 import os
+import time
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ import lightning.pytorch as lightning
 import torch
 
 from bam_core.errors import DataError
+
+LONGEST_S = 600.0  # between checkpoints, however slow the steps are
 
 
 class Checkpoint(NamedTuple):
@@ -24,7 +27,7 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints(lightning.Callback):
-    """Saves the whole state every `every` steps and at the end, keeping the last two.
+    """Saves the whole state every `every` steps, at the latest after ten minutes, and at the end; keeps the last two.
 
     A checkpoint appears under its name only when all of it is on disk; whatever kills the process, the one before it is
     still there.
@@ -37,9 +40,15 @@ class Checkpoints(lightning.Callback):
     def __init__(self, folder: Path, every: int) -> None:
         self.folder = folder
         self.every = every
+        self._saved = -1
+        self._saved_at = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
-        """Save after every `every`-th step, and when the run is about to stop.
+        """Save after every `every`-th step, after ten minutes, and when the run is about to stop.
 
         Lightning takes an epoch that was stopped for a finished one when it ends; here it is not yet.
         """
@@ -51,7 +60,11 @@ class Checkpoints(lightning.Callback):
         self._save_if_due(trainer)
 
     def _save_if_due(self, trainer: lightning.Trainer) -> None:
-        if trainer.should_stop or trainer.global_step % self.every == 0:
+        if (
+            trainer.should_stop
+            or trainer.global_step % self.every == 0
+            or some_process(trainer, time.monotonic() - self._saved_at > LONGEST_S)
+        ):
             self._save(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -59,18 +72,28 @@ class Checkpoints(lightning.Callback):
         self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        path = self.folder / f"step={trainer.global_step:08d}.ckpt"
-        if path.exists():
+        if trainer.global_step == self._saved:
             return
+        path = self.folder / f"step={trainer.global_step:08d}.ckpt"
         partial = path.with_suffix(".partial")
         trainer.save_checkpoint(partial, weights_only=False)  # the optimiser, too
         if trainer.is_global_zero:
             _sync(partial)
-            partial.rename(path)
+            partial.replace(path)  # there may be a damaged one of that step
             _sync(self.folder)
             for old in checkpoints(self.folder)[:-2]:
                 old.unlink()
         trainer.strategy.barrier()
+        self._saved, self._saved_at = trainer.global_step, time.monotonic()
+
+
+def some_process(trainer: lightning.Trainer, wants: bool) -> bool:
+    """Whether a process of the run wants something; several ask each other at every `train.log_every`-th step only."""
+    if trainer.world_size == 1:
+        return wants
+    if trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        return False
+    return bool(trainer.strategy.reduce_boolean_decision(wants, all=False))
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -131,7 +154,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the list of files in a folder, is on disk; Windows has the former only, if it may write."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

@@ -182,7 +182,7 @@ def fit_classifier(
     Raises:
         KeyboardInterrupt: it was interrupted; the same call goes on.
     """
-    stop = _CleanStop(settings.log_every)
+    stop = _CleanStop()
     trainer = make_trainer(
         settings,
         [stop, Checkpoints(folder, settings.checkpoint_every)],

@@ -40,6 +40,7 @@ from bam_core.training.imagenet_settings import (
     TransferSettings,
 )
 from bam_core.training.recipe import Recipe
+from bam_core.training.records import check_data, file_digest, weights_digest
 from bam_core.training.run import environment, load_encoder, load_run
 
 Network = Literal["student", "teacher", "untrained"]
@@ -121,8 +122,9 @@ def judge_by(
         What was found; it is in the run folder, too.
 
     Raises:
-        RecipeError: no such protocol or setting; a run that is none of images.
-        DataError: labels that are missing, for train or for a split to judge on.
+        RecipeError: no such protocol or setting; a run that is none of images, or has no such encoder.
+        DataError: labels that are missing, for train or for a split to judge on; data that are not those that the run
+            was begun with.
         KeyboardInterrupt: it was interrupted; the same command goes on.
     """
     if protocol not in PROTOCOLS:
@@ -133,6 +135,7 @@ def judge_by(
     _check_processes(protocol, settings)
     recipe = load_run(folder)
     data = read_data(recipe)
+    check_data(folder, data)
     identity = _identity(folder, network, settings, data.fingerprint)
     target = folder / "protocols" / f"{protocol}-{identity}" / "result.json"
     if target.is_file() and isinstance(settings, ClassifierSettings):
@@ -162,11 +165,10 @@ def _check_processes(protocol: str, settings: BaseModel) -> None:
 def _identity(folder: Path, network: Network, settings: BaseModel, data: str) -> str:
     """Eight digits of settings, data, weights and list of labels: others must not go on with a training of these."""
     found = hashlib.sha256(json.dumps([network, settings.model_dump(exclude=WHERE), data], sort_keys=True).encode())
-    files = [folder / {"student": "encoder", "teacher": "teacher"}.get(network, "") / "model.safetensors"]
+    if network != "untrained":
+        found.update(weights_digest(folder, teacher=network == "teacher"))
     if isinstance(settings, ClassifierSettings) and settings.labels is not None:
-        files.append(Path(settings.labels))
-    for file in files:
-        found.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"")
+        found.update(file_digest(Path(settings.labels)))
     return found.hexdigest()[:8]
 
 

@@ -86,10 +86,10 @@ def pretrain_in_memory(recipe: Recipe, modality: Modality, data: PreparedData, *
 
     Raises:
         NonFiniteError: NaN or infinity in a step.
-        KeyboardInterrupt: Ctrl-C.
+        KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
     settings = recipe.train
-    stop = CleanStop(settings.log_every, "Stopping after this step. Press Ctrl-C again to stop at once.")
+    stop = CleanStop("Stopping after this step. Press Ctrl-C again to stop at once.")
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         parts = assemble(recipe, modality, data)
         batches = GlobalBatches(len(data.splits["train"]), batch_size=settings.batch_size, seed=settings.seed)
@@ -105,11 +105,8 @@ def pretrain_in_memory(recipe: Recipe, modality: Modality, data: PreparedData, *
         trainer = make_trainer(
             settings, [stop, Watch(batches), *following(parts, settings)], progress=progress, logger=False
         )
-        try:
-            with quiet_lightning():
-                trainer.fit(module, batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers))
-        finally:
-            stop.restore()
+        with quiet_lightning():
+            trainer.fit(module, batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers))
     if stop.requested:
         raise KeyboardInterrupt
     return Trained(parts, module.objective, trainer.global_step)

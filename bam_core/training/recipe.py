@@ -65,7 +65,7 @@ class TrainSettings(BaseModel):
     num_workers: Annotated[int, Field(ge=0)] = 0
     """Processes that read data, per device."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
-    """Optimiser steps between checkpoints."""
+    """Optimiser steps between checkpoints; there is one about every ten minutes besides."""
     on_nan: Literal["stop", "skip"] = "stop"
     """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[int, Field(ge=1)] = 10

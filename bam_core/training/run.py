@@ -31,6 +31,7 @@ from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.online import OnlineKNN
 from bam_core.training.recipe import Recipe, load_recipe
+from bam_core.training.records import check_data, encoder_folder, steps_of_encoder
 from bam_core.training.trainer import make_trainer, quiet_lightning
 
 PACKAGES = (
@@ -55,15 +56,17 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
 
     Raises:
         RecipeError: the folder holds something else, or nothing to resume.
-        DataError: no checkpoint in the folder can be read.
+        DataError: no checkpoint in the folder can be read; or the data are not those that the run was begun with.
         NonFiniteError: NaN or infinity in a step, unless `train.on_nan` is "skip".
-        KeyboardInterrupt: the run was interrupted; checkpoint and encoder of that moment are in the folder.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; checkpoint and encoder of that moment are in the folder.
     """
     checkpoint = _open_folder(folder, recipe, resume)
     parts = build(recipe)
+    if checkpoint is not None:
+        check_data(folder, parts.data)
     settings = recipe.train
     metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
-    stop = CleanStop(settings.log_every)
+    stop = CleanStop()
     knn = folder / "knn.csv"
     trainer = make_trainer(
         settings,
@@ -88,7 +91,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         groups_per_batch=settings.groups_per_batch,
     )
     total_steps = len(batches) * settings.epochs
-    if checkpoint is not None and checkpoint.step >= total_steps and (folder / "encoder").is_dir():
+    if checkpoint is not None and checkpoint.step >= total_steps and steps_of_encoder(folder) == total_steps:
         return folder
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
@@ -121,6 +124,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
             "minutes": round((time.perf_counter() - started) / 60, 2),
         }
         save_encoders(folder, parts, trained, source)
+    trainer.strategy.barrier()  # when the first process ends after an interrupt, Lightning ends the others
     if stop.requested or trainer.global_step < total_steps:  # whichever rank was asked to stop
         raise KeyboardInterrupt
     return folder
@@ -146,7 +150,7 @@ def networks(objective: Any) -> dict[str, dict[str, Any]]:
 
 def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]], source: dict[str, Any]) -> None:
     """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
-    for name, weights in trained.items():
+    for name, weights in reversed(trained.items()):  # the encoder is last: with it the run is finished
         saved = PretrainedEncoder(
             modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
@@ -178,7 +182,11 @@ def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "versions": versions,
-        "data": {"fingerprint": data.fingerprint, "rows": {k: len(v) for k, v in data.splits.items()}},
+        "data": {
+            "fingerprint": data.fingerprint,
+            "rows": {k: len(v) for k, v in data.splits.items()},
+            "rows_hash": data.rows_hash(),
+        },
         "facts": dict(data.facts),
         "repairs": dict(data.repairs),
         "set_aside": len(data.set_aside),
@@ -197,10 +205,23 @@ def load_run(folder: Path) -> Recipe:
 
 
 def load_encoder(folder: Path, *, teacher: bool = False) -> PretrainedEncoder:
-    """The encoder of a run; the Python file that its recipe names is trusted, since the run was made with it."""
-    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(
-        folder / ("teacher" if teacher else "encoder"), trusted=True
-    )
+    """The encoder of a run; the Python file that its recipe names is trusted, since the run was made with it.
+
+    Raises:
+        RecipeError: there is none yet, or no teacher.
+    """
+    saved = encoder_folder(folder, teacher=teacher)
+    if not (saved / "config.json").is_file():
+        if teacher and steps_of_encoder(folder) is not None:
+            raise RecipeError(
+                f"the run {str(folder)!r} has no teacher: objective.momentum makes one, from the first step on. Take "
+                "its encoder, without --teacher."
+            )
+        raise RecipeError(
+            f"the run {str(folder)!r} has no {saved.name} yet: it has not ended. bam pretrain {folder / 'recipe.yaml'} "
+            f"run={folder} goes on."
+        )
+    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(saved, trusted=True, local_files_only=True)
     return loaded
 
 

@@ -1,6 +1,8 @@
 """The benchmarks run and say what they measured, at sizes that take no time; no timing is asserted."""
 
+import importlib
 import json
+import math
 import subprocess
 import sys
 from itertools import count
@@ -229,3 +231,16 @@ finally:
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "--json FILE" in out
     assert out.endswith("False\n")
+
+
+def test_memory_is_unknown_where_python_cannot_tell_it(monkeypatch):
+    """As on Windows, which has no module `resource`."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    importlib.reload(machine)
+    monkeypatch.setattr(machine.sys, "platform", "win32")
+    monkeypatch.setattr(machine, "_status", no_file)
+    assert math.isnan(machine.peak_resident())
+
+
+def no_file(name):
+    raise OSError

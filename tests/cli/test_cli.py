@@ -100,6 +100,8 @@ def test_pretrain_evaluate_embed(capsys, tmp_path, monkeypatch):
     assert main(["evaluate", "run", "other"]) == 0
     assert (Path("other") / "results.json").exists()
     assert "standard deviation over 2 runs" in " ".join(capsys.readouterr().out.split())
+    assert main(["evaluate", "run", "other", "--teacher"]) == 1
+    assert "has no teacher: objective.momentum makes one" in capsys.readouterr().err
     assert main(["evaluate", "nowhere"]) == 1
     assert "is not a run folder" in capsys.readouterr().err
 

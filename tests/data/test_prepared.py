@@ -49,3 +49,19 @@ def test_the_content_hash_follows_from_rows_and_facts_alone():
     assert prepared_rows(list("abcd"), signal, rate=3).content_hash() != one.content_hash()
     signal[3, 1, 1] += 1
     assert prepared_rows(list("abcd"), signal, rate=2).content_hash() != one.content_hash()
+
+
+def test_the_rows_hash_follows_from_ids_splits_labels_and_groups_alone():
+    signal = np.arange(16, dtype=np.float32).reshape(4, 2, 2)
+    one = prepared_rows(list("abcd"), signal)
+    assert prepared_rows(list("abcd"), signal + 1, rate=2).rows_hash() == one.rows_hash()
+    assert prepared_rows(list("acbd"), signal).rows_hash() != one.rows_hash()
+
+    def with_labels(label, split="test"):
+        def build(writer):
+            writer.add("train", signal=signal, label=np.arange(4), id=list("abcd"))
+            writer.add(split, signal=signal, label=np.array([0, 1, 2, label]), id=list("efgh"))
+
+        return cached("some", [], {"label": label, "split": split}, build).rows_hash()
+
+    assert len({with_labels(3), with_labels(2), with_labels(3, "validation")}) == 3

@@ -128,7 +128,7 @@ step = PretrainModule.optimizer_step
 def interrupting(self, *args, **kwargs):
     step(self, *args, **kwargs)
     if self.global_rank == 1 and self.global_step == 1:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), getattr(signal, os.environ["STOP_WITH"]))
 
 PretrainModule.optimizer_step = interrupting
 folder, *options = sys.argv[1:]
@@ -140,7 +140,9 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.slow
-def test_an_interrupt_of_one_process_stops_both_and_the_run_goes_on(whole, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_of_one_process_stops_both_and_the_run_goes_on(whole, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("STOP_WITH", name)
     (tmp_path / "script.py").write_text(STOPPING_ONE)
     run = tmp_path / "run"
     options = (*NO_BATCH_NORM, "train.devices=2", "train.strategy=ddp", "train.log_every=1")

@@ -12,13 +12,15 @@ from bam_core import CollapseWarning, DataError, RecipeError
 from bam_core.cli.files import find_recipe
 from bam_core.data import SplitDataset
 from bam_core.pretrained import PretrainedEncoder
-from bam_core.training.assess import assess
+from bam_core.training.assess import assess, stored
 from bam_core.training.batches import GlobalBatches, mixed_seed
-from bam_core.training.build import build
+from bam_core.training.build import build, read_data
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint
+from bam_core.training.imagenet import judge_by
 from bam_core.training.module import PretrainModule, decay_groups
 from bam_core.training.recipe import load_recipe
-from bam_core.training.run import load_run, pretrain
+from bam_core.training.records import check_data
+from bam_core.training.run import load_encoder, load_run, pretrain
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +67,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(smoke, tm
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stop_at", [2, 3, 4])
+@pytest.mark.parametrize(("stop_at", "signals"), [(2, ["SIGINT"]), (3, ["SIGTERM"]), (4, ["SIGTERM", "SIGTERM"])])
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_weights_of_one_that_was_not(
-    smoke, tmp_path, monkeypatch, workers, stop_at
+    smoke, tmp_path, monkeypatch, workers, stop_at, signals
 ):
     """Three steps an epoch: stopped in the middle, at the end, and in the middle of the second."""
     options = ["train.epochs=3", "objective.momentum=0.9", "train.checkpoint_every=100", f"train.num_workers={workers}"]
@@ -77,12 +79,15 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_weights_of_one_that_was
     def interrupting(self, *args, **kwargs):
         step(self, *args, **kwargs)
         if self.global_step + 1 == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            for name in signals:
+                os.kill(os.getpid(), getattr(signal, name))
 
     monkeypatch.setattr(PretrainModule, "optimizer_step", interrupting)
     parts = tmp_path / "parts"
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(KeyboardInterrupt):
         pretrain(smoke(*options), parts, progress=False)
+    assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     assert len(rows_of(parts)) == stop_at
     assert (parts / "encoder" / "model.safetensors").exists()
     assert newest_checkpoint(parts / "checkpoints").step == stop_at
@@ -123,6 +128,70 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(smoke, tmp_path
         pretrain(smoke("train.learning_rate=0.1", "views.p=0.1"), folder, progress=False)
 
 
+def test_a_run_whose_encoder_is_of_an_earlier_step_is_not_finished(smoke, tmp_path):
+    """It was stopped, continued, and killed between its last checkpoint and its encoder."""
+    recipe = smoke("objective.momentum=0.9")
+    folder = pretrain(recipe, tmp_path / "run", progress=False)
+    saved = [folder / name / "model.safetensors" for name in ("encoder", "teacher")]
+    weights = [file.read_bytes() for file in saved]
+    config = folder / "encoder" / "config.json"
+    config.write_text(config.read_text().replace('"steps": 6', '"steps": 2'))
+    for file in saved:
+        file.write_bytes(b"of an earlier step")
+    pretrain(recipe, folder, progress=False)
+    assert load_encoder(folder).source["steps"] == 6
+    assert weights == [file.read_bytes() for file in saved]
+
+
+def write_rows(path, n):
+    np.save(path, np.random.default_rng(0).normal(size=(n, 1, 100)).astype(np.float32))
+
+
+def test_a_run_is_neither_continued_nor_judged_on_other_rows(smoke, tmp_path):
+    path = tmp_path / "signals.npy"
+    write_rows(path, 40)
+    arrays = ("data.reader=arrays", f"data.path={path}", "data.sampling_rate_hz=100", "train.epochs=1")
+    recipe = smoke(*arrays)
+    folder = pretrain(recipe, tmp_path / "run", progress=False)
+    environment = folder / "environment.json"
+    about = environment.read_text()
+    then = ", ".join(f"{n} of {split}" for split, n in sorted(json.loads(about)["data"]["rows"].items()))
+
+    write_rows(path, 48)
+    for again in (
+        lambda: pretrain(recipe, folder, progress=False),
+        lambda: assess(folder),
+        lambda: judge_by(folder, "imagenet-knn", {}, progress=False),
+    ):
+        with pytest.raises(DataError, match=rf"data have changed since. Then: {then}; now: .* of train\. Splits are"):
+            again()
+    assert environment.read_text() == about
+
+    write_rows(path, 40)
+    os.utime(path, (0, 0))
+    data = read_data(recipe)
+    assert data.fingerprint != json.loads(about)["data"]["fingerprint"]
+    check_data(folder, data)
+    assert pretrain(recipe, folder, progress=False) == folder
+
+    environment.write_text(about.replace("rows_hash", "nothing known"))
+    with pytest.warns(UserWarning, match="does not record which rows it had"):
+        check_data(folder, data)
+    environment.write_text(about.replace(data.rows_hash(), "of other labels"))
+    with pytest.raises(DataError, match="of train, with other names, splits, labels or groups"):
+        check_data(folder, data)
+
+
+def test_an_encoder_that_is_not_there_is_not_looked_for_elsewhere(tmp_path):
+    for teacher, name in ((False, "encoder"), (True, "teacher")):
+        with pytest.raises(RecipeError, match=rf"has no {name} yet: it has not ended\. bam pretrain .* goes on"):
+            load_encoder(tmp_path, teacher=teacher)
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text('{"source": {"steps": 3}}')
+    with pytest.raises(RecipeError, match=r"has no teacher: objective\.momentum makes one"):
+        load_encoder(tmp_path, teacher=True)
+
+
 def test_collapse_is_said_in_words(smoke, tmp_path):
     with pytest.warns(CollapseWarning) as warned:
         pretrain(
@@ -146,6 +215,19 @@ def test_assessment_compares_with_untrained_and_raw(smoke, tmp_path):
     assert "http://" not in html.replace("http://www.w3.org", "")
     for part in ("Results", "Training", "Map", "neighbours", "views", "Attention", "slow", "fast"):
         assert part in html
+
+    assert stored(folder).features == results.features
+    assert stored(folder, teacher=True) is None
+    recipe, weights = folder / "recipe.yaml", folder / "encoder" / "model.safetensors"
+    kept = recipe.read_text()
+    recipe.write_text(kept.replace("  k: ", "  k: 1"))
+    assert stored(folder) is None
+    recipe.write_text(kept)
+    assert stored(folder) is not None
+    weights.write_bytes(b"of a later step")
+    assert stored(folder) is None
+    (folder / "results.json").unlink()
+    assert stored(folder) is None
 
 
 def test_batches_are_a_function_of_seed_and_epoch():
