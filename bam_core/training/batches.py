@@ -12,6 +12,9 @@ from torch.utils.data import DataLoader
 
 from bam_core.errors import DataError
 
+STOPPING = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGUSR1"))  # the last not on Windows
+"""Signals at which a run stops after the step, with a checkpoint."""
+
 
 class GlobalBatches(torch.utils.data.Sampler[list[int]]):
     """Batches of sample indices, this rank's share of every global batch.
@@ -132,8 +135,8 @@ def batch_loader(
 
 
 def _leave_signals_to_the_run(worker: int) -> None:
-    """Ctrl-C and SIGTERM often reach a whole group of processes; who trains decides when reading ends."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    """Such signals often reach a whole group of processes; who trains decides when reading ends."""
+    for signum in STOPPING:
         signal.signal(signum, signal.SIG_IGN)
 
 

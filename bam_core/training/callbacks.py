@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from bam_core.errors import CollapseWarning
 from bam_core.objective import BAMObjective
-from bam_core.training.batches import GlobalBatches
+from bam_core.training.batches import STOPPING, GlobalBatches
 from bam_core.training.checkpoints import some_process, write_text
 
 COLLAPSED_SPREAD = 0.02
@@ -75,8 +75,9 @@ def keep_rows(path: Path, step: int) -> list[str]:
 class CleanStop(lightning.Callback):
     """Ctrl-C or SIGTERM ends the run after the current step, with a checkpoint; a further Ctrl-C ends it at once.
 
-    SIGTERM comes from SLURM at the time limit, from `docker stop`, from `kill`; often it comes twice. Outside the main
-    thread, where Python tells nobody of signals, they are left to the main thread.
+    SIGTERM comes from SLURM at the time limit, from `docker stop`, from `kill`; often it comes twice. SIGUSR1, which
+    jobs on SLURM ask for some time before (`--signal=USR1@120`), does the same. Outside the main thread, where Python
+    tells nobody of signals, they are left to the main thread.
 
     Args:
         notice: what to print; default: that a checkpoint comes.
@@ -92,7 +93,7 @@ class CleanStop(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Listen, from now on in place of Lightning, which at SIGTERM ends a run without a checkpoint."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._request) for s in (signal.SIGINT, signal.SIGTERM)}
+            self._previous = {s: signal.signal(s, self._request) for s in STOPPING}
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
         first, self.requested = not self.requested, True

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from bam_core.training.callbacks import Bar
 from bam_core.training.recipe import TrainSettings
@@ -40,9 +41,16 @@ def make_trainer(
             enable_model_summary=False,
             enable_progress_bar=progress,
             use_distributed_sampler=False,
+            plugins=_environment(),
             sync_batchnorm=torch.cuda.is_available() and settings.accelerator in ("auto", "gpu", "cuda"),
             **options,
         )
+
+
+def _environment() -> SLURMEnvironment | None:
+    """Under SLURM, without Lightning's own saving and queueing again, whose checkpoints would come before ours."""
+    under_slurm = SLURMEnvironment.detect() and not torch.distributed.is_torchelastic_launched()  # torchrun in a job
+    return SLURMEnvironment(auto_requeue=False) if under_slurm else None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from runs import rows_of, state_of
 
 from bam_core import CollapseWarning, DataError, RecipeError
@@ -13,14 +14,15 @@ from bam_core.cli.files import find_recipe
 from bam_core.data import SplitDataset
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.assess import assess, stored
-from bam_core.training.batches import GlobalBatches, mixed_seed
+from bam_core.training.batches import STOPPING, GlobalBatches, mixed_seed
 from bam_core.training.build import build, read_data
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint
 from bam_core.training.imagenet import judge_by
 from bam_core.training.module import PretrainModule, decay_groups
-from bam_core.training.recipe import load_recipe
+from bam_core.training.recipe import TrainSettings, load_recipe
 from bam_core.training.records import check_data
 from bam_core.training.run import load_encoder, load_run, pretrain
+from bam_core.training.trainer import make_trainer
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(smoke, tm
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(("stop_at", "signals"), [(2, ["SIGINT"]), (3, ["SIGTERM"]), (4, ["SIGTERM", "SIGTERM"])])
+@pytest.mark.parametrize(("stop_at", "signals"), [(2, ["SIGINT"]), (3, ["SIGUSR1"]), (4, ["SIGTERM", "SIGTERM"])])
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_weights_of_one_that_was_not(
     smoke, tmp_path, monkeypatch, workers, stop_at, signals
 ):
@@ -84,10 +86,10 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_weights_of_one_that_was
 
     monkeypatch.setattr(PretrainModule, "optimizer_step", interrupting)
     parts = tmp_path / "parts"
-    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(signum) for signum in STOPPING]
     with pytest.raises(KeyboardInterrupt):
         pretrain(smoke(*options), parts, progress=False)
-    assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    assert handlers == [signal.getsignal(signum) for signum in STOPPING]
     assert len(rows_of(parts)) == stop_at
     assert (parts / "encoder" / "model.safetensors").exists()
     assert newest_checkpoint(parts / "checkpoints").step == stop_at
@@ -106,6 +108,16 @@ def assert_same_end(one, other):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
     rows = [[{k: v for k, v in row.items() if k != "samples/s"} for row in rows_of(folder)] for folder in (one, other)]
     assert rows[0] == rows[1]
+
+
+def test_jobs_of_slurm_are_not_saved_and_queued_by_lightning(monkeypatch):
+    job = {"NTASKS": "1", "JOB_NAME": "pretrain", "NODELIST": "a", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert SLURMEnvironment.detect()
+    environment = make_trainer(TrainSettings(accelerator="cpu", strategy="ddp"), [], progress=False).strategy
+    assert isinstance(environment.cluster_environment, SLURMEnvironment)
+    assert not environment.cluster_environment.auto_requeue
 
 
 def test_folders_are_not_overwritten(smoke, tmp_path):
