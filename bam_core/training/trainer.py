@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from bam_core.training.callbacks import Bar
 from bam_core.training.recipe import TrainSettings
