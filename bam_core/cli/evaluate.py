@@ -62,7 +62,8 @@ def run_protocol(args: argparse.Namespace) -> int:
 
     from bam_core.distributed import rank
     from bam_core.errors import InputError
-    from bam_core.training.imagenet import Network, judge_by
+    from bam_core.training.imagenet import judge_by
+    from bam_core.training.imagenet_protocols import Network
 
     words: list[str] = [*args.run_folders, *args.overrides]
     first, others = words[0], words[1:]

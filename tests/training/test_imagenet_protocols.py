@@ -26,7 +26,8 @@ from bam_core.training.build import build
 from bam_core.training.callbacks import CleanStop
 from bam_core.training.classifier import Classifier, Labelled, fit_classifier
 from bam_core.training.embedding import embed
-from bam_core.training.imagenet import PROTOCOLS, Judged, _evaluate, _stem, judge_by
+from bam_core.training.imagenet import Judged, judge_by
+from bam_core.training.imagenet_protocols import PROTOCOLS, _evaluate, _stem
 from bam_core.training.imagenet_settings import LinearSettings
 from bam_core.training.online import OnlineKNN
 from bam_core.training.recipe import TrainSettings, load_recipe
