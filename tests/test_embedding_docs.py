@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ecg_folders import heartbeats, wfdb
-from runs import untrained_run
+from run_folders import untrained_run
 
 from bam_core.training.export import embed_data
 from modalities.ecg.data import read_wfdb

@@ -24,7 +24,7 @@ from bam_core import __version__
 from bam_core.data.prepared import PreparedData
 from bam_core.data.writer import SplitWriter, prepared
 
-FORMAT = 2  # raise it when the layout of an entry changes
+FORMAT = 3  # raise it when the layout of an entry changes
 PATIENCE = 10.0  # seconds, after which a process says that it waits
 
 
@@ -93,14 +93,14 @@ def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> Non
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for other processes that build the same entry."""
-    lock = FileLock(f"{folder}.lock")
+    lock = FileLock(f"{folder}.lock", fallback_to_soft=False)  # a marker file would outlive a process that was killed
     try:
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout:
             print(f"Another process prepares the same data; waiting for it ({lock.lock_file}).", file=sys.stderr)
             lock.acquire()
-    except NotImplementedError:  # a file system without locks
+    except (NotImplementedError, OSError):  # a file system without locks
         yield
         return
     try:

@@ -81,7 +81,7 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
     kind = "" if path.is_dir() else path.suffix.lower()
     trained_with = str(recipe.data["reader"])
     reader = str(given.pop("reader")) if "reader" in given else _reader_of(kind, recipe, modality)
-    options = {k: v for k, v in recipe.data.items() if k not in _OF_TRAINING} if reader == trained_with else {}
+    options = _options_of_training(recipe, path) if reader == trained_with else {}
     options |= given
     problems: list[str] = []
     section = {**options, "reader": reader, "path": str(path)}
@@ -119,7 +119,26 @@ def _reader_of(kind: str, recipe: Recipe, modality: Modality) -> str:
     return names[0]
 
 
-_OF_TRAINING = {"test_path", "exclude", "database", "download"}  # files and records of the training, not of new data
+def _options_of_training(recipe: Recipe, path: Path) -> dict[str, Any]:
+    """Those that hold for new data. Who is who is taken over for the same folder, or from a table in the new one:
+    other people's records often have the same names."""
+    same = Path(str(recipe.data.get("path"))).expanduser().resolve() == path.resolve()
+    return {
+        name: value
+        for name, value in recipe.data.items()
+        if name not in ("test_path", "exclude", "database", "download")
+        and (same or name not in ("groups", "labels") or not _names_rows(value) or _lies_in(path, value))
+    }
+
+
+def _names_rows(value: Any) -> bool:
+    """Whether it is a mapping from records, or a table.csv:column."""
+    return isinstance(value, dict) or ":" in str(value)
+
+
+def _lies_in(folder: Path, source: Any) -> bool:
+    table = Path(str(source).rpartition(":")[0])
+    return not table.is_absolute() and (folder / table).is_file()
 
 
 def _class_names(labels: pd.Series, classes: Sequence[str]) -> list[Any]:

@@ -22,8 +22,7 @@ MODALITY = Modality(
         "example": synthetic_clips,
     },
     reads={
-        "": ("folder", "huggingface", "speech_commands"),
-        **dict.fromkeys(SUFFIXES, ("folder", "speech_commands")),
+        **dict.fromkeys(("", *SUFFIXES), ("folder", "speech_commands")),
         **dict.fromkeys((".csv", ".tsv", ".txt"), "manifest"),
         ".parquet": ("manifest", "huggingface"),
     },

@@ -1,7 +1,7 @@
 """Reader of WFDB records, PhysioNet's format, in beats or in windows."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,6 @@ from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
-    PerRecord,
     Split,
     complete_splits,
     per_record,
@@ -94,8 +93,7 @@ def read_wfdb(
         database: PhysioNet's name of the data, such as "mitdb".
         download: fetch `database` into `path` if that folder is not there.
         fitted: facts of a saved encoder, whose leads (by name, in their order), rate, classes, and mean and deviation
-            if it has them, are taken; all records are "train". Tables of `groups` and `labels` that are not there, or
-            name none of these records, are set aside: then every record is a person of its own, without a label.
+            if it has them, are taken; all records are "train".
 
     Returns:
         Splits with the facts in_channels, length, shape, sampling_rate_hz, leads and classes.
@@ -133,24 +131,15 @@ def read_wfdb(
     files = _files_of_records(folder)
     if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    tables = _tables([s for s in (labels, groups) if isinstance(s, str)], folder, required=fitted is None)
-
-    def known(what: str, source: PerRecord | None, names: list[str], writer: SplitWriter) -> dict[str, str]:
-        try:
-            return per_record(source, names, folder)
-        except DataError as error:
-            if fitted is None:
-                raise
-            writer.set_aside(what, error)
-            return {}
+    tables = [table_file(source, folder) for source in (labels, groups) if isinstance(source, str)]
 
     def build(writer: SplitWriter) -> None:
         require_wfdb()
         paths = find_records(folder)
         split_of = wanted_records(list(paths), split, exclude or [])
         names = list(split_of)
-        person = {name: name for name in names} | known("groups", groups, names, writer)
-        label_of = known("labels", labels, names, writer)
+        person = {name: name for name in names} | per_record(groups, names, folder)
+        label_of = per_record(labels, names, folder)
         label_names = learnt.get("classes") or sort_names(set(label_of.values()))
         if cut == "beats":
             label_names = list(how.classes)
@@ -218,17 +207,6 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
     except Exception as error:  # of the network, of wfdb
         raise DataError(f"could not download {database!r} from PhysioNet: {reason(error)}") from error
     return partial.rename(folder)
-
-
-def _tables(sources: Iterable[str], folder: Path, *, required: bool) -> list[Path]:
-    files = []
-    for source in sources:
-        try:
-            files.append(table_file(source, folder))
-        except DataError:
-            if required:
-                raise
-    return files
 
 
 def _files_of_records(folder: Path) -> list[Path]:

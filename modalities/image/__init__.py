@@ -24,8 +24,7 @@ MODALITY = Modality(
         "example": synthetic_images,
     },
     reads={
-        "": ("folder", "huggingface", "shards"),
-        **dict.fromkeys(SUFFIXES, "folder"),
+        **dict.fromkeys(("", *SUFFIXES), "folder"),
         **dict.fromkeys((".npz", ".npy"), "arrays"),
         ".parquet": "huggingface",
         ".tar": "shards",

@@ -124,8 +124,8 @@ def read_huggingface(
 
 
 def _origin(loaded: Mapping[str, Any]) -> list[list[Any]]:
-    """Rows of every split, and where it was downloaded from: the hub's addresses name the revision."""
-    return [[name, len(rows), sorted(rows.info.download_checksums or {})] for name, rows in sorted(loaded.items())]
+    """What `datasets` knows every split by; it follows from the files, and on the hub from the revision."""
+    return [[name, len(rows), rows._fingerprint] for name, rows in sorted(loaded.items())]
 
 
 def _wanted(loaded: Mapping[str, Any], splits: Mapping[str, str] | None) -> Mapping[str, str]:

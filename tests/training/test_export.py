@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from runs import untrained_run
+from run_folders import untrained_run
 
 from bam_core import RecipeError
 from bam_core.training.export import embed_data

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import torch
-from runs import rows_of, state_of
+from run_folders import rows_of, state_of
 
 from bam_core.training.checkpoints import Checkpoints, checkpoints
 from bam_core.training.run import pretrain

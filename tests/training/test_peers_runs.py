@@ -1,7 +1,7 @@
 """Peers in whole runs: recipe, training, report."""
 
 import pytest
-from runs import rows_of
+from run_folders import rows_of
 
 from bam_core import CollapseWarning, RecipeError
 from bam_core.cli.files import find_recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import rows_of, state_of
+from run_folders import rows_of, state_of
 from safetensors.torch import load_file
 
 from bam_core import RecipeError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from runs import rows_of, state_of
+from run_folders import rows_of, state_of
 
 from bam_core import CollapseWarning, DataError, RecipeError
 from bam_core.cli.files import find_recipe

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import lightning.pytorch as lightning
 import pytest
 import torch
-from runs import rows_of
+from run_folders import rows_of
 
 from bam_core import CollapseWarning
 from bam_core.training.batches import GlobalBatches

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from ecg_folders import write_ptbxl, write_record
-from runs import untrained_run
+from run_folders import untrained_run
 
 from bam_core import DataError, InputError, RecipeError
 from bam_core.training.export import embed_data
@@ -98,13 +98,24 @@ def test_persons_labels_and_splits_of_the_training(write, tmp_path, embed, monke
     new = new_folder(tmp_path, beats(3600), ["MLII", "V1"])
     table, said = embed(new)
     assert set(table["group"]) == {"7"}
-    assert set(said) == {"groups", "labels"}
-    assert "expected a table at" in said["groups"]
+    assert not said
+    with pytest.raises(DataError, match="expected a table at"):
+        embed(new, "groups=persons.csv:person")
     (new / "people.csv").write_text("record,person,rhythm\n7,c,other\n")
     table, _ = embed(new)
     assert set(table["group"]) == {"c"}
     assert set(table["label"]) == {-1}
     assert table["class"].isna().all()
+
+
+def test_a_record_of_the_same_name_is_not_the_same_person(write, tmp_path, embed):
+    write("7")
+    (write.folder / "people.csv").write_text("record,person,rhythm\n7,anna,sinus\n")
+    for groups in (f"{write.folder / 'people.csv'}:person", {"7": "anna"}):
+        untrained_run(tmp_path / "run", recipe(write.folder, groups=groups))
+        assert set(embed(write.folder)[0]["group"]) == {"anna"}
+        new = new_folder(tmp_path, beats(3600), ["MLII", "V1"])
+        assert set(embed(new)[0]["group"]) == {"7"}
 
 
 def test_classes_of_beats_are_those_of_the_training(write):

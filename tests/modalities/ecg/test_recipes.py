@@ -7,7 +7,7 @@ import pytest
 import torch
 import wfdb
 from ecg_folders import write_mitbih, write_ptbxl
-from runs import rows_of
+from run_folders import rows_of
 
 from bam_core.cli.files import find_recipe
 from bam_core.evaluation import Results

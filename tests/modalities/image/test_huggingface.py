@@ -121,12 +121,17 @@ def test_wrong_names(tmp_path):
         read_huggingface(path=str(tmp_path / "c.parquet"))
 
 
-def test_a_data_set_that_changed_on_the_hub_is_not_mixed_with_old_labels(monkeypatch):
+def test_a_data_set_that_changed_on_the_hub_is_not_mixed_with_old_labels(monkeypatch, tmp_path):
+    load = datasets.load_dataset
+
     def on_the_hub(revision, n=12):
-        rows = datasets.Dataset(table(n).data.table)
-        rows.info.download_checksums = {f"hf://datasets/some/set@{revision}/a.parquet": {}}
-        test = datasets.Dataset(table(5).data.table)
-        monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(train=rows, test=test))
+        folder = tmp_path / revision
+        folder.mkdir(exist_ok=True)
+        for split, rows in (("train", n), ("test", 5)):
+            table(rows).to_parquet(folder / f"{split}.parquet")
+        files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
+        cache = str(tmp_path / "datasets")
+        monkeypatch.setattr(datasets, "load_dataset", lambda name: load("parquet", data_files=files, cache_dir=cache))
 
     options = {"path": "some/set", "download": True, "decoding": "in_workers"}
     on_the_hub("a")
