@@ -17,12 +17,12 @@ from bam_core.training.recipe import TrainSettings
 
 
 def strategy_options(settings: TrainSettings) -> dict[str, Any]:
-    """Keywords of Lightning's Trainer for `train.strategy` and `train.precision`."""
+    """Keywords of Lightning's Trainer for `train.strategy` and `train.precision`: strategy, precision, plugins."""
     if settings.strategy != "fsdp":
-        return {"strategy": settings.strategy, "precision": settings.precision}
+        return {"strategy": settings.strategy, "precision": settings.precision, "plugins": []}
     if settings.precision == "64-true":  # not among the names that Lightning accepts here
-        return {"strategy": ShardedStrategy(), "plugins": [DoublePrecision()]}
-    return {"strategy": ShardedStrategy(), "precision": settings.precision}
+        return {"strategy": ShardedStrategy(), "precision": None, "plugins": [DoublePrecision()]}
+    return {"strategy": ShardedStrategy(), "precision": settings.precision, "plugins": []}
 
 
 class ShardedStrategy(ModelParallelStrategy):

@@ -27,12 +27,14 @@ def make_trainer(
     settings: TrainSettings, callbacks: Sequence[lightning.Callback], *, progress: bool, **options: Any
 ) -> lightning.Trainer:
     """Lightning's trainer for a pretraining run, which writes nothing by itself; `options` are its own."""
+    chosen = strategy_options(settings)
+    chosen["plugins"] += _environment()
     with quiet_lightning():
         return lightning.Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes,
-            **strategy_options(settings),
+            **chosen,
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,
@@ -41,16 +43,15 @@ def make_trainer(
             enable_model_summary=False,
             enable_progress_bar=progress,
             use_distributed_sampler=False,
-            plugins=_environment(),
             sync_batchnorm=torch.cuda.is_available() and settings.accelerator in ("auto", "gpu", "cuda"),
             **options,
         )
 
 
-def _environment() -> SLURMEnvironment | None:
+def _environment() -> list[SLURMEnvironment]:
     """Under SLURM, without Lightning's own saving and queueing again, whose checkpoints would come before ours."""
     under_slurm = SLURMEnvironment.detect() and not torch.distributed.is_torchelastic_launched()  # torchrun in a job
-    return SLURMEnvironment(auto_requeue=False) if under_slurm else None
+    return [SLURMEnvironment(auto_requeue=False)] if under_slurm else []
 
 
 @contextmanager
