@@ -94,15 +94,12 @@ def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> Non
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for other processes that build the same entry."""
     lock = FileLock(f"{folder}.lock", fallback_to_soft=False)  # a marker file would outlive a process that was killed
-    try:
+    with suppress(NotImplementedError, OSError):  # a file system without locks
         try:
             lock.acquire(timeout=PATIENCE)
         except Timeout:
             print(f"Another process prepares the same data; waiting for it ({lock.lock_file}).", file=sys.stderr)
             lock.acquire()
-    except (NotImplementedError, OSError):  # a file system without locks
-        yield
-        return
     try:
         yield
     finally:

@@ -182,11 +182,7 @@ def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "versions": versions,
-        "data": {
-            "fingerprint": data.fingerprint,
-            "rows": {k: len(v) for k, v in data.splits.items()},
-            "rows_hash": data.rows_hash(),
-        },
+        "data": {"fingerprint": data.fingerprint, "rows": {k: len(v) for k, v in data.splits.items()}},
         "facts": dict(data.facts),
         "repairs": dict(data.repairs),
         "set_aside": len(data.set_aside),
@@ -281,6 +277,8 @@ def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Chec
         before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
         again = {"step": checkpoint.step, "started": about["started"], "command": about["command"]}
         about = {**before, "resumed": [*before.get("resumed", []), again]}
+    else:
+        about["data"]["rows_hash"] = data.rows_hash()
     write_text(folder / "recipe.yaml", recipe.to_yaml())
     write_text(folder / "environment.json", json.dumps(about, indent=1))
     write_set_aside(folder / "set_aside.csv", data)

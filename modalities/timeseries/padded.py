@@ -92,7 +92,7 @@ def batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Float[Tensor, "b c ... 
     with torch.no_grad():
         norm.running_mean.lerp_(mean.flatten(), norm.momentum)  # type: ignore
         norm.running_var.lerp_(variance.flatten() * count / (count - 1), norm.momentum)  # type: ignore
-        if norm.num_batches_tracked is not None:  # it is, while a micro-batch is computed again
+        if norm.num_batches_tracked is not None:  # None while a micro-batch is computed again
             norm.num_batches_tracked += 1
     shape = mean.shape
     scaled = centred * torch.rsqrt(variance + norm.eps) * norm.weight.view(shape) + norm.bias.view(shape)
