@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer
 
+from bam_core.batch_norm import GlobalBatchNorm
 from bam_core.errors import InputError
 
 
@@ -61,11 +62,12 @@ class _LazyStandardize(LazyModuleMixin, Standardize):
         """Take shift and scale from the first batch; features that hardly vary in it are not blown up."""
         if not self.has_uninitialized_params():
             return
-        deviation = x.float().std(dim=0, correction=0)
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        deviation = x.std(dim=0, correction=0)
         floor = 0.05 * deviation.mean()
         self.shift.materialize(x.shape[1:])  # type: ignore[attr-defined]
         self.scale.materialize(x.shape[1:])  # type: ignore[attr-defined]
-        self.shift.copy_(x.float().mean(dim=0))
+        self.shift.copy_(x.mean(dim=0))
         self.scale.copy_(torch.where(floor > 0, 1 / deviation.clamp_min(floor), 1.0))
 
 
@@ -78,8 +80,8 @@ class Projector(nn.Sequential):
         out_features: width of the projections.
         n_layers: number of linear layers, >= 1.
         standardize: begin with `Standardize`, which is set by the first batch.
-        batch_norm: normalise the hidden layers over the batch, before their GELU, for objectives that need it. BAM
-            does not.
+        batch_norm: normalise the hidden layers over the global batch, before their GELU, for objectives that need it;
+            BAM does not.
 
     Raises:
         InputError: `n_layers` < 1.
@@ -114,7 +116,7 @@ class Projector(nn.Sequential):
                 layers.append(_LazyTruncatedNormalLinear(width))
             else:
                 layers.append(_TruncatedNormalLinear(in_features, width))
-            layers += [nn.BatchNorm1d(width), nn.GELU()] if batch_norm else [nn.GELU()]
+            layers += [GlobalBatchNorm(width), nn.GELU()] if batch_norm else [nn.GELU()]
             in_features = width
         super().__init__(*layers[: -2 if batch_norm else -1])
 

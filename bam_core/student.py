@@ -110,7 +110,7 @@ class StudentObjective(nn.Module):
             batch: what `view_fn` takes; some hundred samples of all kinds are best.
         """
         if self._is_lazy():
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(self.projector):  # only its shapes and its `Standardize` are asked for
                 encoder = copy.deepcopy(self.encoder)  # whose running statistics may change
                 self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
         if self.momentum is not None and self.teacher is None:

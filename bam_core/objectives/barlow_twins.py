@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from bam_core.distributed import can_gather
+from bam_core.distributed import gather
 from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
 from bam_core.protocols import ViewFn
 from bam_core.registry import extra
@@ -20,8 +20,9 @@ def make_barlow_twins(
 ) -> PairObjective:
     """Barlow Twins: the mean of lightly's `BarlowTwinsLoss` over all pairs of global views, without local views.
 
-    The projector's hidden layers have batch normalisation, as in the paper. Over several ranks the correlations are
-    averaged, but every rank standardises the features by its own rows: not quite the loss of the joined batch.
+    The projector's hidden layers have batch normalisation, as in the paper. Over several ranks the features are
+    standardised and correlated over the joined batch, whose rows every rank has: lightly's own way standardises them
+    rank by rank.
 
     Args:
         encoder: view -> (b, d).
@@ -44,9 +45,10 @@ def make_barlow_twins(
     with extra("peers", "objective 'barlow_twins'"):
         from lightly.loss import BarlowTwinsLoss
     check_positive("barlow_twins", redundancy=redundancy)
+    loss = BarlowTwinsLoss(redundancy)
     return PairObjective(
         encoder,
         view_fn,
-        BarlowTwinsLoss(redundancy, gather_distributed=can_gather()),
+        lambda a, b: loss(gather(a).flatten(0, 1), gather(b).flatten(0, 1)),
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bam_core.batch_norm import with_global_batch_norm
 from bam_core.objectives.peers import Generators, PeerObjective, PeerOutput, peer_output, peer_projector, views_of
 from bam_core.protocols import ViewFn
 from bam_core.registry import extra
@@ -97,7 +98,7 @@ def make_byol(
     return BYOLObjective(
         encoder,
         view_fn,
-        BYOLPredictionHead(projector_out, projector_hidden, projector_out),
+        with_global_batch_norm(BYOLPredictionHead(projector_out, projector_hidden, projector_out)),
         lambda predictions, targets: 2 + 2 * negative_cosine(predictions, targets),
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
         momentum=CosineSchedule(momentum, final_momentum, total_steps),

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
+from bam_core.batch_norm import with_global_batch_norm
 from bam_core.diagnostics import embedding_spread, rankme
 from bam_core.distributed import any_rank, hosts_exchange, shard, texts_of_ranks, whole, world_size
 from bam_core.errors import InputError, NonFiniteError
@@ -64,7 +65,9 @@ class PretrainModule(lightning.LightningModule):
         self._step_ended = time.perf_counter()
 
     def configure_model(self) -> None:
-        """Spread the parameters over the ranks, under `train.strategy=fsdp`."""
+        """Share batch normalisation among the ranks, and under `train.strategy=fsdp` the parameters."""
+        if self.trainer.world_size > 1:
+            with_global_batch_norm(self.objective)  # type: ignore[arg-type]
         if isinstance(self.trainer.strategy, ModelParallelStrategy) and not self._sharded:
             shard(self.objective, self.trainer.strategy.root_device.type)  # type: ignore[arg-type]
             self._sharded = True

@@ -3,17 +3,11 @@ from itertools import combinations, permutations
 
 import pytest
 import torch
-from launch import run
 from torch import nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize, softmax
-from torch.nn.parallel import DistributedDataParallel
 
 from bam_core import InputError, MissingExtraError, Views, embedding_spread, rankme
-from bam_core.objectives.byol import BYOLObjective
-from bam_core.objectives.dino import DINOObjective
-from bam_core.objectives.peers import PairObjective
 from bam_core.objectives.prototypes import Prototypes
-from bam_core.objectives.swav import SwAVObjective
 from bam_core.registry import load_objective
 
 PAIRS = ["simclr", "vicreg", "barlow_twins"]
@@ -252,44 +246,3 @@ def test_without_lightly_the_extra_is_named(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightly", None)
     with pytest.raises(MissingExtraError, match=rf"objective '{name}' needs .* pip install 'bam-ssl\[peers\]'"):
         make(name, nn.Linear(6, 4), noisy)
-
-
-def plain(name):
-    """The objective without batch normalisation, whose statistics are those of a rank."""
-    torch.manual_seed(0)
-    encoder, projector = nn.Linear(6, 4), nn.Linear(4, 4)
-    made = make(name, encoder, lambda x: [x, torch.sin(x)])
-    if isinstance(made, PairObjective):
-        made = PairObjective(encoder, made.view_fn, made.pair_loss, projector=projector)
-    elif isinstance(made, BYOLObjective):
-        made = BYOLObjective(encoder, made.view_fn, nn.Linear(4, 4), made.distance, projector=projector)
-    elif isinstance(made, DINOObjective):
-        made = DINOObjective(encoder, made.view_fn, made.distillation, projector=Prototypes(4, 12))
-    else:
-        made = SwAVObjective(encoder, made.view_fn, made.swapped, projector=Prototypes(4, 12))
-    return made.double()
-
-
-SAME_ON_RANKS = ["simclr", "vicreg", "byol", "dino", "swav"]
-
-
-def gradients(rank, world_size):
-    found = {}
-    for name in SAME_ON_RANKS:
-        objective = plain(name)
-        model = DistributedDataParallel(objective) if world_size > 1 else objective
-        batch = torch.randn(8, 6, generator=seeded(0), dtype=torch.float64)
-        share = batch[rank * 8 // world_size : (rank + 1) * 8 // world_size]
-        for _ in range(2):  # the second has a centre
-            objective.zero_grad()
-            model(share).loss.backward()
-        found[name] = torch.cat([p.grad.flatten() for p in objective.parameters() if p.requires_grad])
-    return found
-
-
-@pytest.mark.slow
-def test_two_ranks_have_the_gradient_of_the_joined_batch():
-    one = gradients(0, 1)
-    for found in run(gradients, 2):
-        for name in SAME_ON_RANKS:
-            assert torch.allclose(found[name], one[name], rtol=1e-6, atol=1e-10), name

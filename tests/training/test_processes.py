@@ -95,6 +95,15 @@ def test_two_processes_are_one_run_and_may_continue_one(whole, tmp_path, started
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_batch_normalisation_is_over_the_rows_of_both(tmp_path, strategy):
+    resnet = "encoder={name: resnet1d, width: 8}"
+    one = pretrain(recipe(resnet), tmp_path / "one", progress=False)
+    run_on_two_processes(tmp_path / "two", resnet, strategy=strategy)
+    assert_same_run(one, tmp_path / "two", 1e-6)
+
+
+@pytest.mark.slow
 def test_torchrun_is_the_same_run(whole, tmp_path):
     done = run_on_two_processes(tmp_path / "run", launcher=TORCHRUN)
     assert done.stdout.count("Encoder:") == 1
