@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -84,6 +84,7 @@ class StudentObjective(nn.Module):
         self.view_fn = view_fn
         self.momentum = momentum
         self.teacher: EMATeacher | None = None
+        self._frozen: list[nn.Module] = []
         if momentum is not None and not self._is_lazy():
             self.teacher = EMATeacher(self.student, momentum)
 
@@ -103,8 +104,8 @@ class StudentObjective(nn.Module):
     def initialize(self, batch: Any) -> None:
         """Let a batch tell the projector the width and the scale of the embeddings, and make the teacher.
 
-        The first `forward` does it by itself; call this before wrapping in DistributedDataParallel or loading a
-        state dict. The encoder is not changed.
+        The first `forward` does it by itself; call this before wrapping in DistributedDataParallel. A state dict needs
+        no call: it brings what is missing. The encoder is not changed.
 
         Args:
             batch: what `view_fn` takes; some hundred samples of all kinds are best.
@@ -115,6 +116,32 @@ class StudentObjective(nn.Module):
                 self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
         if self.momentum is not None and self.teacher is None:
             self.teacher = EMATeacher(self.student, self.momentum)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        """Make the teacher that a state dict has and a fresh objective has not yet, for its tensors to go into."""
+        if (
+            self.momentum is not None
+            and self.teacher is None
+            and any(k.startswith(f"{prefix}teacher.") for k in state_dict)
+        ):
+            own = f"{prefix}student."
+            self.student.load_state_dict({k.removeprefix(own): v for k, v in state_dict.items() if k.startswith(own)})
+            self.teacher = EMATeacher(self.student, self.momentum)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def train(self, mode: bool = True) -> "StudentObjective":
+        """Training or evaluation mode; parts of an encoder that were put into evaluation mode by themselves keep it.
+
+        So frozen batch normalisation stays frozen: `objective.encoder.stem.eval()`, once, is enough.
+        """
+        networks = [self.student] if self.teacher is None else [self.student, cast(Student, self.teacher.module)]
+        if self.encoder.training:
+            encoders = [network.encoder for network in networks]
+            self._frozen = [m for encoder in encoders for m in encoder.modules() if not m.training]
+        super().train(mode)
+        for module in self._frozen:
+            module.training = False
+        return self
 
     def see(
         self, batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None, *, local: bool = True

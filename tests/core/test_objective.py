@@ -145,6 +145,58 @@ def test_teacher_follows_once_per_call_and_gives_the_targets():
     assert not any(p.requires_grad for p in objective.teacher.parameters())
 
 
+@pytest.mark.parametrize("prefix", ["", "objective."])
+def test_a_fresh_objective_takes_a_state_dict_with_a_teacher(prefix):
+    def fresh():
+        made = BAMObjective(nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), lambda x: [x, x.sin()], momentum=0.5)
+        return nn.ModuleDict({"objective": made}) if prefix else made
+
+    batch, trained, loaded = torch.randn(8, 6), fresh(), fresh()
+    objective, again = (m["objective"] if prefix else m for m in (trained, loaded))
+    objective(batch)
+    for _ in range(3):
+        objective.encoder[0].weight.data.add_(1.0)
+        objective.update_teacher()
+    assert loaded.load_state_dict(trained.state_dict()) == ([], [])
+    assert again.teacher.steps == 3
+    for name, value in objective.teacher.module.state_dict().items():
+        assert torch.equal(again.teacher.module.state_dict()[name], value)
+    assert torch.equal(again.eval()(batch).loss, objective.eval()(batch).loss)
+    assert torch.equal(again.embed(batch, teacher=True), objective.embed(batch, teacher=True))
+    again.update_teacher()
+    assert again.teacher.steps == 4
+
+
+def test_a_teacher_of_another_network_is_refused():
+    trained, other = (BAMObjective(nn.Linear(6, width), lambda x: [x, x], momentum=0.5) for width in (4, 5))
+    trained.initialize(torch.randn(8, 6))
+    with pytest.raises(RuntimeError, match=r"size mismatch for encoder\.weight"):
+        other.load_state_dict(trained.state_dict())
+
+
+def test_frozen_batch_normalisation_stays_frozen():
+    encoder = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4).eval(), nn.BatchNorm1d(4))
+    objective = BAMObjective(encoder, lambda x: [x, x.sin()], momentum=0.5)
+    batch = torch.randn(8, 6)
+    objective.initialize(batch)
+    objective.eval().train()
+    objective.train()
+    both = [encoder, objective.teacher.module.encoder]
+    assert [[m.training for m in net] for net in both] == [[True, False, True]] * 2
+    objective(batch)
+    objective.embed(batch)
+    assert [[m.training for m in net] for net in both] == [[True, False, True]] * 2
+    assert not encoder[1].running_mean.any()
+    assert encoder[2].running_mean.any()
+    encoder[1].train()
+    objective.eval()
+    objective.train()
+    assert encoder[1].training
+    encoder.eval()  # all of it, to look at it: that freezes nothing
+    objective.train()
+    assert all(m.training for m in encoder.modules())
+
+
 def test_generators_reach_view_functions_that_take_one():
     seen = []
 
