@@ -88,8 +88,6 @@ def _replaced(norm: _BatchNorm) -> GlobalBatchNorm:
     made = GlobalBatchNorm(
         norm.num_features, norm.eps, norm.momentum, affine=norm.affine, track_running_stats=norm.track_running_stats
     )
-    for name, tensor in norm.named_parameters(recurse=False):
-        setattr(made, name, tensor)
-    for name, tensor in norm.named_buffers(recurse=False):
+    for name, tensor in [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]:
         setattr(made, name, tensor)
     return made.train(norm.training)
