@@ -7,7 +7,8 @@ EPILOG = """\
 DATA is read like the recipe's data if their reader takes such a file or folder, else by the usual reader for it, or by
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
 The file holds one row a record or window: id; group, label and class where known (label is the place of the class among
-those of the run, -1 for none); and e0, e1, ... the embedding."""
+those of the run, -1 for none); and e0, e1, ... the embedding. What was guessed, mended and left out is printed, and written
+beside it (.data.txt; .set_aside.csv names every input that could not be used)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +25,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from bam_core.training.export import embed_data
 
-    n_rows, width, n_aside = embed_data(
+    n_rows, width, n_aside, account = embed_data(
         args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher
     )
+    print(account)
     print(f"{args.output}: {n_rows:,} rows, {width} features")
     if n_aside:
         print(f"{n_aside} input(s) could not be used; {args.output.with_suffix('.set_aside.csv')} names them.")

@@ -15,7 +15,8 @@ Two keys belong to the run, not to the recipe:
 run will take: parameters, operations, memory, traffic between devices, hours.
 Ctrl-C or SIGTERM stops after the current step with a checkpoint and a usable encoder.
 The folder then holds encoder/ (load it with PretrainedEncoder.from_pretrained), recipe.yaml, metrics.csv, checkpoints/,
-environment.json, and set_aside.csv if inputs could not be used. Next: bam evaluate FOLDER."""
+environment.json, and set_aside.csv if inputs could not be used. What the reader guessed, mended and left out is printed
+before the first step. Next: bam evaluate FOLDER."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

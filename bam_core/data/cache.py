@@ -24,7 +24,7 @@ from bam_core import __version__
 from bam_core.data.prepared import PreparedData
 from bam_core.data.writer import SplitWriter, prepared
 
-FORMAT = 3  # raise it when the layout of an entry changes
+FORMAT = 4  # raise it when the layout of an entry changes
 PATIENCE = 10.0  # seconds, after which a process says that it waits
 
 

@@ -1,4 +1,4 @@
-"""What a reader returns: splits of rows, facts about them, and a report of what was left out or mended.
+"""What a reader returns: splits of rows, facts about them, and what was guessed, mended or left out.
 
 Columns of every split: the inputs (named by the modality, `signal` for sampled signals), `id`, and where known
 `label` (int64, -1 for none; or a row of 0/1 for multi-label data) and `group` (whose rows must stay together: the
@@ -19,6 +19,7 @@ import torch
 from bam_core.errors import DataError
 
 HASHED_ROWS = 1024  # at a time; part of the definition of the hashes
+ACCOUNTED = 3  # inputs left out that are named on the screen
 
 
 class SetAside(NamedTuple):
@@ -51,6 +52,7 @@ class PreparedData:
         facts: plain JSON values about the data, such as `shape`, `in_channels`, `sampling_rate_hz`, `classes`.
         set_aside: inputs left out, with reasons.
         repairs: kind of repair -> number of inputs mended that way.
+        notes: what the reader had to guess or choose, a sentence each.
         fingerprint: identifies files and settings.
     """
 
@@ -58,7 +60,28 @@ class PreparedData:
     facts: Mapping[str, Any] = field(default_factory=dict)
     set_aside: Sequence[SetAside] = ()
     repairs: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     fingerprint: str = ""
+
+    def account(self) -> str:
+        """What was read, guessed, mended and left out, for people to read; `bam pretrain` and `bam embed` print it.
+
+        Example:
+            >>> rows = datasets.Dataset.from_dict({"id": ["a", "b"]})
+            >>> print(PreparedData({"train": rows}, repairs={"gaps filled": 3}, notes=["Column 'x' is the id."]).account())
+            Data: 2 rows (train 2).
+              Note: Column 'x' is the id.
+              Mended: gaps filled: 3
+        """
+        sizes = {split: len(rows) for split, rows in self.splits.items()}
+        shown = ", ".join(f"{split} {size:,}" for split, size in sizes.items())
+        lines = [f"Data: {sum(sizes.values()):,} rows ({shown})."]
+        lines += [f"  Note: {note}" for note in self.notes]
+        lines += [f"  Mended: {kind}: {count:,}" for kind, count in self.repairs.items()]
+        if self.set_aside:
+            named = listed(self.set_aside, ACCOUNTED).replace("\n", "\n  ")
+            lines.append(f"  Left out: {len(self.set_aside):,} input(s):{named}")
+        return "\n".join(lines)
 
     def column(self, split: str, name: str) -> np.ndarray | None:
         """A whole column of a split as an array, or None if the data has none."""

@@ -21,6 +21,13 @@ CHUNK_BYTES = 4_000_000
 class SplitWriter:
     """Collects the rows of every split and what is to be said about them; readers get one from `cached` or `in_memory`.
 
+    What is not plainly so in the input is said through one of three channels, which `bam pretrain` and `bam embed`
+    print, and which are kept with the run:
+
+    - `note` what was guessed or chosen: "Column 'Patient_ID' is taken as the group."
+    - `repaired` what was mended and used, with how many: ("series with short gaps interpolated", 4)
+    - `set_aside` what could not be used, by name and with the reason: ("b.csv", "is empty: it has no rows")
+
     Args:
         folder: for the Arrow files; None to keep all in memory.
 
@@ -36,6 +43,7 @@ class SplitWriter:
         self._pending: dict[str, list[pa.Table]] = {}
         self._set_aside: list[SetAside] = []
         self._repairs: Counter[str] = Counter()
+        self._notes: dict[str, None] = {}
 
     def add(self, split: str, **columns: Any) -> None:
         """Append rows to a split.
@@ -72,6 +80,10 @@ class SplitWriter:
     def repaired(self, kind: str, count: int = 1) -> None:
         """Count inputs that were mended and used."""
         self._repairs[kind] += count
+
+    def note(self, sentence: str) -> None:
+        """Say what was guessed or chosen; the same sentence is kept once."""
+        self._notes[sentence] = None
 
     def _flush(self, split: str) -> None:
         tables = self._pending.pop(split, [])
@@ -111,7 +123,7 @@ class SplitWriter:
             name: of the reader, for the message.
 
         Returns:
-            What is to be said: `facts`, `set_aside` and `repairs`, as plain values.
+            What is to be said: `facts`, `set_aside`, `repairs` and `notes`, as plain values.
 
         Raises:
             DataError: no row was written to the split "train"; the message lists what was set aside.
@@ -121,7 +133,8 @@ class SplitWriter:
             writer.finalize(close_stream=self._folder is not None)
         if "train" not in self._writers:
             raise DataError(f"reader {name!r} found no usable row for the split 'train'.{listed(self._set_aside)}")
-        return {"facts": self.facts, "set_aside": self._set_aside, "repairs": self._repairs}
+        said = {"set_aside": self._set_aside, "repairs": self._repairs, "notes": list(self._notes)}
+        return {"facts": self.facts, **said}
 
     def buffers(self) -> dict[str, pa.Buffer]:
         """The completed splits of a writer without a folder."""
@@ -169,5 +182,6 @@ def prepared(splits: Mapping[str, datasets.Dataset], about: Mapping[str, Any], f
         facts=about["facts"],
         set_aside=[SetAside(*row) for row in about["set_aside"]],
         repairs=about["repairs"],
+        notes=about["notes"],
         fingerprint=fingerprint,
     )

@@ -49,6 +49,7 @@ class ReportContent:
         neighbours: of a few queries.
         set_aside: (source, reason) of inputs that could not be used.
         repairs: kind of repair -> number of inputs.
+        notes: what the reader guessed or chose.
         recipe: the resolved recipe as text.
         versions: name -> version.
         seeds: name -> seed.
@@ -69,6 +70,7 @@ class ReportContent:
     neighbours: NeighbourRows | None = None
     set_aside: Sequence[tuple[str, str]] = ()
     repairs: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     recipe: str = ""
     versions: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, Any] = field(default_factory=dict)

@@ -171,6 +171,7 @@ def _content(
         ),
         set_aside=list(parts.data.set_aside),
         repairs=parts.data.repairs,
+        notes=parts.data.notes,
         recipe=recipe.to_yaml(),
         versions=environment["versions"],
         seeds={"training": recipe.train.seed, "evaluation": recipe.evaluate.seed},

@@ -14,6 +14,7 @@ from bam_core.errors import DataError, RecipeError
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.protocols import Modality
 from bam_core.registry import keyword_parameters
+from bam_core.training.checkpoints import write_text
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe, check_options
 from bam_core.training.run import load_encoder, load_run, write_set_aside
@@ -21,11 +22,12 @@ from bam_core.views import accepts_keyword
 
 
 class Written(NamedTuple):
-    """What was written: rows, features a row, inputs set aside."""
+    """What was written: rows, features a row, inputs set aside, and what is to be said about the data."""
 
     n_rows: int
     width: int
     n_set_aside: int
+    account: str
 
 
 def embed_data(
@@ -36,14 +38,15 @@ def embed_data(
     Args:
         folder: of the run.
         path: data to embed.
-        output: parquet file to write; inputs that could not be used are named in a CSV file beside it. Columns: `id`;
+        output: parquet file to write. What was guessed, mended and left out is written beside it, as `.data.txt`, and
+            inputs that could not be used are named in `.set_aside.csv`. Columns: `id`;
             `group`, `label` (place among the run's classes, -1 for none; or 0 and 1 for each of them) and `class` (its
             name, or the names) where known; `e0`, `e1`, ... the embedding.
         overrides: `key=value` options of the reader.
         teacher: use the teacher's encoder.
 
     Returns:
-        Numbers of rows, features, and inputs set aside.
+        Numbers of rows, features, and inputs set aside, and the text of `.data.txt`.
 
     Raises:
         BAMError: the run, the data or the options do not fit.
@@ -65,7 +68,8 @@ def embed_data(
     output.parent.mkdir(parents=True, exist_ok=True)
     table.to_parquet(output, index=False)
     write_set_aside(output.with_suffix(".set_aside.csv"), data)
-    return Written(len(table), embeddings.shape[1], len(data.set_aside))
+    write_text(output.with_suffix(".data.txt"), f"{data.account()}\n")
+    return Written(len(table), embeddings.shape[1], len(data.set_aside), data.account())
 
 
 def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Iterable[str]) -> PreparedData:

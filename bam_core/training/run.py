@@ -95,6 +95,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         return folder
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
+        print(parts.data.account(), flush=True)
     if trainer.is_global_zero:
         keep_rows(knn, 0 if checkpoint is None else checkpoint.step)
     if checkpoint is not None:
@@ -185,6 +186,7 @@ def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
         "data": {"fingerprint": data.fingerprint, "rows": {k: len(v) for k, v in data.splits.items()}},
         "facts": dict(data.facts),
         "repairs": dict(data.repairs),
+        "notes": list(data.notes),
         "set_aside": len(data.set_aside),
     }
 
@@ -285,7 +287,8 @@ def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Chec
 
 
 def write_set_aside(path: Path, data: PreparedData) -> None:
-    """Name the inputs that could not be used in a CSV file, if there are any."""
+    """Name the inputs that could not be used in a CSV file, if there are any; a file of before does not stay."""
+    path.unlink(missing_ok=True)
     if data.set_aside:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

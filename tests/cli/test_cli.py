@@ -69,7 +69,9 @@ def test_resume_needs_a_folder(capsys):
 def test_pretrain_evaluate_embed(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["pretrain", "smoke/ecg", "run=run", "train.epochs=1"]) == 0
-    assert "Next:    bam evaluate run" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Data: " in out
+    assert "Next:    bam evaluate run" in out
     assert main(["evaluate", "run"]) == 0
     out = capsys.readouterr().out
     assert "untrained encoder" in out
@@ -82,7 +84,9 @@ def test_pretrain_evaluate_embed(capsys, tmp_path, monkeypatch):
     assert main(["embed", "run", "new.npz", "-o", "out.parquet", "sampling_rate_hz=100", "signals=signals"]) == 0
     out = capsys.readouterr().out
     assert "out.parquet: 5 rows, 32 features" in out
+    assert "Left out: 1 input(s):\n    new:4: constant on every channel" in out
     assert "1 input(s) could not be used; out.set_aside.csv names them" in out
+    assert Path("out.data.txt").read_text() in out
     table = pd.read_parquet("out.parquet")
     assert set(table["group"]) == set("abc")
     assert [c for c in table if c.startswith("e")] == [f"e{i}" for i in range(32)]

@@ -31,6 +31,8 @@ def test_what_is_written_comes_back(source):
         writer.set_aside("e.dat", "too short")
         writer.repaired("gaps", 2)
         writer.repaired("gaps")
+        writer.note("Column 'x' is taken as the id.")
+        writer.note("Column 'x' is taken as the id.")
 
     prepared = cached("some", [source], {}, build)
     np.testing.assert_array_equal(prepared.column("train", "signal"), np.arange(12).reshape(3, 4))
@@ -40,6 +42,14 @@ def test_what_is_written_comes_back(source):
     assert prepared.facts == {"shape": [2, 2], "classes": ["x", "y"]}
     assert prepared.set_aside[0].source == "e.dat"
     assert prepared.repairs == {"gaps": 3}
+    assert prepared.notes == ["Column 'x' is taken as the id."]
+    assert prepared.account().splitlines() == [
+        "Data: 4 rows (test 1, train 3).",
+        "  Note: Column 'x' is taken as the id.",
+        "  Mended: gaps: 3",
+        "  Left out: 1 input(s):",
+        "    e.dat: too short",
+    ]
     assert not prepared.multi_label
 
 
