@@ -7,8 +7,8 @@ EPILOG = """\
 DATA is read like the recipe's data if their reader takes such a file or folder, else by the usual reader for it, or by
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
 The file holds one row a record or window: id; group, label and class where known (label is the place of the class among
-those of the run, -1 for none); and e0, e1, ... the embedding. What was guessed, mended and left out is printed, and written
-beside it (.data.txt; .set_aside.csv names every input that could not be used)."""
+those of the run, -1 for none); and e0, e1, ... the embedding. What was guessed, mended and left out is printed and
+written beside it (.data.txt; .set_aside.csv names every input that could not be used)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,8 @@ class PreparedData:
 
         Example:
             >>> rows = datasets.Dataset.from_dict({"id": ["a", "b"]})
-            >>> print(PreparedData({"train": rows}, repairs={"gaps filled": 3}, notes=["Column 'x' is the id."]).account())
+            >>> data = PreparedData({"train": rows}, repairs={"gaps filled": 3}, notes=["Column 'x' is the id."])
+            >>> print(data.account())
             Data: 2 rows (train 2).
               Note: Column 'x' is the id.
               Mended: gaps filled: 3
