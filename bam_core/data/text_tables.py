@@ -1,0 +1,308 @@
+"""Tables of text, whatever wrote them: delimiter and header are found, and a row with too many fields is named.
+
+What was guessed is in `notes`, for `SplitWriter.note`. What the values mean is left to the readers.
+"""
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bam_core.data.text_files import find_encoding, read_lines
+from bam_core.errors import DataError
+
+N_SNIFFED = 50  # lines that delimiter and header are guessed from
+N_NAMED = 1000  # lines of a kind that are remembered
+WHITESPACE = r"\s+"  # the delimiter of columns that are set apart by blanks
+
+USUAL_MARKS = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>")
+"""Texts that stand for a missing number wherever tables are read."""
+
+_NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
+_MISSING = frozenset((*(mark.lower() for mark in USUAL_MARKS), "?", "-", ".", "--"))
+
+
+class TextTable(NamedTuple):
+    """A table of text.
+
+    Attributes:
+        frame: its columns, called "0", "1", ... without a header.
+        header: whether the names stood in the file.
+        row_names: of a first column without a name, as pandas and R write it, or None.
+        delimiter: between its columns, or `WHITESPACE`.
+        short: numbers of (the first) lines that have fewer fields than there are columns; the last ones are missing.
+        n_short: how many there are.
+        notes: what was guessed.
+    """
+
+    frame: pd.DataFrame
+    header: bool
+    row_names: pd.Series | None
+    delimiter: str
+    short: tuple[int, ...]
+    n_short: int
+    notes: tuple[str, ...]
+
+
+class _Source(NamedTuple):
+    """How the lines of a file become rows."""
+
+    path: Path
+    encoding: str
+    delimiter: str = ","
+    skipped: int = 0  # lines before the table
+    quoting: int = csv.QUOTE_NONE
+
+
+def read_text_table(
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    as_text: Callable[[str], bool] = lambda name: True,
+) -> TextTable:
+    """Read a table of text.
+
+    Args:
+        path: of the file; .gz, .bz2 and .xz are unpacked.
+        delimiter: default: the one of tab, `;`, `|`, `,` and blanks that divides the first lines evenly.
+        header: whether the first line names the columns; default: as `names_columns` says.
+        encoding: default: UTF-8, UTF-16 with its mark, else Windows-1252.
+        as_text: name of a column -> whether its values stay the texts that stand in the file; in other columns,
+            numbers are numbers and `USUAL_MARKS` missing.
+
+    Raises:
+        DataError: no table of text, no rows, two columns of one name, or a line with more fields than the header.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "a.csv").write_text("id;x\\nm1;1,5;\\nm2;2,5;\\n")
+        ...     table = read_text_table(Path(folder) / "a.csv")
+        >>> table.frame.values.tolist(), table.delimiter
+        ([['m1', '1,5'], ['m2', '2,5']], ';')
+    """
+    found, notes = (encoding, []) if encoding else find_encoding(path)
+    first = list(itertools.islice(read_lines(path, found), N_SNIFFED))
+    _check_is_table(path, [line for line in first if line.strip()])
+    if said := re.fullmatch(r"sep=(.)\s*", first[0], re.IGNORECASE):  # as Excel begins its files
+        delimiter = delimiter or said[1]
+    delimiter = delimiter or sniff_delimiter([line for line in first if line.strip()])
+    skipped = 1 if said else _lines_before(first, delimiter)
+    if any(line.strip() for line in first[:skipped]) and not said:
+        notes.append(f"{path.name} begins with {skipped} line(s) in front of the table, which are not read.")
+    source = _Source(path, found, delimiter, skipped)
+    source = source._replace(quoting=_quoting(source))
+    rows = [row for _, row in itertools.islice(_rows(source), N_SNIFFED)]
+    if header is None:
+        header = names_columns(rows)
+    lines = _count_fields(source, skip=header)
+    names = _names(lines, rows[0] if header else None, path.name)
+    _check_widths(lines, len(names), source)
+    frame = _read(source, names, max((len(rows[0]), *(width for width, _ in lines))), header, as_text)
+    row_names = frame.pop("") if "" in frame and len(names) > 1 else None
+    too_short = [found for (width, _), found in lines.items() if width < len(names)]
+    short = sorted(number for found in too_short for number in found.numbers)
+    n_short = sum(found.count for found in too_short)
+    return TextTable(frame, header, row_names, delimiter, tuple(short[:N_NAMED]), n_short, tuple(notes))
+
+
+def sniff_delimiter(lines: Sequence[str]) -> str:
+    """The delimiter that divides all lines into equally many fields, else the one that does so for most.
+
+    Example:
+        >>> sniff_delimiter(["height;weight", "1,80;75", "1,75;80"]), sniff_delimiter(["  1.0  2.5", "  2.0  3.5"])
+        (';', '\\\\s+')
+    """
+    evenness = {}
+    for delimiter in "\t;|,":  # a comma comes last: it may stand inside numbers
+        fields = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row)
+        usual, count = fields.most_common(1)[0] if fields else (1, 0)
+        evenness[delimiter] = count if usual > 1 else 0
+    if not any(evenness.values()):
+        words = [line.split() for line in lines]
+        if min(map(len, words)) > 1 and all(_is_number(word) for word in words[-1]):
+            return WHITESPACE
+    return max(evenness, key=lambda delimiter: evenness[delimiter])
+
+
+def names_columns(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns: words above numbers, different words only, or numbers that count.
+
+    Example:
+        >>> names_columns([["t", "x"], ["0", "1.5"]]), names_columns([["a", "1"], ["b", "2"]])
+        (True, False)
+        >>> names_columns([["label", "0", "1", "2"], ["a", "0.1", "0.7", "0.3"]])
+        True
+    """
+    fields, below = [field.strip() for field in rows[0]], rows[1:N_SNIFFED]
+    numbers = [field for field in fields if _is_number(field) and field.lower() not in _MISSING]
+    words = [field for field in fields if field and not _is_number(field)]
+    if len(numbers) > 2 and numbers in [[str(i + first) for i in range(len(numbers))] for first in (0, 1)]:
+        return True
+    if len(numbers) > 9 and _evenly_rising(numbers) and not any(_evenly_rising(row[-len(numbers) :]) for row in below):
+        return True  # times of the samples
+    for place, name in enumerate(fields):
+        known = [row[place] for row in below if len(row) > place and row[place].strip().lower() not in _MISSING]
+        if name in words and known and all(_is_number(value) for value in known):
+            return True
+    return bool(words) and not numbers and len(set(words)) == len(words)
+
+
+@dataclass
+class _Lines:
+    """How many lines have a number of fields, and the numbers of the first ones."""
+
+    count: int = 0
+    numbers: list[int] = field(default_factory=list)
+
+
+_Counted = dict[tuple[int, bool], _Lines]  # by number of fields, and whether the last one is empty
+
+
+def _count_fields(source: _Source, *, skip: bool) -> _Counted:
+    counted: _Counted = {}
+    for line, width, is_open in itertools.islice(_widths(source), int(skip), None):
+        lines = counted.setdefault((width, is_open), _Lines())
+        lines.count += 1
+        if len(lines.numbers) < N_NAMED:
+            lines.numbers.append(line)
+    if not counted:
+        raise DataError(f"{source.path.name} is empty: it has no rows.")
+    return counted
+
+
+def _names(lines: _Counted, header: Sequence[str] | None, file: str) -> list[str]:
+    """Of the columns, "" for the names of the rows; delimiters at the end of lines make no column."""
+    widest = max(width for width, _ in lines)
+    ends_open = (widest, False) not in lines and widest > 1
+    if header is None:
+        return [str(i) for i in range(widest - ends_open)]
+    names = [name.strip() for name in header]
+    if len(names) > 1 and not names[-1] and widest <= len(names) and (ends_open or widest < len(names)):
+        names.pop()
+    elif not ends_open and {width for width, _ in lines} == {len(names) + 1}:  # the names of the rows have none
+        names.insert(0, "")
+    names = [name or (f"unnamed {i}" if i else "") for i, name in enumerate(names)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{file} expected columns of different names; {', '.join(map(repr, twice[:5]))} came more than once. "
+            "Rename them."
+        )
+    return names
+
+
+def _check_widths(lines: _Counted, expected: int, source: _Source) -> None:
+    long = {key: found for key, found in lines.items() if key[0] > expected + key[1]}
+    if long:
+        number, width = min((found.numbers[0], width) for (width, _), found in long.items())
+        raise DataError(
+            f"{source.path.name} expected {expected} fields in every line, as in the first; line {number} has {width}. "
+            f"Quote fields that hold the delimiter {source.delimiter!r}, or name another delimiter."
+        )
+
+
+def _widths(source: _Source) -> Iterator[tuple[int, int, bool]]:
+    """Number of a line, of its fields, and whether the last of these is empty."""
+    if source.quoting != csv.QUOTE_NONE or source.delimiter == WHITESPACE:
+        for number, row in _rows(source):
+            yield number, len(row), not row[-1].strip()
+        return
+    for number, line in _table_lines(source):
+        text = line.rstrip("\r\n ")
+        if text:
+            yield number, text.count(source.delimiter) + 1, text.endswith(source.delimiter)
+
+
+def _rows(source: _Source) -> Iterator[tuple[int, list[str]]]:
+    lines = _table_lines(source)
+    if source.delimiter == WHITESPACE:
+        yield from ((number, line.split()) for number, line in lines if line.strip())
+        return
+    texts = (line for _, line in lines)
+    reader = csv.reader(texts, delimiter=source.delimiter, skipinitialspace=True, quoting=source.quoting)  # type: ignore
+    try:
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                yield source.skipped + reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"line {source.skipped + reader.line_num} of {source.path.name}: {error}.") from error
+
+
+def _quoting(source: _Source) -> int:
+    """Quotes are part of the texts if all lines are then equally long, and would be joined otherwise."""
+    if source.delimiter == WHITESPACE or not any('"' in line for _, line in _table_lines(source)):
+        return csv.QUOTE_NONE
+    quoted = source._replace(quoting=csv.QUOTE_MINIMAL)
+    plain = [width for _, width, _ in _widths(source)]
+    is_plain = len(set(plain)) == 1 and sum(1 for _ in _rows(quoted)) < len(plain)
+    return csv.QUOTE_NONE if is_plain else csv.QUOTE_MINIMAL
+
+
+def _lines_before(first: Sequence[str], delimiter: str) -> int:
+    """Lines in front of the table: comments, and texts without any delimiter; a comment may hold the header."""
+    widths = [len(line.split() if delimiter == WHITESPACE else line.split(delimiter)) for line in first]
+    is_comment = [line.startswith("#") for line in first]
+    usual = Counter(w for w, comment in zip(widths, is_comment, strict=True) if not comment).most_common(1)[0][0]
+    start = next(i for i, (w, c) in enumerate(zip(widths, is_comment, strict=True)) if not c and (w > 1 or usual == 1))
+    return start - 1 if start and is_comment[start - 1] and widths[start - 1] == usual else start
+
+
+def _check_is_table(path: Path, first: Sequence[str]) -> None:
+    if not first:
+        raise DataError(f"{path.name} is empty: it has no rows.")
+    begin = first[0].lstrip().lower()
+    kind = "JSON" if begin.startswith(("{", "[")) else "ARFF" if begin.startswith(("@relation", "%")) else None
+    if kind:
+        raise DataError(f"{path.name} expected a table with delimiters; it begins as {kind} does. Save it as CSV.")
+
+
+def _read(
+    source: _Source, names: Sequence[str], n_fields: int, header: bool, as_text: Callable[[str], bool]
+) -> pd.DataFrame:
+    numbers = [i for i, name in enumerate(names) if not as_text(name)]
+    options: dict[str, Any] = {
+        "sep": source.delimiter,
+        "names": range(n_fields),
+        "header": 0 if header else None,
+        "dtype": {i: str for i in range(n_fields) if i not in set(numbers)},
+        "keep_default_na": False,
+        "na_values": dict.fromkeys(numbers, USUAL_MARKS),
+        "skiprows": source.skipped,
+        "skipinitialspace": True,
+        "quoting": source.quoting,
+        "encoding": source.encoding,
+        "index_col": False,
+        "low_memory": False,
+    }
+    try:
+        frame = pd.read_csv(source.path, **options)
+    except (ValueError, pd.errors.ParserError, OSError) as error:
+        raise DataError(f"{source.path.name} is no readable table ({str(error).strip()}).") from error
+    named: pd.DataFrame = frame.iloc[:, : len(names)].set_axis(list(names), axis=1)
+    return named
+
+
+def _table_lines(source: _Source) -> Iterator[tuple[int, str]]:
+    return itertools.islice(enumerate(read_lines(source.path, source.encoding), 1), source.skipped, None)
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip()) is not None or text.strip().lower() in _MISSING
+
+
+def _evenly_rising(fields: Sequence[str]) -> bool:
+    try:
+        numbers = [float(text.replace(",", ".")) for text in fields]
+    except ValueError:
+        return False
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    return len(steps) > 1 and min(steps) > 0 and max(steps) - min(steps) < 0.5 * max(steps)
