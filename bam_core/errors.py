@@ -17,6 +17,10 @@ class RecipeError(BAMError, ValueError):
     """A recipe or an override with a wrong key or value."""
 
 
+class OutputError(BAMError, OSError):
+    """Something cannot be written: a full disk, a folder that is missing or must not be written to."""
+
+
 class NonFiniteError(BAMError, ArithmeticError):
     """NaN or infinity in a training step; the message names where it came from and where the step was saved."""
 

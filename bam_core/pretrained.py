@@ -7,12 +7,16 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from huggingface_hub import PyTorchModelHubMixin
+from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from bam_core.errors import DataError, RecipeError
+from bam_core.outputs import explained, make_folder, sync
 from bam_core.registry import choose, is_file, load_modality
 
 
@@ -66,6 +70,35 @@ class PretrainedEncoder(
         factory = choose("encoder", options.pop("name"), self.modality.encoders)
         self.encoder = factory(**options)
         self.eval()
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write weights, config and model card; what the folder held before stays until all of them are on disk.
+
+        Args:
+            save_directory: folder to write into; it is made if it is not there.
+            options: `config`, `repo_id`, `push_to_hub` and others of the Hugging Face hub mixin.
+
+        Returns:
+            With `push_to_hub`, the address.
+
+        Raises:
+            OutputError: a full disk, or a folder that must not be written to.
+        """
+        folder = make_folder(Path(save_directory))
+        with explained(folder), TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+            said: str | None = super().save_pretrained(partial, **{"repo_id": folder.name, **options})
+            for file in Path(partial).iterdir():
+                sync(file)
+                file.replace(folder / file.name)
+        return said
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights, with the rights of the user's umask; safetensors alone makes them the user's only."""
+        weights = save_directory / "model.safetensors"
+        weights.touch()
+        mode = weights.stat().st_mode
+        save_model(self, str(weights))
+        weights.chmod(mode)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, strict: bool = True, **kwargs: Any) -> "PretrainedEncoder":

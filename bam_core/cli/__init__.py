@@ -1,6 +1,7 @@
 """The command `bam`: one file a subcommand, each a thin call into the rooms above. Imports happen when it runs."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -34,6 +35,7 @@ the way from data to embeddings:
 def main(argv: list[str] | None = None) -> int:
     """Run `bam`; returns the exit code: 0, 1 for an error that is explained, 2 for wrong usage, 130 if interrupted."""
     argv = sys.argv[1:] if argv is None else argv
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; a notebook's backend is none that is installed here
     parser = _parser(argv)
     args, rest = parser.parse_known_args(argv)
     if not hasattr(args, "overrides") or any(word.startswith("-") for word in rest):
@@ -58,6 +60,12 @@ def main(argv: list[str] | None = None) -> int:
             )
             return 1
         raise
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"bam {args.command}: {error.strerror}{where}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.cli.files import find_recipe
+from bam_core.outputs import write_text
 
 EPILOG = """\
 Each prints a Markdown table with medians, quartiles, machine and versions. Measure on a quiet machine: --patience
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     result = {"loss": _loss, "train": _train, "views": _views, "start": _start}[args.benchmark](args)
     print(result.table())
     if args.json:
-        args.json.write_text(result.to_json() + "\n", encoding="utf-8")
+        write_text(args.json, result.to_json() + "\n")
     return 0
 
 

@@ -5,6 +5,7 @@ import keyword
 from pathlib import Path
 
 from bam_core.errors import InputError
+from bam_core.outputs import make_folder, write_text
 
 EPILOG = """\
 NAME.py is one file with all that bam-ssl needs, NAME.yaml a recipe that trains it, test_NAME.py its tests:
@@ -54,10 +55,10 @@ def write_skeleton(kind: str, name: str, folder: Path) -> list[Path]:
     there = [str(file) for file in files if file.exists()]
     if there:
         raise InputError(f"{', '.join(there)} exist(s) and will not be written over; take another name or --folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     camel = "".join(part.capitalize() for part in name.split("_"))
     for file in files:
         template = TEMPLATES / file.name.replace(name, f"my_{kind}")
         text = template.read_text(encoding="utf-8").replace(f"my_{kind}", name)
-        file.write_text(text.replace(f"My{kind.capitalize()}", camel), encoding="utf-8")
+        write_text(file, text.replace(f"My{kind.capitalize()}", camel))
     return files

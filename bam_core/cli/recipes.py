@@ -1,11 +1,11 @@
 """`bam recipes [list | show NAME | copy NAME FILE]`."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from bam_core.cli.files import find_recipe, header, recipe_names, shipped_recipes
 from bam_core.errors import RecipeError
+from bam_core.outputs import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         target = args.file / find_recipe(args.name).name if args.file.is_dir() else args.file
         if target.exists():
             raise RecipeError(f"{str(target)!r} exists; copy to another name.")
-        shutil.copyfile(find_recipe(args.name), target)
+        write_text(target, find_recipe(args.name).read_text(encoding="utf-8"))
         print(f"{target}\nNext: bam pretrain {target}")
     else:
         names = recipe_names()

@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from bam_core import __version__
 from bam_core.data.prepared import PreparedData
 from bam_core.data.writer import SplitWriter, prepared
+from bam_core.outputs import explained, make_folder
 
 FORMAT = 4  # raise it when the layout of an entry changes
 PATIENCE = 10.0  # seconds, after which a process says that it waits
@@ -65,7 +66,7 @@ def cached(
     key = fingerprint(files, {"reader": name, **settings})
     folder = cache_root() / f"{name}-{key}"
     if not (folder / "about.json").exists():
-        cache_root().mkdir(parents=True, exist_ok=True)
+        make_folder(cache_root())
         _remove_remains(name)
         with _one_at_a_time(folder):
             if not (folder / "about.json").exists():
@@ -75,11 +76,13 @@ def cached(
 
 
 def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_root()))
+    partial = cache_root() / f".{name}-{uuid.uuid4().hex[:12]}"
+    partial.mkdir()
     writer = SplitWriter(partial)
     try:
-        build(writer)
-        (partial / "about.json").write_text(json.dumps(writer.finish(name), indent=1))
+        with explained(partial, also_reads=True):
+            build(writer)
+            (partial / "about.json").write_text(json.dumps(writer.finish(name), indent=1))
         try:
             partial.rename(folder)
         except OSError:  # another process was faster

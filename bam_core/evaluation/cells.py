@@ -13,6 +13,7 @@ from typing import Any
 from bam_core.errors import DataError, InputError
 from bam_core.evaluation.results import Results
 from bam_core.evaluation.seeds import aggregate
+from bam_core.outputs import write_text
 
 FORMAT = 1  # of the files
 END_OF_TRAINING = ("loss", "kl", "target_entropy", "attention_entropy", "positive_cosine")
@@ -62,9 +63,7 @@ class CellRecord:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         content = {"format": FORMAT, "terms_hash": self.terms_hash, **plain, "results": self.results.to_plain()}
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, f"{{\n{lines}\n}}\n")
 
     @classmethod
     def load(cls, path: Path) -> "CellRecord":

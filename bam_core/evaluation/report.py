@@ -25,6 +25,7 @@ from bam_core.evaluation.palette import MARKERS, ClassStyle, class_styles, restr
 from bam_core.evaluation.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
 from bam_core.evaluation.results import Results
 from bam_core.evaluation.tables import identity, table_view
+from bam_core.outputs import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         symbols=dict(zip(MARKERS, "●▲■", strict=True)) | {"x": "×"},
     )
     path = Path(path)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -12,6 +12,7 @@ from bam_core.errors import DataError, InputError
 from bam_core.evaluation.embeddings import EmbeddingFigures
 from bam_core.evaluation.metrics import metric_title
 from bam_core.evaluation.protocol import EvaluationProtocol
+from bam_core.outputs import write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -177,7 +178,7 @@ class Results:
 
     def save(self, path: str | Path) -> None:
         """Write JSON: protocol, hashes, notes, figures and rows."""
-        Path(path).write_text(json.dumps(self.to_plain(), indent=1))
+        write_text(Path(path), json.dumps(self.to_plain(), indent=1))
 
     def to_plain(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""

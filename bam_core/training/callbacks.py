@@ -14,8 +14,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from bam_core.errors import CollapseWarning
 from bam_core.objective import BAMObjective
+from bam_core.outputs import explained, write_text
 from bam_core.training.batches import STOPPING, GlobalBatches
-from bam_core.training.checkpoints import some_process, write_text
+from bam_core.training.checkpoints import some_process
 
 COLLAPSED_SPREAD = 0.02
 
@@ -44,12 +45,13 @@ class MetricsFile(lightning.Callback):
         if trainer.global_step % self.every or not trainer.is_global_zero:
             return
         row = {"step": trainer.global_step, **{k: float(v) for k, v in trainer.callback_metrics.items()}}
-        if not self._columns:
-            self._columns = list(row)
-            with self.path.open("w", newline="") as file:
-                csv.writer(file).writerow(self._columns)
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
+        with explained(self.path):
+            if not self._columns:
+                self._columns = list(row)
+                with self.path.open("w", newline="") as file:
+                    csv.writer(file).writerow(self._columns)
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(row)
 
 
 def keep_rows(path: Path, step: int) -> list[str]:

@@ -1,6 +1,5 @@
 """The state of a run on disk: written atomically, read without unpickling arbitrary objects, the last two kept."""
 
-import os
 import time
 import warnings
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from bam_core.errors import DataError
+from bam_core.outputs import make_folder, written
 
 LONGEST_S = 600.0  # between checkpoints, however slow the steps are
 
@@ -75,16 +76,25 @@ class Checkpoints(lightning.Callback):
         if trainer.global_step == self._saved:
             return
         path = self.folder / f"step={trainer.global_step:08d}.ckpt"
-        partial = path.with_suffix(".partial")
-        trainer.save_checkpoint(partial, weights_only=False)  # the optimiser, too
         if trainer.is_global_zero:
-            _sync(partial)
-            partial.replace(path)  # there may be a damaged one of that step
-            _sync(self.folder)
+            make_folder(self.folder)
+            with written(path) as partial:  # there may be a damaged one of that step
+                trainer.save_checkpoint(partial, weights_only=False)  # the optimiser, too
             for old in checkpoints(self.folder)[:-2]:
                 old.unlink()
+        else:
+            trainer.save_checkpoint(path, weights_only=False)  # its part; the file is written by the first process
         trainer.strategy.barrier()
         self._saved, self._saved_at = trainer.global_step, time.monotonic()
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """Writes straight to the file; Lightning goes through the folder for temporary files, which may be small."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint; called on the first process only."""
+        with Path(path).open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 def some_process(trainer: lightning.Trainer, wants: bool) -> bool:
@@ -143,23 +153,3 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or not {"state_dict", "global_step", "loops"} <= set(state):
         raise DataError(f"{path} is not a checkpoint of a run.")
     return Checkpoint(path, state)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that under its name there is always all of the old or all of the new text."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    _sync(partial)
-    partial.replace(path)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the list of files in a folder, is on disk; Windows has the former only, if it may write."""
-    is_folder = path.is_dir()
-    if is_folder and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from bam_core.distributed import gather
+from bam_core.outputs import make_folder
 from bam_core.training.batches import GlobalBatches, batch_loader, mixed_seed
 from bam_core.training.callbacks import CleanStop, Watch
 from bam_core.training.checkpoints import Checkpoints, newest_checkpoint
@@ -206,7 +207,7 @@ def fit_classifier(
     each = max(1, settings.batch_size // trainer.world_size)
     own = list(range(trainer.global_rank, len(held_out), trainer.world_size))
     shares = [own[i : i + each] for i in range(0, len(own), each)]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with quiet_lightning():
         trainer.fit(
             classifier,

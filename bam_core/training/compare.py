@@ -20,6 +20,7 @@ from bam_core.data import PreparedData
 from bam_core.errors import DataError, RecipeError
 from bam_core.evaluation import CellRecord, ReportContent, Results, join_cells, write_report
 from bam_core.evaluation.cells import cells_markdown, differences, first_objective, load_cells
+from bam_core.outputs import make_folder, write_text
 from bam_core.registry import keyword_parameters, load_modality, load_objective
 from bam_core.training.assess import RAW, UNTRAINED
 from bam_core.training.build import read_data
@@ -63,7 +64,7 @@ def compare(
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
     cells = plan(recipe, objectives, n_seeds, data)
     results = folder / "results"
-    results.mkdir(parents=True, exist_ok=True)
+    make_folder(results)
     done = {cell.name for cell in cells if _is_done(cell, results / f"{cell.name}.json")}
     _check_terms(load_cells(folder), cells[0].terms, folder)
     failed = []
@@ -191,7 +192,7 @@ def write_table(folder: Path, *, command: str = "") -> Results:
     """Write `table.md` and `report.html` from the result files in a folder, and return the table."""
     records = load_cells(folder)
     results = join_cells(records)
-    (folder / "table.md").write_text(cells_markdown(results, records), encoding="utf-8")
+    write_text(folder / "table.md", cells_markdown(results, records))
     first = records[0]
     set_aside = max(record.set_aside for record in records)
     write_report(

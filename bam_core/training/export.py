@@ -11,6 +11,7 @@ import yaml
 from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
+from bam_core.outputs import make_folder, written
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.protocols import Modality
 from bam_core.registry import keyword_parameters
@@ -53,6 +54,7 @@ def embed_data(
     """
     recipe = load_run(folder)
     encoder = load_encoder(folder, teacher=teacher)
+    make_folder(output.parent)
     data = _read(recipe, encoder, path, overrides)
     _check_same_kind(data, encoder)
     tables = []
@@ -65,8 +67,8 @@ def embed_data(
         names = [f"e{i}" for i in range(embeddings.shape[1])]
         tables.append(pd.concat([about, pd.DataFrame(embeddings.numpy(), columns=names)], axis=1))
     table = pd.concat(tables, ignore_index=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(output, index=False)
+    with written(output) as partial:
+        table.to_parquet(partial, index=False)
     write_set_aside(output.with_suffix(".set_aside.csv"), data)
     write_text(output.with_suffix(".data.txt"), f"{data.account()}\n")
     return Written(len(table), embeddings.shape[1], len(data.set_aside), data.account())

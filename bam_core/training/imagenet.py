@@ -18,9 +18,9 @@ from pydantic import BaseModel, ValidationError
 from bam_core.distributed import rank
 from bam_core.errors import DataError, RecipeError
 from bam_core.evaluation import Results
+from bam_core.outputs import make_folder, write_text
 from bam_core.registry import did_you_mean
 from bam_core.training.build import read_data
-from bam_core.training.checkpoints import write_text
 from bam_core.training.classifier import Accuracy
 from bam_core.training.imagenet_protocols import PROTOCOLS, Asked, Network
 from bam_core.training.imagenet_settings import WHERE, ClassifierSettings
@@ -83,7 +83,7 @@ class Judged:
         if self.history:
             found["last"], found["best"] = self.last._asdict(), self.best._asdict()
             found["epochs"] = [list(accuracy) for accuracy in self.history]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         write_text(self.path, json.dumps(found, indent=1))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bam_core.distributed import whole
 from bam_core.errors import BAMError
+from bam_core.outputs import make_folder, write_text, written
 
 
 def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> str | None:
@@ -58,9 +59,10 @@ def save_step(content: dict[str, Any] | None, where: str, folder: Path, step: in
     """
     target = step_folder(folder, step)
     if content is not None:
-        target.mkdir(parents=True, exist_ok=True)
-        torch.save(content, target / "step.pt")
-        (target / "about.json").write_text(json.dumps({"step": step, "where": where}, indent=1), encoding="utf-8")
+        make_folder(target)
+        with written(target / "step.pt") as partial, partial.open("wb") as file:
+            torch.save(content, file)
+        write_text(target / "about.json", json.dumps({"step": step, "where": where}, indent=1))
     return f" Batch and weights are in {target}; run the step again with: bam replay {folder} {step}."
 
 

@@ -8,7 +8,6 @@ and `report.html`.
 import csv
 import json
 import platform
-import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -22,11 +21,12 @@ import torch
 from bam_core.data import PreparedData
 from bam_core.distributed import whole
 from bam_core.errors import RecipeError
+from bam_core.outputs import explained, make_folder, write_text, written, written_folder
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, build
 from bam_core.training.callbacks import CleanStop, MetricsFile, Watch, keep_rows
-from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint, write_text
+from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint
 from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.online import OnlineKNN
@@ -113,7 +113,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         view_shards=batches.view_shards(settings.view_shards),
     )
     started = time.perf_counter()
-    with quiet_lightning():
+    with quiet_lightning(), explained(folder, also_reads=True):
         loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     trained = networks(objective)
@@ -160,10 +160,8 @@ def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]]
             trusted=True,
         )
         saved.encoder.load_state_dict(weights)
-        partial = folder / f"{name}.partial"
-        saved.save_pretrained(partial)
-        shutil.rmtree(folder / name, ignore_errors=True)  # of a run that was stopped before
-        partial.rename(folder / name)
+        with written_folder(folder / name) as partial:
+            saved.save_pretrained(partial)
 
 
 def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
@@ -273,7 +271,7 @@ def _differences(old: Recipe, new: Recipe) -> list[str]:
 
 def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Checkpoint | None) -> None:
     """Write what the run is, before it starts."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     about = environment(recipe, data)
     if checkpoint is not None and (folder / "environment.json").exists():
         before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -290,7 +288,7 @@ def write_set_aside(path: Path, data: PreparedData) -> None:
     """Name the inputs that could not be used in a CSV file, if there are any; a file of before does not stay."""
     path.unlink(missing_ok=True)
     if data.set_aside:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with written(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(("source", "reason"))
             writer.writerows(data.set_aside)

@@ -13,13 +13,14 @@ from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from torch.utils._pytree import tree_map
 
 from bam_core.distributed import spread, whole
+from bam_core.training.checkpoints import CheckpointFile
 from bam_core.training.recipe import TrainSettings
 
 
 def strategy_options(settings: TrainSettings) -> dict[str, Any]:
     """Keywords of Lightning's Trainer for `train.strategy` and `train.precision`: strategy, precision, plugins."""
     if settings.strategy != "fsdp":
-        return {"strategy": settings.strategy, "precision": settings.precision, "plugins": []}
+        return {"strategy": settings.strategy, "precision": settings.precision, "plugins": [CheckpointFile()]}
     if settings.precision == "64-true":  # not among the names that Lightning accepts here
         return {"strategy": ShardedStrategy(), "precision": None, "plugins": [DoublePrecision()]}
     return {"strategy": ShardedStrategy(), "precision": settings.precision, "plugins": []}
@@ -45,6 +46,11 @@ class ShardedStrategy(ModelParallelStrategy):
         """Whole tensors, numbered as torch does."""
         state: dict[str, Any] = tree_map(whole, optimizer.state_dict())
         return state
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """One file, from the first process."""
+        if self.is_global_zero:
+            CheckpointFile().save_checkpoint(checkpoint, filepath)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """Read the file; the states are loaded later, as without this strategy."""

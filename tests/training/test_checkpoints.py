@@ -11,7 +11,7 @@ import pytest
 from lightning.pytorch import LightningModule, Trainer
 
 from bam_core.training import checkpoints as module
-from bam_core.training.checkpoints import Checkpoints, checkpoints, newest_checkpoint, some_process, write_text
+from bam_core.training.checkpoints import Checkpoints, checkpoints, newest_checkpoint, some_process
 
 MODULE = LightningModule()
 
@@ -70,31 +70,6 @@ def test_several_processes_ask_each_other_now_and_then():
         assert some_process(two, False) == (step % 3 == 0)
     assert asked == [False, False]
     assert [some_process(trainer_at(1), wants) for wants in (False, True)] == [False, True]
-
-
-def test_files_are_written_where_only_writable_files_and_no_folders_can_be_synchronised(tmp_path, monkeypatch):
-    """As on Windows."""
-    modes = {}
-    opened = []
-
-    def fsync(handle):
-        assert modes[handle] & os.O_RDWR
-
-    def open_file(path, mode):
-        assert not Path(path).is_dir()
-        handle = os.open(path, mode)
-        modes[handle] = mode
-        opened.append(path)
-        return handle
-
-    windows = SimpleNamespace(
-        name="nt", open=open_file, fsync=fsync, close=os.close, O_RDONLY=os.O_RDONLY, O_RDWR=os.O_RDWR
-    )
-    monkeypatch.setattr(module, "os", windows)
-    write_text(tmp_path / "a.txt", "text")
-    assert (tmp_path / "a.txt").read_text() == "text"
-    Checkpoints(tmp_path, 1).on_train_batch_end(trainer_at(1))
-    assert len(opened) == 2
 
 
 @pytest.mark.slow
