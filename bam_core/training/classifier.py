@@ -16,6 +16,7 @@ from bam_core.outputs import make_folder
 from bam_core.training.batches import GlobalBatches, batch_loader, mixed_seed
 from bam_core.training.callbacks import CleanStop, Watch
 from bam_core.training.checkpoints import Checkpoints, newest_checkpoint
+from bam_core.training.readers import deaths_explained
 from bam_core.training.recipe import TrainSettings
 from bam_core.training.trainer import make_trainer, quiet_lightning
 from bam_core.views import make_views
@@ -208,7 +209,7 @@ def fit_classifier(
     own = list(range(trainer.global_rank, len(held_out), trainer.world_size))
     shares = [own[i : i + each] for i in range(0, len(own), each)]
     make_folder(folder)
-    with quiet_lightning():
+    with quiet_lightning(), deaths_explained("num_workers=0 behind the same command"):
         trainer.fit(
             classifier,
             batch_loader(train(batches.draw_seed), batches, settings.num_workers),

@@ -15,6 +15,7 @@ from bam_core.training.build import Parts, assemble
 from bam_core.training.callbacks import CleanStop, Watch
 from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
+from bam_core.training.readers import deaths_explained
 from bam_core.training.recipe import Recipe, check_recipe
 from bam_core.training.trainer import make_trainer, quiet_lightning
 
@@ -105,7 +106,7 @@ def pretrain_in_memory(recipe: Recipe, modality: Modality, data: PreparedData, *
         trainer = make_trainer(
             settings, [stop, Watch(batches), *following(parts, settings)], progress=progress, logger=False
         )
-        with quiet_lightning():
+        with quiet_lightning(), deaths_explained("train.num_workers=0"):
             trainer.fit(module, batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers))
     if stop.requested:
         raise KeyboardInterrupt

@@ -28,8 +28,10 @@ from bam_core.training.build import Parts, build
 from bam_core.training.callbacks import CleanStop, MetricsFile, Watch, keep_rows
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint
 from bam_core.training.following import following
+from bam_core.training.lock import LOCK, only_here
 from bam_core.training.module import PretrainModule
 from bam_core.training.online import OnlineKNN
+from bam_core.training.readers import deaths_explained
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.records import check_data, encoder_folder, steps_of_encoder
 from bam_core.training.trainer import make_trainer, quiet_lightning
@@ -55,11 +57,18 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         The folder.
 
     Raises:
-        RecipeError: the folder holds something else, or nothing to resume.
-        DataError: no checkpoint in the folder can be read; or the data are not those that the run was begun with.
+        RecipeError: the folder holds something else, or nothing to resume; or another process is at work in it.
+        DataError: no checkpoint in the folder can be read; the data are not those that the run was begun with; or a
+            process that reads them was killed.
+        OutputError: a full disk, or a folder that cannot be written to; the checkpoint before is as it was.
         NonFiniteError: NaN or infinity in a step, unless `train.on_nan` is "skip".
         KeyboardInterrupt: Ctrl-C or SIGTERM; checkpoint and encoder of that moment are in the folder.
     """
+    with only_here(folder):
+        return _pretrain(recipe, folder, resume=resume, progress=progress)
+
+
+def _pretrain(recipe: Recipe, folder: Path, *, resume: bool, progress: bool) -> Path:
     checkpoint = _open_folder(folder, recipe, resume)
     parts = build(recipe)
     if checkpoint is not None:
@@ -113,7 +122,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         view_shards=batches.view_shards(settings.view_shards),
     )
     started = time.perf_counter()
-    with quiet_lightning(), explained(folder, also_reads=True):
+    go_on = f"bam pretrain {folder / 'recipe.yaml'} run={folder} train.num_workers=0"
+    with quiet_lightning(), explained(folder, also_reads=True), deaths_explained(go_on):
         loader = batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers)
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     trained = networks(objective)
@@ -233,7 +243,7 @@ def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | Non
                 f"the run folder {str(folder)!r} holds a run of another recipe; changed: {', '.join(changed)}. Take "
                 "another folder with run=NAME, or the recipe.yaml in the folder."
             )
-    elif folder.exists() and {f.name for f in folder.iterdir()} - {"recipe.yaml.partial"}:
+    elif {f.name for f in folder.iterdir()} - {"recipe.yaml.partial", LOCK}:
         raise RecipeError(f"the run folder {str(folder)!r} is not empty and no run. Take another with run=NAME.")
     return checkpoint
 

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from bam_core.training.callbacks import Bar
+from bam_core.training.readers import EndReaders
 from bam_core.training.recipe import TrainSettings
 from bam_core.training.sharded import strategy_options
 
@@ -38,7 +39,7 @@ def make_trainer(
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             log_every_n_steps=settings.log_every,
-            callbacks=[*callbacks, *([Bar()] if progress else [])],
+            callbacks=[EndReaders(), *callbacks, *([Bar()] if progress else [])],
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=progress,

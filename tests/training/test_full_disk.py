@@ -57,7 +57,7 @@ def test_a_full_disk_keeps_the_encoder_of_before(smoke, tmp_path, no_room):
     before = {f.name: f.read_bytes() for f in (tmp_path / "a").iterdir()}
     torch.nn.init.zeros_(next(encoder.parameters()))
     no_room()
-    with pytest.raises(OutputError, match="a cannot be written: .*what was there before is as it was"):
+    with pytest.raises(OutputError, match=r"a cannot be written: .*what was there before is as it was"):
         encoder.save_pretrained(tmp_path / "a")
     assert {f.name: f.read_bytes() for f in (tmp_path / "a").iterdir()} == before
 
