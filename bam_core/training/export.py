@@ -11,11 +11,10 @@ import yaml
 from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
 from bam_core.errors import DataError, RecipeError
-from bam_core.outputs import make_folder, written
+from bam_core.outputs import make_folder, write_text, written
 from bam_core.pretrained import PretrainedEncoder
 from bam_core.protocols import Modality
 from bam_core.registry import keyword_parameters
-from bam_core.training.checkpoints import write_text
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe, check_options
 from bam_core.training.run import load_encoder, load_run, write_set_aside
