@@ -10,7 +10,7 @@ recipe leaves out and that bears the name of a fact of the data (such as `in_cha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,45 @@ class Objective(Protocol):
         ...
 
 
+class FittedBaseline(NamedTuple):
+    """A baseline that has seen some rows of train, without their labels.
+
+    Attributes:
+        features: columns of some rows -> (b, k) finite numbers, array or tensor.
+        classifier: takes the place of the linear probe's logistic regression, see `bam_core.evaluation.Classifier`.
+            None: the logistic regression itself.
+        knn: whether the features are a space in which neighbours mean something; a model on raw columns has no kNN.
+        note: what was done to these data, such as lengths made equal; a sentence for the table.
+    """
+
+    features: Callable[[Mapping[str, Any]], Any]
+    classifier: Callable[..., Any] | None = None
+    knn: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a user would take instead of pretraining: fixed features for the probes, or a model on raw columns.
+
+    Attributes:
+        fit: (columns, facts, *, n_rows, seed) -> `FittedBaseline`. Columns are those of up to `fit_rows` rows of train,
+            as `Modality.collate` takes them; `n_rows` is the number of rows that features will be asked for.
+        about: what it is and from where, a sentence for the table.
+        packages: names of the modules that it imports beyond those of its modality.
+        extra: of bam-ssl that brings them.
+        fit_rows: rows that `fit` looks at, at most.
+        why_not: (names of the columns, facts) -> why the baseline cannot be had for such data, or "".
+    """
+
+    fit: Callable[..., FittedBaseline]
+    about: str
+    packages: tuple[str, ...] = ()
+    extra: str = "baselines"
+    fit_rows: int = 1024
+    why_not: Callable[[Sequence[str], Mapping[str, Any]], str] | None = None
+
+
 @dataclass(frozen=True)
 class Modality:
     """The adapter of one domain.
@@ -121,6 +160,8 @@ class Modality:
             all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
             parts, followed by "@" and the part. `fitted` is as for readers.
         columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
+        baselines: name -> what a user would take instead of pretraining, for the tables of `bam evaluate` and
+            `bam compare`.
     """
 
     name: str
@@ -135,6 +176,7 @@ class Modality:
     invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
     from_memory: Callable[..., Any] | None = None
     columns_are_features: bool = False
+    baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
 
     def readers_of(self, kind: str) -> tuple[str, ...]:
         """Names of the readers that take a file suffix, or "" for a folder."""

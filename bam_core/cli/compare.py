@@ -9,9 +9,9 @@ from bam_core.errors import RecipeError
 
 EPILOG = """\
 Pretrains and judges every objective with every seed on one recipe: the same data, encoder, views, batches, steps and
-seeds. Each cell runs in a process of its own and leaves one small file in FOLDER/results; the table has raw features
-and the untrained encoder first. The same command goes on where it was stopped and never runs a finished cell again;
-further objectives or seeds join the same table.
+seeds. Each cell runs in a process of its own and leaves one small file in FOLDER/results; the table has raw features,
+baselines such as MiniRocket or gradient boosting (evaluate.baselines) and the untrained encoder first. The same command
+goes on where it was stopped and never runs a finished cell again; further objectives or seeds join the same table.
   bam compare ecg/ecg5000_resnet1d --objectives bam,simclr,vicreg --seeds 3 train.epochs=10
   bam compare my.yaml --objectives bam,bam:epsilon=0.05:temperature=0.2,byol --run runs/mine
   bam compare --show runs/mine
@@ -50,10 +50,9 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print(f"\nStopped. Finished cells are kept in {folder}; the same command goes on from there.")
             raise
-    from bam_core.evaluation.cells import cells_markdown, first_objective, join_cells, load_cells
+    from bam_core.evaluation.cells import cells_markdown, first_objective, load_table
 
-    cells = load_cells(folder)
-    results = join_cells(cells)
+    cells, results = load_table(folder)
     if args.markdown:
         print(cells_markdown(results, cells), end="")
     else:

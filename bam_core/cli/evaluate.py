@@ -6,6 +6,8 @@ from pathlib import Path
 EPILOG = """\
 Embeds every split with the run's encoder, with the same encoder before training, and as raw features; probes all three
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
+Beside them stands what you would take without pretraining, such as MiniRocket or gradient boosting, computed once for
+the same data; some need pip install 'bam-ssl[baselines]'. The recipe's evaluate.baselines leaves them out or chooses.
 Without labels the report still shows curves, a map, neighbours and effective ranks.
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
 a table in results.json is kept if encoder, weights and protocol are still those that it was made with.

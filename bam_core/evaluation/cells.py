@@ -16,6 +16,7 @@ from bam_core.evaluation.seeds import aggregate
 from bam_core.outputs import write_text
 
 FORMAT = 1  # of the files
+LEFT_OUT = "left_out.json"  # in the folder of a comparison: sentences on baselines that could not be had
 END_OF_TRAINING = ("loss", "kl", "target_entropy", "attention_entropy", "positive_cosine")
 
 
@@ -85,15 +86,31 @@ class CellRecord:
         return cls(**{**content, "results": Results.from_plain(content["results"], where=str(path))})
 
 
+def load_table(folder: Path) -> tuple[list[CellRecord], Results]:
+    """The cells of a comparison's folder, and their table; its notes name the baselines that could not be had.
+
+    Raises:
+        DataError: a file that holds something else.
+        InputError: as `join_cells` does.
+    """
+    cells = load_cells(folder)
+    results, path = join_cells(cells), folder / LEFT_OUT
+    left_out = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return cells, replace(results, notes=(*results.notes, *map(str, left_out)))
+
+
 def hash_of(terms: Any) -> str:
     """Sixteen hexadecimal digits that change with any value of some plain terms."""
     return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_cells(folder: Path) -> list[CellRecord]:
-    """All cells in a folder, or in its folder `results`, in the order in which they were started."""
+    """All cells in a folder, or in its folder `results`: without a seed first, else as they were started."""
     folder = folder / "results" if (folder / "results").is_dir() else folder
-    return sorted((CellRecord.load(path) for path in folder.glob("*.json")), key=lambda cell: cell.started)
+    return sorted(
+        (CellRecord.load(path) for path in folder.glob("*.json")),
+        key=lambda cell: (cell.seed is not None, cell.started),
+    )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -144,19 +161,12 @@ def join_cells(cells: Sequence[CellRecord]) -> Results:
         have = "; ".join(f"{label}: {sorted(s for s in row if s is not None)}" for label, row in rows.items())
         raise InputError(f"expected a seed that every row has; got {have}. Finish the comparison first.")
     chosen: list[int | None] = [*seeds] or [None]
-    runs = [_side_by_side([row[seed] if seed in row else row[None] for row in rows.values()]) for seed in chosen]
+    runs = []
+    for seed in chosen:
+        first, *others = [row[seed] if seed in row else row[None] for row in rows.values()]
+        runs.append(first.joined(others))
     table = aggregate(runs) if len(runs) > 1 else runs[0]
     return replace(table, notes=(*table.notes, *_remarks(cells, seeds, all_seeds)))
-
-
-def _side_by_side(parts: Sequence[Results]) -> Results:
-    return replace(
-        parts[0],
-        rows=tuple(row for part in parts for row in part.rows),
-        figures={name: figures for part in parts for name, figures in part.figures.items()},
-        costs={name: cost for part in parts for name, cost in part.costs.items()},
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-    )
 
 
 def _remarks(cells: Sequence[CellRecord], seeds: Sequence[int], all_seeds: Sequence[int]) -> list[str]:

@@ -33,6 +33,8 @@ class EvaluationProtocol(BaseModel):
         max_test_rows: the same for test.
         seed: of draws, folds and bootstrap. It is not the seed of training: runs with different training seeds keep
             the same one, so that they are judged on the same draws.
+        baselines: which of the modality's baselines stand in the table: "auto" for all that are installed and fit the
+            data, "none", or a list of names. They add rows and change no others, so the hash does not know them.
 
     Example:
         >>> EvaluationProtocol(k=10).hash() == EvaluationProtocol(k=20).hash()
@@ -56,8 +58,9 @@ class EvaluationProtocol(BaseModel):
     max_train_rows: int = Field(100_000, ge=20)
     max_test_rows: int = Field(100_000, ge=20)
     seed: int = Field(0, ge=0)
+    baselines: Literal["auto", "none"] | tuple[str, ...] = "auto"
 
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value, and with the version of the evaluation."""
-        text = json.dumps([VERSION, self.model_dump(mode="json")], sort_keys=True)
+        text = json.dumps([VERSION, self.model_dump(mode="json", exclude={"baselines"})], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

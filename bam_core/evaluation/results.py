@@ -1,7 +1,7 @@
 """What an evaluation found: rows of numbers with their spread, and the hashes that say what they may be compared to."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -94,6 +94,7 @@ class Results:
         costs: of the pretraining behind a set of features, where it was measured.
         notes: what a reader should know: classes missing in train, groups in two splits, rows left out.
         n_runs: how many runs were aggregated.
+        baselines: those that were asked for and could be had, see `bam_core.protocols.Baseline`.
     """
 
     rows: tuple[Result, ...]
@@ -106,6 +107,7 @@ class Results:
     costs: Mapping[str, Cost] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     n_runs: int = 1
+    baselines: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[str]:
@@ -120,7 +122,8 @@ class Results:
     @property
     def columns(self) -> list[tuple[str, float]]:
         """(probe, fraction) of the table's columns."""
-        return list(dict.fromkeys((row.probe, row.fraction) for row in self.rows))
+        found = dict.fromkeys((row.probe, row.fraction) for row in self.rows)
+        return sorted(found, key=lambda column: [*self.protocol.probes, column[0]].index(column[0]))
 
     def title(self, metric: str) -> str:
         """Name of a metric as tables print it."""
@@ -140,13 +143,18 @@ class Results:
             f"no result for {key}; features are {self.features}, columns {self.columns}, metrics {self.metrics}."
         )
 
+    def has(self, features: str, probe: str, fraction: float) -> bool:
+        """Whether there is such a row; a model on raw columns has none for kNN."""
+        return any((row.features, row.probe, row.fraction) == (features, probe, fraction) for row in self.rows)
+
     def compare(self, ours: str, baseline: str, metric: str | None = None) -> "list[Comparison]":
-        """Paired differences of two sets of features, one a column; see `Comparison`."""
+        """Paired differences of two sets of features, one for each column that both have; see `Comparison`."""
         from bam_core.evaluation.verdict import compare
 
         return [
             compare(self.row(ours, probe, fraction, metric), self.row(baseline, probe, fraction, metric))
             for probe, fraction in self.columns
+            if self.has(ours, probe, fraction) and self.has(baseline, probe, fraction)
         ]
 
     def verdict(self, ours: str | None = None) -> str:
@@ -166,6 +174,17 @@ class Results:
         from bam_core.evaluation.tables import console_table
 
         return console_table(self, metric)
+
+    def joined(self, others: "Iterable[Results]") -> "Results":
+        """The rows, figures, costs and notes of other sets of features behind these."""
+        parts = [self, *others]
+        return replace(
+            self,
+            rows=tuple(row for part in parts for row in part.rows),
+            figures={name: figures for part in parts for name, figures in part.figures.items()},
+            costs={name: cost for part in parts for name, cost in part.costs.items()},
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        )
 
     def restricted(self, features: Sequence[str]) -> "Results":
         """The results of some sets of features only, in that order."""
@@ -191,6 +210,7 @@ class Results:
             "encoder": dict(self.encoder),
             "classes": self.classes,
             "n_runs": self.n_runs,
+            "baselines": self.baselines,
             "notes": self.notes,
             "figures": {name: figures._asdict() for name, figures in self.figures.items()},
             "costs": {name: cost._asdict() for name, cost in self.costs.items()},
@@ -241,6 +261,7 @@ class Results:
             costs={name: Cost(**cost) for name, cost in content.get("costs", {}).items()},
             notes=tuple(content["notes"]),
             n_runs=content["n_runs"],
+            baselines=tuple(content.get("baselines", ())),
         )
 
 

@@ -1,12 +1,14 @@
 """The evaluation itself: every set of features through every probe at every fraction of the labels."""
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from bam_core.errors import InputError
+from bam_core.evaluation.classifiers import Classifier
 from bam_core.evaluation.embeddings import describe_embeddings
 from bam_core.evaluation.folds import varies
 from bam_core.evaluation.fractions import draw_rows
@@ -26,6 +28,9 @@ def evaluate(
     protocol: EvaluationProtocol | None = None,
     *,
     data_fingerprint: str = "",
+    classifiers: Mapping[str, Classifier] | None = None,
+    without_knn: Collection[str] = (),
+    describe: bool = True,
 ) -> Results:
     """Judge frozen features with kNN and linear probes at several fractions of the labels.
 
@@ -38,6 +43,9 @@ def evaluate(
         labels: of the same rows.
         protocol: default: `EvaluationProtocol()`.
         data_fingerprint: of the prepared data, to be kept with the results.
+        classifiers: name of features -> what is fitted in place of the linear probe.
+        without_knn: names of features whose neighbours mean nothing, such as raw columns.
+        describe: whether to add the label-free figures.
 
     Returns:
         A table with spreads, label-free figures and notes.
@@ -61,18 +69,55 @@ def evaluate(
     notes = dict.fromkeys(task_notes(labels, protocol))
     rows: list[Result] = []
     for name, parts in checked.items():
+        classifier = (classifiers or {}).get(name)
         for probe in protocol.probes:
             for fraction in protocol.fractions:
-                rows += _cell(task, name, parts, probe, fraction, notes)
+                if probe != "knn" or name not in without_knn:
+                    rows += _cell(task, name, parts, probe, fraction, notes, classifier)
     return Results(
         rows=tuple(rows),
         protocol=protocol,
         labels_hash=labels.hash(),
         data_fingerprint=data_fingerprint,
         classes=tuple(labels.classes),
-        figures={name: describe_embeddings(parts.test, seed=protocol.seed) for name, parts in checked.items()},
+        figures={n: describe_embeddings(part.test, seed=protocol.seed) for n, part in checked.items() if describe},
         notes=tuple(notes),
     )
+
+
+class RowsInUse(NamedTuple):
+    """Rows of the splits that an evaluation looks at, and their labels: the draws among them are those among all."""
+
+    train: np.ndarray
+    test: np.ndarray
+    validation: np.ndarray | None
+    labels: SplitLabels
+
+
+def rows_in_use(labels: SplitLabels, protocol: EvaluationProtocol) -> RowsInUse:
+    """The rows of which `evaluate` needs features, so that those of dear features can be made for no others.
+
+    Raises:
+        InputError: as `evaluate` does.
+
+    Example:
+        >>> labels = SplitLabels(train=np.array([0, -1, 1, 0]), test=np.array([1, 0, -1]))
+        >>> found = rows_in_use(labels, EvaluationProtocol())
+        >>> found.train.tolist(), found.test.tolist(), found.labels.train.tolist()
+        ([0, 2, 3], [0, 1], [0, 1, 0])
+    """
+    task = _task(labels, protocol)
+    train = np.flatnonzero(labelled(task.train))
+    validation = None if labels.validation is None else np.flatnonzero(labelled(labels.validation))
+    taken = replace(
+        labels,
+        train=labels.train[train],
+        test=task.test,
+        validation=None if labels.validation is None else labels.validation[validation],
+        train_groups=None if labels.train_groups is None else labels.train_groups[train],
+        test_groups=None if labels.test_groups is None else labels.test_groups[task.test_rows],
+    )
+    return RowsInUse(train, task.test_rows, validation, taken)
 
 
 @dataclass(frozen=True)
@@ -131,13 +176,19 @@ def _keep(labels: np.ndarray, fraction: float, draw: int, protocol: EvaluationPr
 
 
 def _cell(
-    task: _Task, name: str, parts: Features, probe: str, fraction: float, notes: dict[str, None]
+    task: _Task,
+    name: str,
+    parts: Features,
+    probe: str,
+    fraction: float,
+    notes: dict[str, None],
+    classifier: Classifier | None,
 ) -> Iterator[Result]:
     """One set of features, one probe, one fraction: a row a metric."""
     start = time.perf_counter()
     draws = range(1 if fraction == 1 else task.protocol.draws)
     given = [_keep(task.train, fraction, draw, task.protocol) for draw in draws]
-    all_scores = [_scores(task, name, parts, probe, fraction, draw, given[draw], notes) for draw in draws]
+    all_scores = [_scores(task, name, parts, probe, fraction, draw, given[draw], notes, classifier) for draw in draws]
     seconds = time.perf_counter() - start
     n_labels = round(float(np.mean([labelled(labels).sum() for labels in given])))
     ones = np.ones(len(task.test))
@@ -177,6 +228,7 @@ def _scores(
     draw: int,
     train_labels: np.ndarray,
     notes: dict[str, None],
+    classifier: Classifier | None,
 ) -> np.ndarray:
     protocol = task.protocol
     test = parts.test[task.test_rows]
@@ -189,6 +241,12 @@ def _scores(
         return knn_probe(
             parts.train, train_labels, test, n_classes=task.n_classes, k=protocol.k, temperature=protocol.temperature
         )
+    if classifier is not None:
+        known = labelled(train_labels)
+        scored = classifier(parts.train[known], train_labels[known], test, n_classes=task.n_classes, seed=protocol.seed)
+        if scored.note:
+            notes[f"{name} at {fraction * 100:g} %: {scored.note}"] = None
+        return scored.scores
     validation = None
     if task.validation is not None and labelled(task.validation).any():
         validation = (parts.validation, _keep(task.validation, fraction, draw, protocol))

@@ -62,7 +62,8 @@ def table_view(results: Results, metric: str | None = None) -> TableView:
     spreads: dict[str, dict[str, None]] = {}
     rows: dict[str, list[Cell]] = {name: [] for name in results.features}
     for probe, fraction in results.columns:
-        column = [results.row(name, probe, fraction, metric) for name in results.features]
+        have = [name for name in results.features if results.has(name, probe, fraction)]
+        column = [results.row(name, probe, fraction, metric) for name in have]
         share = f"{fraction * 100:g} %"
         columns.append(Column(PROBE_TITLES[probe], share, f"{column[0].n_labels:,}"))
         top = max(round(row.mean, 3) for row in column)
@@ -70,13 +71,16 @@ def table_view(results: Results, metric: str | None = None) -> TableView:
             best = round(row.mean, 3) == top
             short = f"±{row.spread:.3f}".replace("0.", ".")
             rows[row.features].append(Cell(f"{row.mean:.3f}", _spread(row), short, best))
+        for name in set(rows) - set(have):
+            rows[name].append(Cell("-"))
         spreads.setdefault(column[0].spread_of, {})[share] = None
     if results.figures:
         columns += [Column("RankMe / width"), Column("embedding spread")]
         for name in results.features:
-            figures = results.figures[name]
-            rank = "-" if figures.rankme is None else f"{figures.rankme:.1f} / {figures.width}"
-            rows[name] += [Cell(rank), Cell("-" if figures.spread is None else f"{figures.spread:.3f}")]
+            figures = results.figures.get(name)
+            rank = "-" if figures is None or figures.rankme is None else f"{figures.rankme:.1f} / {figures.width}"
+            spread = "-" if figures is None or figures.spread is None else f"{figures.spread:.3f}"
+            rows[name] += [Cell(rank), Cell(spread)]
     if results.costs:
         columns += [Column("seconds"), Column("memory, MiB")]
         for name in results.features:

@@ -15,6 +15,7 @@ import torch
 
 from bam_core.protocols import Batch, Modality
 from bam_core.registry import complete, keyword_parameters
+from bam_core.testing.baselines import check_baselines
 from bam_core.testing.contract import Contract
 from bam_core.testing.networks import Network, check_encoder
 from bam_core.testing.views import Maker, check_views
@@ -74,6 +75,7 @@ def check_modality(modality: Modality, *, views: Options | None = None, encoders
             alone = [maker.name for maker in makers if maker.name not in fitted]
             need(not alone, f"no encoder takes {', '.join(alone)}")
         _raw_features(contract, bound, batch, take)
+        check_baselines(contract, modality, rows, facts)
         _drawings(contract, bound, batch, makers)
 
 

@@ -23,16 +23,16 @@ from bam_core.evaluation import (
     NeighbourRows,
     ReportContent,
     Results,
-    SplitLabels,
     describe_embeddings,
     evaluate,
     write_report,
 )
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
-from bam_core.registry import displayed
+from bam_core.registry import displayed, load_modality
+from bam_core.training.baselines import Choice, choose_baselines, judge_baseline, split_labels
 from bam_core.training.batches import mixed_seed
-from bam_core.training.build import Parts, build
+from bam_core.training.build import Parts, build, read_data
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.embedding import embed
 from bam_core.training.recipe import Recipe
@@ -69,9 +69,12 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         UNTRAINED: parts.encoder,
         name: encoder,
     }
+    choice = choose_baselines(parts.modality, parts.data, recipe.evaluate)
     features = {label: embed_splits(network, parts, label) for label, network in networks.items()}
     try:
         results = judge(features, parts.data, recipe)
+        if results is not None:
+            results = with_baselines(results, choice, parts, recipe)
     except InputError as error:
         warnings.warn(f"no table: {error}", stacklevel=2)
         results = None
@@ -82,14 +85,30 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
     return results
 
 
+def with_baselines(results: Results, choice: Choice, parts: Parts, recipe: Recipe) -> Results:
+    """The table with the rows of the baselines behind that of the raw features, and what is to be said of them."""
+    judged = [judge_baseline(name, parts.modality, parts.data, recipe.evaluate) for name in choice.chosen]
+    raw, *others = results.features
+    joined = results.restricted([raw]).joined([*filter(None, judged), results.restricted(others)])
+    return replace(joined, notes=(*joined.notes, *choice.notes), baselines=choice.chosen)
+
+
 def stored(folder: Path, *, teacher: bool = False) -> Results | None:
-    """The table that `assess` left in a run folder, if it is of this encoder, its present weights and the protocol."""
+    """The table that `assess` left in a run folder.
+
+    Only if it is of this encoder and its present weights, by the present protocol, and with the baselines that can be
+    had now.
+    """
     try:
         results = Results.load(folder / "results.json")
     except DataError:  # none, or one of another version
         return None
-    is_it = results.encoder == _encoder(folder, teacher) and results.protocol == load_run(folder).evaluate
-    return results if is_it else None
+    recipe = load_run(folder)
+    if results.encoder != _encoder(folder, teacher) or results.protocol != recipe.evaluate:
+        return None
+    modality = load_modality(recipe.modality)
+    choice = choose_baselines(modality, read_data(recipe), recipe.evaluate)
+    return results if results.baselines == choice.chosen else None
 
 
 def _encoder(folder: Path, teacher: bool) -> dict[str, str]:
@@ -116,19 +135,12 @@ def judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, reci
     Raises:
         InputError: labels that cannot be probed, such as of one class only.
     """
-    labels = {split: data.labels(split) for split in data.splits}
-    if "test" not in labels or labels["train"] is None or labels["test"] is None:
+    labels = split_labels(data)
+    if labels is None:
         return None
     return evaluate(
         {name: Features(s["train"], s["test"], s.get("validation")) for name, s in features.items()},
-        SplitLabels(
-            train=labels["train"],
-            test=labels["test"],
-            validation=labels.get("validation"),
-            classes=data.facts.get("classes") or (),
-            train_groups=data.groups("train"),
-            test_groups=data.groups("test"),
-        ),
+        labels,
         recipe.evaluate,
         data_fingerprint=data.fingerprint,
     )

@@ -18,6 +18,7 @@ from bam_core.errors import BAMError, DataError
 from bam_core.evaluation import CellRecord, Cost, Results
 from bam_core.evaluation.cells import END_OF_TRAINING
 from bam_core.training.assess import RAW, UNTRAINED, Function, embed_splits, judge
+from bam_core.training.baselines import judge_baseline
 from bam_core.training.build import Parts, build
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.training.recipe import Recipe, check_recipe
@@ -29,12 +30,13 @@ class Cell:
     """What one cell is to do.
 
     Attributes:
-        label: row of the table; `RAW` and `UNTRAINED` are judged without training.
+        label: row of the table; `RAW`, `UNTRAINED` and baselines are judged without training.
         seed: of training; None for what has none.
         recipe: with this cell's objective and seed.
         terms: see `CellRecord`, like the next.
         objective: name and all options.
         command: that started the comparison.
+        baseline: whether the label names one of the modality's baselines.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Cell:
     terms: dict[str, Any]
     objective: dict[str, Any]
     command: str
+    baseline: bool = False
 
     @property
     def name(self) -> str:
@@ -77,8 +80,8 @@ def run_cell(cell: Cell, folder: Path) -> CellRecord:
     """
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     parts = build(cell.recipe)
-    steps, cost, network = 0, None, _baseline(cell, parts)
-    if network is None:
+    steps, cost, network = 0, None, _as_it_is(cell, parts)
+    if network is None and not cell.baseline:
         parts.objective(cell.recipe, 1)  # imports and caches before the clock starts
         before, clock, processor = reset_peak(), time.perf_counter(), time.process_time()
         pretrain(cell.recipe, folder)
@@ -88,7 +91,11 @@ def run_cell(cell: Cell, folder: Path) -> CellRecord:
         steps = checkpoint.step if checkpoint is not None else 0
         network = load_encoder(folder)
     peak = peak_resident()
-    results: Results | None = judge({cell.label: embed_splits(network, parts, cell.label)}, parts.data, cell.recipe)
+    results: Results | None
+    if network is None:
+        results = judge_baseline(cell.label, parts.modality, parts.data, cell.recipe.evaluate)
+    else:
+        results = judge({cell.label: embed_splits(network, parts, cell.label)}, parts.data, cell.recipe)
     if results is None:
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
     if cost is not None:
@@ -117,7 +124,8 @@ def _last_metrics(path: Path) -> dict[str, float]:
     return {name: round(float(last[name]), 5) for name in END_OF_TRAINING if name in last}
 
 
-def _baseline(cell: Cell, parts: Parts) -> nn.Module | None:
+def _as_it_is(cell: Cell, parts: Parts) -> nn.Module | None:
+    """What is judged without training."""
     if cell.label == RAW:
         return Function(parts.modality.raw_features)
     return parts.encoder if cell.label == UNTRAINED else None

@@ -18,11 +18,12 @@ import yaml
 
 from bam_core.data import PreparedData
 from bam_core.errors import DataError, RecipeError
-from bam_core.evaluation import CellRecord, ReportContent, Results, join_cells, write_report
-from bam_core.evaluation.cells import cells_markdown, differences, first_objective, load_cells
+from bam_core.evaluation import CellRecord, ReportContent, Results, write_report
+from bam_core.evaluation.cells import LEFT_OUT, cells_markdown, differences, first_objective, load_cells, load_table
 from bam_core.outputs import make_folder, write_text
 from bam_core.registry import keyword_parameters, load_modality, load_objective
 from bam_core.training.assess import RAW, UNTRAINED
+from bam_core.training.baselines import choose_baselines
 from bam_core.training.build import read_data
 from bam_core.training.cell import Cell
 from bam_core.training.recipe import _FILLED_IN, Recipe, check_recipe, load_recipe
@@ -50,7 +51,7 @@ def compare(
         say: called with a line before every cell.
 
     Returns:
-        The table: raw features and the untrained encoder first, then the objectives.
+        The table: raw features, baselines and the untrained encoder first, then the objectives.
 
     Raises:
         RecipeError: mistakes in recipe or objectives; a folder of a comparison on other terms.
@@ -62,11 +63,13 @@ def compare(
     data = read_data(recipe)  # prepared here, so that no cell pays for it
     if "test" not in data.splits or any(data.labels(split) is None for split in ("train", "test")):
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
-    cells = plan(recipe, objectives, n_seeds, data)
+    choice = choose_baselines(load_modality(recipe.modality), data, recipe.evaluate)
+    cells = plan(recipe, objectives, n_seeds, data, baselines=choice.chosen)
     results = folder / "results"
     make_folder(results)
     done = {cell.name for cell in cells if _is_done(cell, results / f"{cell.name}.json")}
     _check_terms(load_cells(folder), cells[0].terms, folder)
+    write_text(folder / LEFT_OUT, json.dumps(choice.notes))
     failed = []
     for number, cell in enumerate(cells, start=1):
         if cell.name not in done:
@@ -83,7 +86,9 @@ def compare(
     return table
 
 
-def plan(recipe: Recipe, objectives: Sequence[str], n_seeds: int, data: PreparedData) -> list[Cell]:
+def plan(
+    recipe: Recipe, objectives: Sequence[str], n_seeds: int, data: PreparedData, *, baselines: Sequence[str] = ()
+) -> list[Cell]:
     """The cells of a comparison, seed by seed, so that one that is stopped has whole seeds.
 
     Raises:
@@ -95,6 +100,7 @@ def plan(recipe: Recipe, objectives: Sequence[str], n_seeds: int, data: Prepared
     command = shlex.join(["bam", *sys.argv[1:]])
     sections = {label: objective_section(label, recipe) for label in dict.fromkeys(objectives)}
     cells = [Cell(RAW, None, recipe, terms, {}, command)]
+    cells += [Cell(name, None, recipe, terms, {}, command, baseline=True) for name in baselines]
     for seed in range(recipe.train.seed, recipe.train.seed + n_seeds):
         raw = recipe.model_dump(mode="json")
         raw["train"]["seed"] = seed
@@ -138,7 +144,7 @@ def equal_terms(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
         "views": with_defaults(modality.views[recipe.views["name"]], recipe.views),
         "encoder": with_defaults(modality.encoders[recipe.encoder["name"]], recipe.encoder),
         "train": train,
-        "evaluate": {**recipe.evaluate.model_dump(mode="json"), "hash": recipe.evaluate.hash()},
+        "evaluate": {**recipe.evaluate.model_dump(mode="json", exclude={"baselines"}), "hash": recipe.evaluate.hash()},
     }
 
 
@@ -190,8 +196,7 @@ def _check_terms(records: Sequence[CellRecord], terms: Mapping[str, Any], folder
 
 def write_table(folder: Path, *, command: str = "") -> Results:
     """Write `table.md` and `report.html` from the result files in a folder, and return the table."""
-    records = load_cells(folder)
-    results = join_cells(records)
+    records, results = load_table(folder)
     write_text(folder / "table.md", cells_markdown(results, records))
     first = records[0]
     set_aside = max(record.set_aside for record in records)

@@ -8,6 +8,7 @@ from modalities.ecg.encoders import xresnet1d50
 from modalities.ecg.example import synthetic_records
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
+from modalities.timeseries.baselines import BASELINES
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
 from modalities.timeseries.encoders import ResNet1d
 
@@ -29,4 +30,5 @@ MODALITY = Modality(
     draw=draw_signal,
     invalidates=INVALIDATES,
     from_memory=from_memory,
+    baselines=BASELINES,
 )

@@ -1,6 +1,7 @@
 """Time series of any domain: arrays, archives' files and long tables, warped and windowed views, 1-D networks."""
 
 from bam_core.protocols import Modality
+from modalities.timeseries.baselines import BASELINES
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
 from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d
@@ -35,4 +36,5 @@ MODALITY = Modality(
     draw=draw_signal,
     invalidates=INVALIDATES,
     from_memory=from_memory,
+    baselines=BASELINES,
 )

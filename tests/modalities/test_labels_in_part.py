@@ -11,7 +11,7 @@ from bam_core.training.build import read_data
 from bam_core.training.run import load_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb")]
-TRAIN = "train: {epochs: 1, batch_size: 8, log_every: 1}\nevaluate: {draws: 2, fractions: [1.0]}\n"
+TRAIN = "train: {epochs: 1, batch_size: 8, log_every: 1}\nevaluate: {draws: 2, fractions: [1.0], baselines: none}\n"
 RECIPES = {
     "timeseries": "data: {reader: arrays}\nviews: {name: series}\nencoder: {name: resnet1d, width: 4}\n",
     "ecg": "data: {reader: arrays}\nviews: {name: ecg, sampling_rate_hz: 100}\nencoder: {name: resnet1d, width: 4}\n",

@@ -26,6 +26,7 @@ pytestmark = [
 QUICK = [
     *("train.epochs=1", "train.warmup_epochs=0", "train.num_workers=0", "train.log_every=1"),
     *("evaluate.draws=2", "evaluate.bootstrap=100", "evaluate.c_grid=[0.1]", "evaluate.fractions=[1.0, 0.1]"),
+    "evaluate.baselines=none",
 ]
 
 
