@@ -8,9 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bam_core.collapse import CollapseWatch, uniform_entropy
 from bam_core.distributed import world_size
 from bam_core.loss import bam_loss, check_sharpness
 from bam_core.student import StudentObjective
+
+_WAY_OUT = (
+    "Keep epsilon at a quarter of the temperature, make the views milder, lower the learning rate, or take a teacher "
+    "(momentum=0.99)."
+)
 
 
 class BAMOutput(NamedTuple):
@@ -24,7 +30,9 @@ class BAMOutput(NamedTuple):
         column_error: largest relative deviation of a column total of the plan.
         uniform_loss: log of the columns that a row may attend to: the loss of an attention that knows nothing. Total
             collapse ends there, with a kl of zero.
+        uniform_entropy: the most that `target_entropy` can be: that of a target that tells nobody apart.
         embeddings: (n_views * b, d) encoder outputs of all views, view-major.
+        projections: (n_views * b, p) what the loss compares.
     """
 
     loss: Float[Tensor, ""]
@@ -33,7 +41,9 @@ class BAMOutput(NamedTuple):
     attention_entropy: Float[Tensor, ""]
     column_error: Float[Tensor, ""]
     uniform_loss: Float[Tensor, ""]
+    uniform_entropy: Float[Tensor, ""]
     embeddings: Float[Tensor, "rows d"]
+    projections: Float[Tensor, "rows p"]
 
 
 class BAMObjective(StudentObjective):
@@ -58,6 +68,10 @@ class BAMObjective(StudentObjective):
 
     Raises:
         InputError: settings out of range; in `forward`, views or embeddings that do not fit.
+
+    Warns:
+        CollapseWarning: epsilon >= temperature; in training, once, when two looks a hundred steps apart see a collapse
+            (`bam_core.collapse`).
 
     Example:
         >>> encoder = nn.Linear(8, 4)
@@ -97,6 +111,7 @@ class BAMObjective(StudentObjective):
         self.iterations = iterations
         self.top_k = top_k
         self.mask_positives = mask_positives
+        self._watch = CollapseWatch(_WAY_OUT)
 
     def forward(self, batch: Any, *, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> BAMOutput:
         """Make views of a batch, embed them and compare.
@@ -127,5 +142,14 @@ class BAMObjective(StudentObjective):
             mask_positives=self.mask_positives,
         )
         n_others = len(projections) // drawn.n_views * world_size() - self.mask_positives
-        uniform_loss = torch.full_like(out.kl, math.log((self.n_target or drawn.n_global) * n_others))
-        return BAMOutput(*out, uniform_loss=uniform_loss, embeddings=embeddings.detach())
+        n_columns = (self.n_target or drawn.n_global) * n_others
+        output = BAMOutput(
+            *out,
+            uniform_loss=torch.full_like(out.kl, math.log(n_columns)),
+            uniform_entropy=torch.full_like(out.kl, uniform_entropy(n_columns, top_k=self.top_k)),
+            embeddings=embeddings.detach(),
+            projections=projections.detach(),
+        )
+        if self.training and torch.is_grad_enabled():
+            self._watch.look(output)
+        return output

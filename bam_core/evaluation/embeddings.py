@@ -15,7 +15,7 @@ class EmbeddingFigures(NamedTuple):
     Attributes:
         width: number of columns.
         rankme: effective rank, from 1 (all on one line) to the smaller of rows and width; None below two rows.
-        spread: one minus the mean cosine of two rows: about 1 when spread out, 0 when collapsed.
+        spread: one minus the mean cosine of two rows: about 1 when spread out, 0 when all point in one direction.
     """
 
     width: int
@@ -23,8 +23,8 @@ class EmbeddingFigures(NamedTuple):
     spread: float | None
 
     @property
-    def collapsed(self) -> bool:
-        """Whether nearly all rows point in one direction."""
+    def one_direction(self) -> bool:
+        """Whether nearly all rows point in one direction; an untrained encoder's often do, and it may still learn."""
         return self.spread is not None and self.spread < 0.02
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bam_core.collapse import end_of_training
 from bam_core.evaluation.curves import curve_drawings, read_curves
 from bam_core.evaluation.embeddings import EmbeddingFigures, describe_embeddings
 from bam_core.evaluation.figures import (
@@ -123,22 +124,23 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
 
 
 def _verdict(content: ReportContent, figures: Mapping[str, EmbeddingFigures]) -> str:
+    end = None if content.metrics is None else end_of_training(content.metrics.to_dict("records"))
     if content.results is not None:
-        return content.results.verdict(content.ours)
+        table = content.results.verdict(content.ours)
+        return table if end is None else f"{table}\n{end.words}"
     words = ["No labels were used, so nothing here says how well classes can be told apart."]
     for name, figure in figures.items():
         if figure.rankme is not None and figure.spread is not None:
-            state = "collapsed: nearly all vectors point in one direction" if figure.collapsed else "not collapsed"
+            alike = " (nearly all vectors point in one direction)" * figure.one_direction
             words.append(
                 f"{name[0].upper()}{name[1:]}: RankMe {figure.rankme:.1f} of {figure.width}, embedding spread "
-                f"{figure.spread:.2f} ({state})."
+                f"{figure.spread:.2f}{alike}."
             )
     curves = {} if content.metrics is None else read_curves(content.metrics)
     if "loss" in curves and "kl" in curves:
         words.append(f"The loss ended at {curves['loss'][1][-1]:.2f} nats, of which {curves['kl'][1][-1]:.2f} are kl.")
-    ending = curves["target_entropy"][1][-1] if "target_entropy" in curves else 0.0
-    if content.uniform_loss and ending > 0.98 * content.uniform_loss:
-        words.append("The targets are still nearly uniform: the network has collapsed, or has hardly been trained.")
+    if end is not None:
+        words.append(end.words)
     return " ".join(words)
 
 

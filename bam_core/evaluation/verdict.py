@@ -82,9 +82,11 @@ def verdict(results: "Results", ours: str | None = None) -> str:
     words = [f"{title[0].upper()}{title[1:]} of the {PROBE_TITLES[probe]} with {share}: {values}."]
     for other in others:
         words.append(_against(ours, other, results.compare(ours, other)))
-    collapsed = [name for name, figures in results.figures.items() if figures.collapsed]
-    if collapsed:
-        words.append(f"Collapsed: the vectors of {' and '.join(collapsed)} nearly all point in one direction.")
+    alike = [name for name, figures in results.figures.items() if figures.one_direction]
+    if alike:
+        words.append(
+            f"The vectors of {' and '.join(alike)} nearly all point in one direction (embedding spread below 0.02)."
+        )
     return "\n".join(words)
 
 

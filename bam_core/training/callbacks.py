@@ -134,7 +134,7 @@ class Bar(RichProgressBar):
 
 
 class Watch(lightning.Callback):
-    """Gives every epoch its own order of samples, and says in words when the embeddings collapse.
+    """Gives every epoch its own order of samples, and says when embeddings collapse, of objectives other than BAM.
 
     Args:
         batches: the order of samples.
@@ -151,6 +151,8 @@ class Watch(lightning.Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Warn once; look only at steps that have just been measured, since a look waits for the device."""
         step = trainer.global_step
+        if isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
+            return  # it looks at its own attention: `bam_core.collapse`
         if self._warned or step <= len(self.batches) or step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         spread = trainer.callback_metrics.get("embedding_spread")
@@ -158,16 +160,8 @@ class Watch(lightning.Callback):
             self._warned = True
             warnings.warn(
                 f"step {step}: all embeddings point the same way (mean cosine {1 - float(spread):.3f}): "
-                f"the encoder has collapsed, and what it saves is useless. {_way_out(trainer)}",
+                "the encoder has collapsed, and what it saves is useless. Lower train.learning_rate, or make the views "
+                "milder.",
                 CollapseWarning,
                 stacklevel=1,
             )
-
-
-def _way_out(trainer: lightning.Trainer) -> str:
-    if not isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
-        return "Lower train.learning_rate, or make the views milder."
-    return (
-        "Keep objective.epsilon at a quarter of objective.temperature, take a teacher (objective.momentum=0.99), "
-        "lower train.learning_rate, or make the views milder."
-    )

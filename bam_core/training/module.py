@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from bam_core.batch_norm import with_global_batch_norm
+from bam_core.collapse import projections_rankme
 from bam_core.diagnostics import embedding_spread, rankme
 from bam_core.distributed import any_rank, hosts_exchange, shard, texts_of_ranks, whole, world_size
 from bam_core.errors import InputError, NonFiniteError
@@ -174,6 +175,8 @@ class PretrainModule(lightning.LightningModule):
             rows = rows[rows.isfinite().all(dim=1) & rows.any(dim=1)]  # others are no matter of these figures
             self.log("rankme", rankme(rows) if len(rows) > 1 else math.nan)
             self.log("embedding_spread", embedding_spread(rows) if len(rows) > 1 else math.nan)
+            if hasattr(output, "projections"):
+                self.log("projections_rankme", projections_rankme(output.projections))
             self.log("learning_rate", self.learning_rate(self.global_step))
 
 

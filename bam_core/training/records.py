@@ -1,10 +1,12 @@
 """What a run folder says about itself: the data it was begun with, and which encoder lies in it."""
 
+import csv
 import hashlib
 import json
 import warnings
 from pathlib import Path
 
+from bam_core.collapse import End, end_of_training
 from bam_core.data import PreparedData
 from bam_core.errors import DataError
 
@@ -31,6 +33,15 @@ def file_digest(file: Path) -> bytes:
         return b""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").digest()
+
+
+def end_of_run(folder: Path) -> End | None:
+    """How the training of a run ended, from `metrics.csv`; None if that says nothing of an attention."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        return end_of_training(list(csv.DictReader(file)))
 
 
 def check_data(folder: Path, data: PreparedData) -> None:

@@ -137,8 +137,8 @@ def test_figures_of_embeddings():
     figures = describe_embeddings(healthy)
     assert figures.rankme > 15
     assert figures.spread == pytest.approx(1, abs=0.01)
-    assert not figures.collapsed
-    assert describe_embeddings(point).collapsed
+    assert not figures.one_direction
+    assert describe_embeddings(point).one_direction
     with_zeros = np.concatenate([healthy[:100], np.zeros((10, 16))])
     assert describe_embeddings(with_zeros) == describe_embeddings(healthy[:100])
     assert describe_embeddings(np.zeros((5, 4))) == (4, None, None)

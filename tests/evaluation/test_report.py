@@ -177,7 +177,6 @@ def test_runs_without_labels_get_a_useful_page(content, tmp_path):
         "No labels were used",
         "Untrained encoder: RankMe",
         "Trained encoder: RankMe",
-        "not collapsed",
         "The loss ended at 4.00 nats, of which 0.40 are kl.",
         "Without labels, look for islands",
         "None: every input could be used.",
@@ -187,14 +186,28 @@ def test_runs_without_labels_get_a_useful_page(content, tmp_path):
 
 
 def test_collapse_is_said_in_words(metrics, tmp_path):
-    uniform = metrics.assign(target_entropy=math.log(510))
+    uniform = metrics.assign(kl=0.04, target_entropy=6.2, uniform_loss=math.log(510))
     figures = {"BAM": EmbeddingFigures(128, 1.1, 0.001)}
-    _, page = page_of(ReportContent("x", metrics=uniform, uniform_loss=math.log(510), figures=figures), tmp_path)
-    assert (
-        "BAM: RankMe 1.1 of 128, embedding spread 0.00 (collapsed: nearly all vectors point in one direction)."
-        in page.text
-    )
-    assert "The targets are still nearly uniform" in page.text
+    _, page = page_of(ReportContent("x", metrics=uniform, figures=figures), tmp_path)
+    assert "BAM: RankMe 1.1 of 128, embedding spread 0.00 (nearly all vectors point in one direction)." in page.text
+    assert "has collapsed, or has learnt nothing yet: the attention knows nothing (target entropy 6.20" in page.text
+    assert "Nothing in the training points to a collapse" not in page.text
+
+
+def test_a_report_says_one_thing_only(metrics, results, tmp_path):
+    """Embeddings that share a large component are no collapse while the attention tells samples apart."""
+    healthy = metrics.assign(kl=0.4, target_entropy=3.0, uniform_loss=math.log(510), projections_rankme=20.0)
+    figures = {"BAM": EmbeddingFigures(128, 9.0, 0.001)}
+    for content in (
+        ReportContent("x", metrics=healthy, figures=figures),
+        ReportContent("x", metrics=healthy, results=results),
+    ):
+        _, page = page_of(content, tmp_path)
+        assert (
+            "Nothing in the training points to a collapse: kl 0.40, target entropy 3.00 of at most 6.23 nats"
+            in page.text
+        )
+        assert "collapsed" not in page.text
 
 
 PARTS = ["results", "metrics", "map", "gallery", "attention", "neighbours", "recipe", "command", "versions", "seeds"]

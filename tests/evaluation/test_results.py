@@ -95,7 +95,7 @@ def test_the_verdict_claims_no_more_than_the_table_holds(table):
     assert one.verdict().splitlines()[1] == "ours beats raw by more than the spread."
     assert one.verdict("raw").splitlines()[1].startswith("raw does not beat ours by more than the spread. It is worse")
     collapsed = replace(table, figures={**table.figures, "ours": EmbeddingFigures(4, 1.0, 0.001)})
-    assert "Collapsed: the vectors of ours nearly all point in one direction." in collapsed.verdict()
+    assert "The vectors of ours nearly all point in one direction (embedding spread below 0.02)." in collapsed.verdict()
 
 
 def test_all_columns_won(results):
