@@ -15,9 +15,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from bam_core.errors import DataError, RecipeError
+from bam_core.errors import BAMError, DataError
 from bam_core.outputs import explained, make_folder, sync
-from bam_core.registry import choose, is_file, load_modality
+from bam_core.registry import choose, load_modality
+from bam_core.trust import check_trusted, files_in
 
 
 class PretrainedEncoder(
@@ -37,11 +38,11 @@ class PretrainedEncoder(
         encoder: `name` of its encoder and all options.
         facts: about the data that it was trained on; `Modality.collate` uses them.
         source: where it comes from: recipe, data, steps, seed.
-        trusted: a config may name a modality in a Python file (`file.py:NAME`); that file is only run when this is
-            true.
+        trusted: a config may name a modality in a Python file (`file.py:NAME`); that file is run when this is true, or
+            when `bam_core.trust` knows it from this machine.
 
     Raises:
-        RecipeError: the modality is a Python file and `trusted` is false, or names are unknown.
+        RecipeError: the modality is a Python file that is not trusted, or names are unknown.
         DataError: in `from_pretrained`, weights that are missing or do not fit.
 
     Shape:
@@ -57,11 +58,7 @@ class PretrainedEncoder(
         trusted: bool = False,
     ) -> None:
         super().__init__()
-        if is_file(modality) and not trusted:
-            raise RecipeError(
-                f"this encoder wants to run the Python file of its modality, {modality!r}. If you trust it, load it "
-                "with trusted=True."
-            )
+        check_trusted(files_in([modality, encoder]), where="this encoder", trusted=trusted)
         self.config.pop("trusted", None)  # who loads it decides anew
         self.facts = facts or {}
         self.modality = load_modality(modality).with_facts(self.facts)
@@ -99,6 +96,29 @@ class PretrainedEncoder(
         mode = weights.stat().st_mode
         save_model(self, str(weights))
         weights.chmod(mode)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "PretrainedEncoder":
+        """Load what `save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: a folder, or the name of a repository on the Hugging Face hub.
+            options: `trusted`, see the class; `local_files_only`, `revision` and others of the hub mixin.
+
+        Raises:
+            DataError: config or weights are missing, damaged, or do not fit each other.
+            RecipeError: the modality is a Python file that is not trusted, or names are unknown.
+        """
+        try:
+            loaded: PretrainedEncoder = super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (BAMError, OSError):
+            raise
+        except Exception as error:  # whatever JSON, safetensors or the encoder make of a damaged file
+            raise DataError(
+                f"{str(pretrained_model_name_or_path)!r} expected the config.json and the model.safetensors of an "
+                f"encoder; they are damaged, or of another version ({type(error).__name__}: {error})."
+            ) from error
+        return loaded
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, strict: bool = True, **kwargs: Any) -> "PretrainedEncoder":

@@ -15,6 +15,7 @@ from typing import Any
 
 from bam_core.errors import MissingExtraError, RecipeError
 from bam_core.protocols import Modality
+from bam_core.trust import is_file
 
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:
@@ -124,11 +125,6 @@ def _load(kind: str, group: str, name: str) -> Any:
         )
     with extra(name, f"{kind} {name!r}"):
         return known[name].load()
-
-
-def is_file(name: str) -> bool:
-    """Whether a name is that of something in a Python file, `path/to/file.py:NAME`."""
-    return ".py:" in name
 
 
 def displayed(name: str) -> str:

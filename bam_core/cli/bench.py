@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bam_core.cli.files import find_recipe
+from bam_core.cli.files import add_trust, find_recipe
 from bam_core.outputs import write_text
 
 EPILOG = """\
@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("recipe", metavar="RECIPE", nargs="?", default="ecg/ecg5000_resnet1d", help="file or name")
     train.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
     train.add_argument("--steps", type=int, default=50, help="steps to measure (default: 50)")
+
+    add_trust(train)
 
     views = benchmarks.add_parser("views", help="views per second of every domain, beside other libraries and loops")
     views.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: 7)")
@@ -76,7 +78,9 @@ def _train(args: argparse.Namespace) -> Any:
     from bam_core.benchmarks.training import benchmark_training
     from bam_core.training.recipe import load_recipe
 
-    return benchmark_training(load_recipe(find_recipe(args.recipe), args.overrides), steps=args.steps)
+    return benchmark_training(
+        load_recipe(find_recipe(args.recipe), args.overrides, trusted=args.trust), steps=args.steps
+    )
 
 
 def _views(args: argparse.Namespace) -> Any:

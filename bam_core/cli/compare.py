@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bam_core.cli.evaluate import show_results
-from bam_core.cli.files import find_recipe
+from bam_core.cli.files import add_trust, find_recipe
 from bam_core.errors import RecipeError
 
 EPILOG = """\
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="of the comparison (default: runs/compare-<recipe>)")
     parser.add_argument("--show", type=Path, metavar="FOLDER", help="print the table of finished cells, run nothing")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
 
         folder = args.run or Path("runs") / f"compare-{path.stem}"
         try:
-            compare(path, args.objectives.split(","), folder, n_seeds=args.seeds, overrides=overrides)
+            compare(
+                path, args.objectives.split(","), folder, n_seeds=args.seeds, overrides=overrides, trusted=args.trust
+            )
         except KeyboardInterrupt:
             print(f"\nStopped. Finished cells are kept in {folder}; the same command goes on from there.")
             raise

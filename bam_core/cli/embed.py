@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from bam_core.cli.files import add_trust
+
 EPILOG = """\
 DATA is read like the recipe's data if their reader takes such a file or folder, else by the usual reader for it, or by
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="options of the reader")
     parser.add_argument("-o", "--output", type=Path, required=True, help="parquet file to write")
     parser.add_argument("--teacher", action="store_true", help="use the teacher's encoder instead of the student's")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from bam_core.training.export import embed_data
 
     n_rows, width, n_aside, account = embed_data(
-        args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher
+        args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher, trusted=args.trust
     )
     print(account)
     print(f"{args.output}: {n_rows:,} rows, {width} features")

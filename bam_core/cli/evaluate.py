@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from bam_core.cli.files import add_trust
+
 EPILOG = """\
 Embeds every split with the run's encoder, with the same encoder before training, and as raw features; probes all three
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--untrained", action="store_true", help="with --protocol: judge the encoder before pretraining"
     )
     parser.add_argument("--protocol", metavar="NAME", help="judge as papers on ImageNet do, see below")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,11 +49,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--untrained belongs to --protocol; without it the untrained encoder is in every table.")
     if len(folders) == 1:
         folder = folders[0]
-        show(folder, assess(folder, teacher=args.teacher))
+        show(folder, assess(folder, teacher=args.teacher, trusted=args.trust))
         return 0
     runs = []
     for folder in folders:
-        results = stored(folder, teacher=args.teacher) or assess(folder, teacher=args.teacher)
+        results = stored(folder, teacher=args.teacher, trusted=args.trust) or assess(
+            folder, teacher=args.teacher, trusted=args.trust
+        )
         if results is None:
             raise InputError(f"several runs expected labels to compare them by; {folder} has none for a test split.")
         runs.append(results)
@@ -76,7 +81,13 @@ def run_protocol(args: argparse.Namespace) -> int:
             f"{' '.join(words)}."
         )
     network: Network = "teacher" if args.teacher else "untrained" if args.untrained else "student"
-    judged = judge_by(Path(first), args.protocol, {k: yaml.safe_load(v) for k, v in settings.items()}, network=network)
+    judged = judge_by(
+        Path(first),
+        args.protocol,
+        {k: yaml.safe_load(v) for k, v in settings.items()},
+        network=network,
+        trusted=args.trust,
+    )
     if rank() != 0:
         return 0
     if judged.results is not None:

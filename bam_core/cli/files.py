@@ -1,5 +1,6 @@
 """Where recipes are, and where runs go. Standard library only: `bam recipes` works after a plain install."""
 
+import argparse
 import difflib
 import os
 import time
@@ -8,6 +9,13 @@ from pathlib import Path
 
 import bam_core
 from bam_core.errors import RecipeError
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Declare --trust, for commands that may run a Python file which a recipe or a run names."""
+    parser.add_argument(
+        "--trust", action="store_true", help="run the Python files that the recipe or the run names; read them first"
+    )
 
 
 def shipped_recipes() -> Path:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bam_core.cli.files import find_recipe
+from bam_core.cli.files import add_trust, find_recipe
 
 EPILOG = """\
 FILE is laid out as the released ones are: a dict with 'model', whose names may begin with student.module.backbone.,
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network", choices=("student", "teacher"), help="which to take (default: the teacher if there is one)"
     )
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from bam_core.training.import_checkpoint import import_checkpoint
     from bam_core.training.recipe import load_recipe
 
-    recipe = load_recipe(path, args.overrides)
+    recipe = load_recipe(path, args.overrides, trusted=args.trust)
     taken = import_checkpoint(args.file, recipe, args.output, network=args.network)
     after = "" if taken.epoch is None else f", epoch {taken.epoch}"
     print(f"{args.output}: {taken.n_tensors} tensors of the {taken.network or 'network'}{after}; all found their place")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bam_core.errors import InputError
 from bam_core.outputs import make_folder, write_text
+from bam_core.trust import remember
 
 EPILOG = """\
 NAME.py is one file with all that bam-ssl needs, NAME.yaml a recipe that trains it, test_NAME.py its tests:
@@ -61,4 +62,5 @@ def write_skeleton(kind: str, name: str, folder: Path) -> list[Path]:
         template = TEMPLATES / file.name.replace(name, f"my_{kind}")
         text = template.read_text(encoding="utf-8").replace(f"my_{kind}", name)
         write_text(file, text.replace(f"My{kind.capitalize()}", camel))
+    remember([f"{files[0]}:{name}"])
     return files

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bam_core.cli.files import find_recipe, new_run, split_overrides
+from bam_core.cli.files import add_trust, find_recipe, new_run, split_overrides
 
 EPILOG = """\
 RECIPE is a YAML file, or a name from 'bam recipes'. Every value of it can be overridden:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, help="dry run: samples in your training split (default: a million)")
     parser.add_argument("--tflops", type=float, help="dry run: peak of a device in TFLOP/s (default: 312, an A100)")
     parser.add_argument("--efficiency", type=float, help="dry run: part of the peak that is reached (default: 0.35)")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     overrides, folder, resume = split_overrides(args.overrides)
     from bam_core.distributed import rank
     from bam_core.training.recipe import load_recipe
+    from bam_core.training.records import end_of_run
     from bam_core.training.run import pretrain
 
-    recipe = load_recipe(path, overrides)
+    recipe = load_recipe(path, overrides, trusted=args.trust)
     if args.dry_run:
         from bam_core.training.dry_run import dry_run
 
@@ -56,5 +58,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"Go on with: bam pretrain {folder / 'recipe.yaml'} run={folder} resume=true")
         raise
     if rank() == 0:
+        end = end_of_run(folder)
+        if end is not None and end.collapse is not None:
+            print(f"{end.words} docs/how_bam_works.md says what to do.")
         print(f"Encoder: {folder / 'encoder'}\nNext:    bam evaluate {folder}")
     return 0

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bam_core.cli.files import find_recipe, split_overrides
+from bam_core.cli.files import add_trust, find_recipe, split_overrides
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -10,6 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Prints the whole recipe, defaults included, if it is right; else every mistake in it at once."
     parser.add_argument("recipe", metavar="RECIPE", help="YAML file, or name of a shipped recipe")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of the recipe's values")
+    add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -18,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     overrides, _, _ = split_overrides(args.overrides)
     from bam_core.training.recipe import load_recipe
 
-    print(load_recipe(path, overrides).to_yaml(), end="")
+    print(load_recipe(path, overrides, trusted=args.trust).to_yaml(), end="")
     return 0

@@ -44,12 +44,13 @@ RAW, UNTRAINED = "raw features", "untrained encoder"
 N_PICTURED = 96  # samples of the attention picture
 
 
-def assess(folder: Path, *, teacher: bool = False) -> Results | None:
+def assess(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
     """Evaluate a run and write `results.json` and `report.html` into its folder.
 
     Args:
         folder: of the run.
         teacher: judge the teacher's encoder instead of the student's.
+        trusted: run the Python files that the run names, also if somebody else made it.
 
     Returns:
         The table, or None for data without labels or without a test split, or with labels that cannot be probed
@@ -59,11 +60,11 @@ def assess(folder: Path, *, teacher: bool = False) -> Results | None:
         RecipeError: the folder is no run, or has no such encoder.
         DataError: the data are not those that the run was begun with.
     """
-    recipe = load_run(folder)
+    recipe = load_run(folder, trusted=trusted)
     parts = build(recipe)
     check_data(folder, parts.data)
     name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
-    encoder = load_encoder(folder, teacher=teacher)
+    encoder = load_encoder(folder, teacher=teacher, trusted=trusted)
     networks: dict[str, nn.Module] = {
         RAW: Function(parts.modality.raw_features),
         UNTRAINED: parts.encoder,
@@ -93,7 +94,7 @@ def with_baselines(results: Results, choice: Choice, parts: Parts, recipe: Recip
     return replace(joined, notes=(*joined.notes, *choice.notes), baselines=choice.chosen)
 
 
-def stored(folder: Path, *, teacher: bool = False) -> Results | None:
+def stored(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
     """The table that `assess` left in a run folder.
 
     Only if it is of this encoder and its present weights, by the present protocol, and with the baselines that can be
@@ -103,7 +104,7 @@ def stored(folder: Path, *, teacher: bool = False) -> Results | None:
         results = Results.load(folder / "results.json")
     except DataError:  # none, or one of another version
         return None
-    recipe = load_run(folder)
+    recipe = load_run(folder, trusted=trusted)
     if results.encoder != _encoder(folder, teacher) or results.protocol != recipe.evaluate:
         return None
     modality = load_modality(recipe.modality)

@@ -89,7 +89,7 @@ def run_cell(cell: Cell, folder: Path) -> CellRecord:
         cost = Cost(round(seconds, 2), round(processor_seconds, 2), round(peak_resident() - before, 1))
         checkpoint = newest_checkpoint(folder / "checkpoints")
         steps = checkpoint.step if checkpoint is not None else 0
-        network = load_encoder(folder)
+        network = load_encoder(folder, trusted=True)  # just made
     peak = peak_resident()
     results: Results | None
     if network is None:

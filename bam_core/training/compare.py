@@ -38,6 +38,7 @@ def compare(
     n_seeds: int = 3,
     overrides: Sequence[str] = (),
     say: Callable[[str], None] = print,
+    trusted: bool = False,
 ) -> Results:
     """Run the cells that are not finished yet, each in a process of its own, and write the table.
 
@@ -49,6 +50,7 @@ def compare(
         n_seeds: training seeds, counted from the recipe's.
         overrides: of the recipe's values.
         say: called with a line before every cell.
+        trusted: run the Python files that the recipe names, see `load_recipe`.
 
     Returns:
         The table: raw features, baselines and the untrained encoder first, then the objectives.
@@ -57,7 +59,7 @@ def compare(
         RecipeError: mistakes in recipe or objectives; a folder of a comparison on other terms.
         DataError: no labels for train and test; cells that failed, after all others were run.
     """
-    recipe = load_recipe(path, overrides)
+    recipe = load_recipe(path, overrides, trusted=trusted)
     if recipe.train.devices != 1 or recipe.train.num_nodes != 1:
         raise RecipeError("a comparison expected cells on one device: train.devices=1, train.num_nodes=1.")
     data = read_data(recipe)  # prepared here, so that no cell pays for it
@@ -163,7 +165,14 @@ def start_cell(cell: Cell, folder: Path) -> bool:
     """Run a cell in a new process, from its beginning; its messages and bars go where ours go. Says if it went well."""
     run = folder / "runs" / cell.name
     shutil.rmtree(run, ignore_errors=True)  # of a cell that was stopped: it is to be timed as a whole
-    command = [sys.executable, "-m", "bam_core.training.cell", str(run), str(folder / "results" / f"{cell.name}.json")]
+    command = [
+        sys.executable,
+        "-P",  # nothing of the current folder
+        "-m",
+        "bam_core.training.cell",
+        str(run),
+        str(folder / "results" / f"{cell.name}.json"),
+    ]
     return subprocess.run(command, input=cell.to_json(), text=True, check=False).returncode == 0
 
 

@@ -31,7 +31,13 @@ class Written(NamedTuple):
 
 
 def embed_data(
-    folder: Path, path: Path, output: Path, *, overrides: Iterable[str] = (), teacher: bool = False
+    folder: Path,
+    path: Path,
+    output: Path,
+    *,
+    overrides: Iterable[str] = (),
+    teacher: bool = False,
+    trusted: bool = False,
 ) -> Written:
     """Embed a folder or file with the encoder of a run, one row a record or window.
 
@@ -44,6 +50,7 @@ def embed_data(
             name, or the names) where known; `e0`, `e1`, ... the embedding.
         overrides: `key=value` options of the reader.
         teacher: use the teacher's encoder.
+        trusted: run the Python files that the run names, also if somebody else made it.
 
     Returns:
         Numbers of rows, features, and inputs set aside, and the text of `.data.txt`.
@@ -51,8 +58,8 @@ def embed_data(
     Raises:
         BAMError: the run, the data or the options do not fit.
     """
-    recipe = load_run(folder)
-    encoder = load_encoder(folder, teacher=teacher)
+    recipe = load_run(folder, trusted=trusted)
+    encoder = load_encoder(folder, teacher=teacher, trusted=trusted)
     make_folder(output.parent)
     data = _read(recipe, encoder, path, overrides)
     _check_same_kind(data, encoder)

@@ -88,7 +88,13 @@ class Judged:
 
 
 def judge_by(
-    folder: Path, protocol: str, overrides: Mapping[str, Any], *, network: Network = "student", progress: bool = True
+    folder: Path,
+    protocol: str,
+    overrides: Mapping[str, Any],
+    *,
+    network: Network = "student",
+    progress: bool = True,
+    trusted: bool = False,
 ) -> Judged:
     """Judge a run by one of the `PROTOCOLS`.
 
@@ -98,6 +104,7 @@ def judge_by(
         overrides: of the settings of the protocol.
         network: which encoder; "untrained" is that of the recipe's seed before pretraining, for comparison.
         progress: show bars.
+        trusted: run the Python files that the run names, also if somebody else made it.
 
     Returns:
         What was found; it is in the run folder, too.
@@ -114,14 +121,14 @@ def judge_by(
     model, function = PROTOCOLS[protocol]
     settings = _checked(model, protocol, overrides)
     _check_processes(protocol, settings)
-    recipe = load_run(folder)
+    recipe = load_run(folder, trusted=trusted)
     data = read_data(recipe)
     check_data(folder, data)
     identity = _identity(folder, network, settings, data.fingerprint)
     target = folder / "protocols" / f"{protocol}-{identity}" / "result.json"
     if target.is_file() and isinstance(settings, ClassifierSettings):
         return Judged.load(target)
-    found = function(Asked(folder, recipe, data, network, target.parent, progress), settings)
+    found = function(Asked(folder, recipe, data, network, target.parent, progress, trusted), settings)
     values = settings.model_dump(mode="json")
     judged = Judged(protocol, network, values, found.results, found.history, found.rows, target)
     if rank() == 0:

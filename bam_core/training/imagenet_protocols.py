@@ -44,6 +44,7 @@ class Asked(NamedTuple):
     network: Network
     target: Path
     progress: bool
+    trusted: bool = False
 
     def parts(self) -> Parts:
         """What the recipe names, built."""
@@ -112,7 +113,9 @@ def _classifier(asked: Asked, settings: ClassifierSettings) -> Found:
     held_out, train, judged = _labels(parts.data)
     rows = _rows_to_learn_from(parts.data, train, settings)
     encoder = (
-        parts.encoder if network == "untrained" else load_encoder(asked.folder, teacher=network == "teacher").encoder
+        parts.encoder
+        if network == "untrained"
+        else load_encoder(asked.folder, teacher=network == "teacher", trusted=asked.trusted).encoder
     )
     features = getattr(encoder, "probe_features", encoder) if settings.patch_tokens else encoder
     encoder.eval()
@@ -194,7 +197,7 @@ def _features(asked: Asked, parts: Parts, sets: Sequence[SplitDataset]) -> dict[
     if asked.network != "untrained":
         teacher = asked.network == "teacher"
         name = displayed(asked.recipe.objective["name"]) + " (teacher)" * teacher
-        networks[name] = load_encoder(asked.folder, teacher=teacher)
+        networks[name] = load_encoder(asked.folder, teacher=teacher, trusted=asked.trusted)
     return {name: Features(*(embed(module, rows, what=name) for rows in sets)) for name, module in networks.items()}
 
 

@@ -16,6 +16,7 @@ from bam_core.errors import BAMError, RecipeError
 from bam_core.evaluation.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
 from bam_core.registry import anchored, choose, did_you_mean, keyword_parameters, load_modality, load_objective
+from bam_core.trust import check_trusted, files_in
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
@@ -108,7 +109,7 @@ class Recipe(BaseModel):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Iterable[str] = (), *, trusted: bool = False) -> Recipe:
     """Read a recipe file, apply `key=value` overrides and check everything.
 
     `file.py:NAME` of a modality or an objective is looked for beside the recipe, then in the current folder; the recipe
@@ -119,27 +120,37 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML. `objective.name=simclr` in a
             recipe with another objective drops the options that the recipe gives to that one; those given by further
             overrides stay.
+        trusted: run the Python files that the recipe names, also those that `bam_core.trust` does not know. Those that
+            overrides name are the user's own words, and run.
 
     Returns:
         The recipe, with the options of data, views, encoder and objective converted to the types they should have.
 
     Raises:
-        RecipeError: names every mistake, with the nearest known key.
+        RecipeError: names every mistake, with the nearest known key; or a Python file that is not trusted.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"recipe {str(path)!r} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"recipe {str(path)!r} expected text in UTF-8; got something else ({error}).") from error
+    except RecursionError as error:
+        raise RecipeError(f"recipe {str(path)!r} expected sections; it is nested too deeply to be one.") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"recipe {str(path)!r} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
     problems: list[str] = []
     overrides = list(overrides)
+    named = files_in(_with_files_of(path.parent, raw))
     _drop_options_of_another_objective(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    return check_recipe(_with_files_of(path.parent, raw), where=str(path), problems=problems)
+    raw = _with_files_of(path.parent, raw)
+    still = files_in(raw)
+    check_trusted([name for name in named if name in still], where=f"recipe {str(path)!r}", trusted=trusted)
+    return check_recipe(raw, where=str(path), problems=problems)
 
 
 def check_recipe(
@@ -189,15 +200,13 @@ def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _with_files_of(folder: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _with_files_of(folder: Path, raw: Any) -> Any:
     """The same recipe with absolute paths of the Python files that it names."""
-    found = _flat(raw)
-    objective = found.get("objective")
-    if isinstance(found.get("modality"), str):
-        found["modality"] = anchored(found["modality"], folder)
-    if isinstance(objective, dict) and isinstance(objective.get("name"), str):
-        found["objective"] = {**objective, "name": anchored(objective["name"], folder)}
-    return found
+    if isinstance(raw, str):
+        return anchored(raw, folder)
+    if isinstance(raw, dict):
+        return {key: _with_files_of(folder, value) for key, value in raw.items()}
+    return [_with_files_of(folder, value) for value in raw] if isinstance(raw, list) else raw
 
 
 def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:

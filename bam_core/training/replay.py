@@ -11,12 +11,13 @@ from bam_core.training.nonfinite import step_folder
 from bam_core.training.run import load_run
 
 
-def replay(folder: Path, step: int | None = None) -> str:
+def replay(folder: Path, step: int | None = None, *, trusted: bool = False) -> str:
     """Run a saved step again.
 
     Args:
         folder: of the run.
         step: which one; default: the first that was saved.
+        trusted: run the Python files that the run names, also if somebody else made it.
 
     Returns:
         In words, where the first value that is not finite appears.
@@ -29,7 +30,7 @@ def replay(folder: Path, step: int | None = None) -> str:
         known = f"saved are {', '.join(map(str, saved))}" if saved else "none was saved"
         raise DataError(f"expected a saved step in {folder / 'nonfinite'}; {known}.")
     step = next(iter(saved)) if step is None else step
-    recipe = load_run(folder)
+    recipe = load_run(folder, trusted=trusted)
     content = torch.load(step_folder(folder, step) / "step.pt", map_location="cpu", weights_only=True)
     objective = build(recipe).objective(recipe, total_steps=1)
     module = PretrainModule(

@@ -35,17 +35,20 @@ from bam_core.training.readers import deaths_explained
 from bam_core.training.recipe import Recipe, load_recipe
 from bam_core.training.records import check_data, encoder_folder, steps_of_encoder
 from bam_core.training.trainer import make_trainer, quiet_lightning
+from bam_core.trust import files_in, remember
 
 PACKAGES = (
     *("bam-ssl", "torch", "lightning", "datasets", "numpy", "pandas", "scikit-learn"),
     *("wfdb", "ecg-augmentations", "soundfile", "torchaudio", "rtdl-num-embeddings", "timm", "torchvision", "lightly"),
 )
+FEW_STEPS = 300  # below, a run says so before it starts
 
 
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
     """Pretrain an encoder and leave everything in a folder.
 
-    A folder that holds an unfinished run of the same recipe is continued, to the bit; a finished one is left alone.
+    A folder that holds an unfinished run of the same recipe is continued, to the bit; a finished one is left alone. The
+    Python files that the recipe names are remembered as trusted, see `bam_core.trust`.
 
     Args:
         recipe: what to run.
@@ -64,6 +67,7 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         NonFiniteError: NaN or infinity in a step, unless `train.on_nan` is "skip".
         KeyboardInterrupt: Ctrl-C or SIGTERM; checkpoint and encoder of that moment are in the folder.
     """
+    remember(files_in(recipe.model_dump(mode="json")))
     with only_here(folder):
         return _pretrain(recipe, folder, resume=resume, progress=progress)
 
@@ -112,6 +116,12 @@ def _pretrain(recipe: Recipe, folder: Path, *, resume: bool, progress: bool) -> 
             metrics.keep_until(checkpoint.step)
         batches.start_at(*divmod(checkpoint.step, len(batches)))
     trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
+    if total_steps < FEW_STEPS and trainer.is_global_zero:
+        print(
+            f"This run takes {total_steps} optimiser steps. In fewer than some hundred an encoder learns little: raise "
+            "train.epochs, or lower train.batch_size.",
+            flush=True,
+        )
     objective = parts.objective(recipe, total_steps)
     module = PretrainModule(
         objective,
@@ -199,22 +209,31 @@ def environment(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
     }
 
 
-def load_run(folder: Path) -> Recipe:
+def load_run(folder: Path, *, trusted: bool = False) -> Recipe:
     """The recipe of a run folder.
 
+    Args:
+        folder: of the run.
+        trusted: run the Python files that it names, also those of a run that somebody else made.
+
     Raises:
-        RecipeError: the folder is no run.
+        RecipeError: the folder is no run, or names a Python file that is not trusted.
     """
     if not (folder / "recipe.yaml").is_file():
         raise RecipeError(f"{str(folder)!r} is not a run folder: it has no recipe.yaml. bam pretrain makes one.")
-    return load_recipe(folder / "recipe.yaml")
+    return load_recipe(folder / "recipe.yaml", trusted=trusted)
 
 
-def load_encoder(folder: Path, *, teacher: bool = False) -> PretrainedEncoder:
-    """The encoder of a run; the Python file that its recipe names is trusted, since the run was made with it.
+def load_encoder(folder: Path, *, teacher: bool = False, trusted: bool = False) -> PretrainedEncoder:
+    """The encoder of a run.
+
+    Args:
+        folder: of the run.
+        teacher: the teacher's.
+        trusted: run the Python files that it names, also those of a run that somebody else made.
 
     Raises:
-        RecipeError: there is none yet, or no teacher.
+        RecipeError: there is none yet, or no teacher; or it names a Python file that is not trusted.
     """
     saved = encoder_folder(folder, teacher=teacher)
     if not (saved / "config.json").is_file():
@@ -227,7 +246,7 @@ def load_encoder(folder: Path, *, teacher: bool = False) -> PretrainedEncoder:
             f"the run {str(folder)!r} has no {saved.name} yet: it has not ended. bam pretrain {folder / 'recipe.yaml'} "
             f"run={folder} goes on."
         )
-    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(saved, trusted=True, local_files_only=True)
+    loaded: PretrainedEncoder = PretrainedEncoder.from_pretrained(saved, trusted=trusted, local_files_only=True)
     return loaded
 
 

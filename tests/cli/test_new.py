@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bam_core import PretrainedEncoder, RecipeError
+from bam_core import PretrainedEncoder
 from bam_core.cli import main
 from bam_core.training.build import read_data
 from bam_core.training.cell import run_cell
@@ -47,9 +47,7 @@ def test_a_new_modality_from_skeleton_to_embeddings(tmp_path, monkeypatch, capsy
     assert main(["embed", "../runs/a", "new.csv", "-o", "new.parquet"]) == 0
     table = pd.read_parquet("new.parquet")
     assert table.filter(regex=r"^e\d").shape == (5, 64)
-    with pytest.raises(RecipeError, match="If you trust it, load it with trusted=True"):
-        PretrainedEncoder.from_pretrained(tmp_path / "runs" / "a" / "encoder")
-    loaded = PretrainedEncoder.from_pretrained(tmp_path / "runs" / "a" / "encoder", trusted=True)
+    loaded = PretrainedEncoder.from_pretrained(tmp_path / "runs" / "a" / "encoder")
     assert loaded.modality.name == "sea_waves"
 
     monkeypatch.chdir(tmp_path / "mine")

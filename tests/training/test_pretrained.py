@@ -37,6 +37,18 @@ def test_weights_of_another_network_are_refused(saved):
         PretrainedEncoder.from_pretrained(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("config.json", b"{"), ("model.safetensors", b""), ("config.json", b"[]")]
+)
+def test_damaged_files_are_refused(saved, file, content):
+    _, folder = saved
+    (folder / file).write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"expected the config.json and the model.safetensors of an encoder; they are dam"
+    ):
+        PretrainedEncoder.from_pretrained(folder)
+
+
 def test_a_python_file_in_the_config_is_not_run_unasked(saved, tmp_path):
     _, folder = saved
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")

@@ -156,17 +156,17 @@ def test_files_are_found_beside_the_recipe_or_in_the_current_folder(tmp_path, mo
     raw = {"modality": {"name": "seismic.py:MODALITY"}, **RAW, "objective": {"name": "mine.py:make_mine"}}
     (there / "recipe.yaml").write_text(json.dumps(raw))
     monkeypatch.chdir(here)
-    recipe = load_recipe(there / "recipe.yaml")
+    recipe = load_recipe(there / "recipe.yaml", trusted=True)
     assert recipe.modality == f"{there}/seismic.py:MODALITY"
     assert recipe.objective["name"] == f"{here}/mine.py:make_mine"
     (there / "seismic.py").unlink()
-    assert load_recipe(there / "recipe.yaml").modality == f"{here}/seismic.py:MODALITY"
-    assert load_recipe(there / "recipe.yaml", ["modality=ecg"]).modality == "ecg"
+    assert load_recipe(there / "recipe.yaml", trusted=True).modality == f"{here}/seismic.py:MODALITY"
+    assert load_recipe(there / "recipe.yaml", ["modality=ecg"], trusted=True).modality == "ecg"
     (here / "seismic.py").unlink()
     with pytest.raises(
         RecipeError, match=r"'seismic.py' does not exist. A relative path starts at the recipe's folder"
     ):
-        load_recipe(there / "recipe.yaml")
+        load_recipe(there / "recipe.yaml", trusted=True)
 
 
 @pytest.mark.parametrize(
