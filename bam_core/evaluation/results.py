@@ -239,9 +239,15 @@ class Results:
             DataError: something else, another format, or a protocol whose hash is not the stored one.
         """
         try:
-            found = content["format"]
-        except (KeyError, TypeError) as error:
+            return cls._from_plain(content, where)
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where} expected results that `Results.save` wrote; got {error!r}.") from error
+
+    @classmethod
+    def _from_plain(cls, content: Any, where: str) -> "Results":
+        found = content["format"]
         if found != FORMAT:
             raise DataError(f"{where} expected results of format {FORMAT}; got {found}. Evaluate again.")
         protocol = EvaluationProtocol(**content["protocol"])
