@@ -13,6 +13,10 @@ class DataError(BAMError, ValueError):
     """Files or tables that cannot be read, or that hold nothing usable."""
 
 
+class UnforeseenDataError(DataError):
+    """A library failed on data in a way that their reader did not foresee; the message holds what it said."""
+
+
 class RecipeError(BAMError, ValueError):
     """A recipe or an override with a wrong key or value."""
 

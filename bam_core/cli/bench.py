@@ -1,6 +1,7 @@
-"""`bam bench [loss | train | views | start]`."""
+"""`bam bench [loss | train | views | start | drill]`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ from bam_core.cli.files import add_trust, find_recipe
 from bam_core.outputs import write_text
 
 EPILOG = """\
-Each prints a Markdown table with medians, quartiles, machine and versions. Measure on a quiet machine: --patience
-repeats what other processes disturbed. docs/performance.md explains what bounds the numbers."""
+Each prints a Markdown table with machine and versions, times as medians and quartiles. Measure on a quiet machine:
+--patience repeats what other processes disturbed. docs/performance.md explains what bounds the numbers."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start = benchmarks.add_parser("start", help="what a user waits for before anything happens")
     start.add_argument("--rounds", type=int, default=7, help="starts of each kind (default: 7)")
 
-    for one in (loss, train, views, start):
+    kills = benchmarks.add_parser("drill", help="kill runs at random moments, and see that nothing is lost")
+    kills.add_argument("--kills", type=int, default=100, help="altogether (default: 100)")
+    kills.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+
+    for one in (loss, train, views, start, kills):
         one.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     for one in (loss, train, views):
         one.add_argument("--threads", type=int, help="threads of torch")
@@ -54,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
-    result = {"loss": _loss, "train": _train, "views": _views, "start": _start}[args.benchmark](args)
+    result = {"loss": _loss, "train": _train, "views": _views, "start": _start, "drill": _drill}[args.benchmark](args)
     print(result.table())
     if args.json:
         write_text(args.json, result.to_json() + "\n")
-    return 0
+    return int(bool(getattr(result, "lost", ())))
 
 
 def _loss(args: argparse.Namespace) -> Any:
@@ -93,3 +98,9 @@ def _start(args: argparse.Namespace) -> Any:
     from bam_core.benchmarks.start import benchmark_start
 
     return benchmark_start(rounds=args.rounds, patience=args.patience)
+
+
+def _drill(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.drill import drill
+
+    return drill(kills=args.kills, seed=args.seed, say=lambda line: print(line, file=sys.stderr, flush=True))

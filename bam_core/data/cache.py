@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from bam_core import __version__
 from bam_core.data.prepared import PreparedData
 from bam_core.data.writer import SplitWriter, prepared
+from bam_core.errors import BAMError, UnforeseenDataError
 from bam_core.outputs import explained, make_folder
 
 FORMAT = 4  # raise it when the layout of an entry changes
@@ -80,7 +81,7 @@ def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> Non
     partial.mkdir()
     writer = SplitWriter(partial)
     try:
-        with explained(partial, also_reads=True):
+        with explained(partial, also_reads=True), _named(name):
             build(writer)
             (partial / "about.json").write_text(json.dumps(writer.finish(name), indent=1))
         try:
@@ -91,6 +92,24 @@ def _build(name: str, folder: Path, build: Callable[[SplitWriter], None]) -> Non
     finally:
         writer.close()
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _named(reader: str) -> Iterator[None]:
+    """The last resort: what a library makes of a file that no reader foresaw is an error of ours, too.
+
+    Raises:
+        UnforeseenDataError: anything else than a `BAMError` or an error of the system was raised.
+    """
+    try:
+        yield
+    except (BAMError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnforeseenDataError(
+            f"reader {reader!r} cannot read these data ({type(error).__name__}: {str(error)[:300]}). A file is "
+            "damaged, or of a form that it does not know: look for rows or values of another kind."
+        ) from error
 
 
 @contextmanager

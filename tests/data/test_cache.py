@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bam_core.data import cached
-from bam_core.errors import DataError
+from bam_core.errors import DataError, UnforeseenDataError
 
 
 @pytest.fixture
@@ -185,3 +185,18 @@ def test_many_small_additions_keep_their_order(source, monkeypatch):
     assert prepared.column("train", "signal")[:, 0].tolist() == list(range(50))
     assert prepared.column("train", "id").tolist() == [str(i) for i in range(50)]
     assert prepared.splits["train"].data.table.column("signal").num_chunks < 50
+
+
+def test_what_no_reader_foresaw_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("BAM_CACHE", str(tmp_path))
+
+    def build(writer):
+        writer.add("train", signal=np.zeros((2, 3), np.float32))
+        raise ValueError("zip() argument 3 is longer")
+
+    with pytest.raises(
+        UnforeseenDataError, match=r"reader 'x' cannot read these data \(ValueError: zip\(\) argument 3"
+    ):
+        cached("x", [], {}, build)
+    assert not list(tmp_path.glob("x-*"))
+    assert not list(tmp_path.glob(".x-*"))

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bam_core import PretrainedEncoder
-from bam_core.errors import BAMError
+from bam_core.errors import BAMError, UnforeseenDataError
 from bam_core.evaluation import Results
 from bam_core.evaluation.cells import CellRecord
 from bam_core.registry import load_modality
@@ -189,6 +189,9 @@ def outcome(read):
         warnings.simplefilter("ignore")
         try:
             data = read()
+        except UnforeseenDataError:
+            TRIED["named error, in a library's words"] += 1
+            return
         except BAMError:
             TRIED["named error"] += 1
             return
