@@ -1,6 +1,7 @@
 """What the fast forms of the loss share: their result, kept scores, and softmax over rows that come in tiles."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -87,6 +88,8 @@ class Blocks:
         self.width = max(_TILE_ELEMENTS.get(columns.device.type, rows * len(columns)) // rows, 1)
         self.n_columns = len(columns)
         self.columns = columns.split(self.width)
+        by_rank = columns.view(layout.n_target, world_size(), layout.batch_size, columns.shape[1])
+        self.own_columns = by_rank[:, rank()]
         self.memory: dict[tuple[str, int], Tensor] = {}
 
     def rows_of(self, rows: Float[Tensor, "n d"], start: int) -> Float[Tensor, "block d"]:
@@ -114,12 +117,26 @@ class Blocks:
             return self.store.kept[key]
         logits = torch.mm(rows, self.columns[tile].T, out=self.store.memory(key, out) if keep else out)
         if self.mask_positives:
-            by_view = logits.view(self.layout.n_views, -1, logits.shape[1])
-            for view in range(self.layout.n_target):
-                first = (view * world_size() + rank()) * self.layout.batch_size + start - tile * self.width
-                low, high = max(0, -first), min(by_view.shape[1], logits.shape[1] - first)
-                if low < high:
-                    by_view[:, low:high, first + low : first + high].diagonal(0, 1, 2).fill_(_MASKED)
+            for _, _, entries in self.positives(logits, start, tile):
+                entries.fill_(_MASKED)
+        return logits
+
+    def positives(
+        self, values: Float[Tensor, "block width"], start: int, tile: int
+    ) -> Iterator[tuple[int, slice, Float[Tensor, "v _"]]]:
+        """What a tile holds where rows meet their own sample: attended view, samples of the block, their entries."""
+        by_view = values.view(self.layout.n_views, -1, values.shape[1])
+        for view in range(self.layout.n_target):
+            first = (view * world_size() + rank()) * self.layout.batch_size + start - tile * self.width
+            low, high = max(0, -first), min(by_view.shape[1], values.shape[1] - first)
+            if low < high:
+                yield view, slice(low, high), by_view[:, low:high, first + low : first + high].diagonal(0, 1, 2)
+
+    def positive_logits(self, rows: Float[Tensor, "block d"], start: int) -> Float[Tensor, "v t samples"]:
+        """Products of a block's rows and the columns of their own sample, very low at the row's own column."""
+        by_view = rows.view(self.layout.n_views, -1, rows.shape[1])
+        logits = torch.einsum("vsd,tsd->vts", by_view, self.own_columns[:, start : start + self.samples])
+        logits.diagonal().fill_(_MASKED)
         return logits
 
 

@@ -29,6 +29,11 @@ class ViewLayout(NamedTuple):
         return [(v, a) for v in range(self.n_views) for a in range(self.n_global) if a != v] or [(0, 0)]
 
     @property
+    def n_matched(self) -> list[int]:
+        """For every view, the number of targets that it is compared with."""
+        return [sum(view == student for student, _ in self.matches) for view in range(self.n_views)]
+
+    @property
     def n_pairs(self) -> int:
         """Number of pairs of views that are compared."""
         return len(self.matches)
@@ -81,3 +86,10 @@ def sample_mask(layout: ViewLayout, device: torch.device) -> Bool[Tensor, "rows 
     samples = torch.arange(world_size() * layout.batch_size, device=device)
     own = samples[rank() * layout.batch_size :][: layout.batch_size]
     return positive_mask(own.repeat(layout.n_views), samples.repeat(layout.n_target))
+
+
+def own_mask(layout: ViewLayout, device: torch.device) -> Bool[Tensor, "rows columns"]:
+    """The column of every row of this rank that shows the same view of the same sample, if it is attended."""
+    same_view = torch.eye(layout.n_views, layout.n_target, dtype=torch.bool, device=device)
+    by_view = rearrange(sample_mask(layout, device), "(v b) (t m) -> v b t m", v=layout.n_views, t=layout.n_target)
+    return (by_view & same_view[:, None, :, None]).flatten(2).flatten(0, 1)

@@ -5,6 +5,8 @@ With P^(a) the balanced target of global view a and Q^(v) the attention of view 
 .. math:: L = \frac1G \sum_{a<G} \operatorname{mean}_{v \ne a} \operatorname{mean}_i
               \Big( - \sum_n P^{(a)}_{in} \log Q^{(v)}_{in} \Big).
 
+A weight on the positives mixes them into the targets, see `bam_core.positives`.
+
 This file is the definition: dense, readable, differentiable twice. Every faster form (`bam_core.methods`) is tested
 against it.
 
@@ -24,8 +26,9 @@ from bam_core.balancing import keep_top_k, sinkhorn
 from bam_core.diagnostics import entropy
 from bam_core.distributed import errors_shared, mean_over_ranks
 from bam_core.errors import CollapseWarning, InputError
-from bam_core.layout import ViewLayout, check_layout, gather_columns, sample_mask
+from bam_core.layout import ViewLayout, check_layout, gather_columns, own_mask, sample_mask
 from bam_core.methods import LossTerms, Method, choose_method, exact_terms
+from bam_core.positives import MixedTargets
 
 
 class BAMLossOutput(NamedTuple):
@@ -34,9 +37,9 @@ class BAMLossOutput(NamedTuple):
     Attributes:
         loss: mean cross-entropy of target and attention, in nats; differentiable.
         kl: `loss - target_entropy`, what is left to learn; detached, like all below.
-        target_entropy: mean entropy H(P) of the targets, in nats.
+        target_entropy: mean entropy of the targets, in nats: H(P), or with a `positive_weight` that of the mixture.
         attention_entropy: mean entropy H(Q) of the students' attention, in nats.
-        column_error: largest relative deviation of a column total of the plan, see `sinkhorn`.
+        column_error: largest relative deviation of a column total of the plan P, see `sinkhorn`.
     """
 
     loss: Float[Tensor, ""]
@@ -46,11 +49,14 @@ class BAMLossOutput(NamedTuple):
     column_error: Float[Tensor, ""]
 
 
-def check_sharpness(*, temperature: float, epsilon: float, top_k: int | None) -> None:
-    """Check the positive settings of the loss.
+def check_settings(
+    *, temperature: float, epsilon: float, top_k: int | None, mask_positives: bool, positive_weight: float
+) -> None:
+    """Check the settings of the loss that need no batch.
 
     Raises:
-        InputError: temperature, epsilon or top_k not positive.
+        InputError: temperature, epsilon or top_k not positive; positive_weight outside [0, 1], or above 0 where
+            positives take part in the balancing.
 
     Warns:
         CollapseWarning: epsilon >= temperature.
@@ -61,6 +67,13 @@ def check_sharpness(*, temperature: float, epsilon: float, top_k: int | None) ->
         raise InputError(f"bam_loss expected epsilon > 0; got {epsilon}. 0.05 is the default.")
     if top_k is not None and top_k < 1:
         raise InputError(f"bam_loss expected top_k >= 1 or None; got {top_k}.")
+    if not 0 <= positive_weight <= 1:
+        raise InputError(f"bam_loss expected positive_weight in [0, 1]; got {positive_weight}. 0 is the paper's loss.")
+    if positive_weight and not mask_positives:
+        raise InputError(
+            f"bam_loss expected mask_positives=True with positive_weight={positive_weight}; got False. The weight says "
+            "how much of the target falls on positives, so the balanced rest has to leave them out."
+        )
     if epsilon >= temperature:
         warnings.warn(
             f"epsilon={epsilon} >= temperature={temperature}: the target is not sharper than the attention that is "
@@ -83,6 +96,7 @@ def bam_loss(
     iterations: int = 3,
     top_k: int | None = None,
     mask_positives: bool = True,
+    positive_weight: float = 0.0,
     method: Method = "auto",
 ) -> BAMLossOutput:
     """Cross-entropy of the balanced targets and the students' attention, in float32 or better.
@@ -100,8 +114,10 @@ def bam_loss(
         temperature: of the students' softmax attention, in units of cosine similarity, > 0.
         epsilon: regularisation of the balanced target, in units of cosine similarity, > 0, below `temperature`.
         iterations: Sinkhorn iterations, >= 0; 0 gives unbalanced targets.
-        top_k: keep only the k largest entries of a target row.
+        top_k: keep only the k largest entries of a row of the balanced target; positives with a weight do not count.
         mask_positives: leave a sample's own columns out of target and attention.
+        positive_weight: w in [0, 1]: the target is w on the sample's columns of other views, 1 - w the balanced target,
+            and the attention leaves out a row's own column only. 0 is the paper's loss, 1 is NT-Xent.
         method: how to compute it, with the same result: "dense" (readable, differentiable twice), "stored" (fast),
             "streaming" (memory linear in the batch), or "auto" by size and free memory; see `bam_core.methods`.
 
@@ -109,8 +125,8 @@ def bam_loss(
         The differentiable loss and detached diagnostics.
 
     Raises:
-        InputError: shapes or settings that do not fit, one sample in the global batch, rows that are not finite
-            or zero (on one rank of a CPU process group: on all of them).
+        InputError: shapes or settings that do not fit, one sample in the global batch, a single view with a
+            positive_weight, rows that are not finite or zero (on one rank of a CPU process group: on all of them).
 
     Example:
         >>> z = torch.randn(2 * 16, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
@@ -124,7 +140,18 @@ def bam_loss(
     layout = check_layout(
         len(student), n_views=n_views, n_global=n_global, n_target=n_target, mask_positives=mask_positives
     )
-    check_sharpness(temperature=temperature, epsilon=epsilon, top_k=top_k)
+    check_settings(
+        temperature=temperature,
+        epsilon=epsilon,
+        top_k=top_k,
+        mask_positives=mask_positives,
+        positive_weight=positive_weight,
+    )
+    if positive_weight and n_views == 1:
+        raise InputError(
+            f"bam_loss expected at least two views with positive_weight={positive_weight}; got one, which has no "
+            "positives. Make another view, or pass positive_weight=0."
+        )
     if teacher is not None and len(teacher) != len(student):
         raise InputError(f"bam_loss expected as many teacher as student rows; got {len(teacher)} and {len(student)}.")
 
@@ -134,6 +161,7 @@ def bam_loss(
         "iterations": iterations,
         "top_k": top_k,
         "mask_positives": mask_positives,
+        "positive_weight": positive_weight,
     }
     with torch.autocast(student.device.type, enabled=False):
         with errors_shared():
@@ -166,10 +194,12 @@ def _dense_terms(
     iterations: int,
     top_k: int | None,
     mask_positives: bool,
+    positive_weight: float,
 ) -> LossTerms:
     """The definition, for unit rows."""
     columns = gather_columns(rows if target_rows is None else target_rows, layout)
     mask = sample_mask(layout, rows.device) if mask_positives else None
+    unattended = own_mask(layout, rows.device) if positive_weight else mask
 
     scores = rows @ columns.T
     target_scores = scores.detach() if target_rows is None else target_rows @ columns.T
@@ -179,12 +209,18 @@ def _dense_terms(
     if top_k is not None:
         targets = keep_top_k(targets, top_k)
 
-    log_q = log_attention(scores, temperature=temperature, mask=mask)
-    finite_log_q = log_q if mask is None else log_q.masked_fill(mask, 0.0)
+    mixed = MixedTargets(layout, positive_weight)
+    matched = matched_targets(targets, layout.n_views)
+    if positive_weight:
+        matched = torch.stack([target * share for target, share in zip(matched, mixed.balanced, strict=True)])
+        matched = matched + _on_positives(mixed, rows)
+
+    log_q = log_attention(scores, temperature=temperature, mask=unattended)
+    finite_log_q = log_q if unattended is None else log_q.masked_fill(unattended, 0.0)
     finite_log_q = rearrange(finite_log_q, "(v b) m -> v b m", v=layout.n_views)
-    cross_entropy = -(matched_targets(targets, layout.n_views) * finite_log_q).sum()
+    cross_entropy = -(matched * finite_log_q).sum()
     with torch.no_grad():
-        target_entropy, attention_entropy = entropy(targets).mean(), entropy(log_q.exp()).mean()
+        target_entropy, attention_entropy = mixed.entropies(entropy(targets)).mean(), entropy(log_q.exp()).mean()
     return LossTerms(
         cross_entropy / (layout.n_pairs * layout.batch_size), target_entropy, attention_entropy, balanced.column_error
     )
@@ -197,6 +233,13 @@ def matched_targets(targets: Float[Tensor, "g b m"], n_views: int) -> Float[Tens
         return total[None]
     local = total.expand(n_views - len(targets), *total.shape)
     return torch.cat([total - targets, local])
+
+
+def _on_positives(mixed: MixedTargets, like: Tensor) -> Float[Tensor, "v b m"]:
+    """What the targets that a view is matched with hold at the positives, summed."""
+    layout = mixed.layout
+    positive = sample_mask(layout, like.device).view(layout.n_views, layout.batch_size, layout.n_target, -1)
+    return (positive * mixed.on_positives(like)[:, None, :, None]).flatten(2)
 
 
 class BAMLoss(nn.Module):
@@ -219,6 +262,7 @@ class BAMLoss(nn.Module):
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
+        positive_weight: float = 0.0,
         method: Method = "auto",
     ) -> None:
         super().__init__()
@@ -231,6 +275,7 @@ class BAMLoss(nn.Module):
             "iterations": iterations,
             "top_k": top_k,
             "mask_positives": mask_positives,
+            "positive_weight": positive_weight,
             "method": method,
         }
 

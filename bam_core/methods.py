@@ -121,6 +121,7 @@ def exact_terms(
     iterations: int,
     top_k: int | None,
     mask_positives: bool,
+    positive_weight: float,
 ) -> LossTerms:
     """The terms of `bam_loss` for unit rows, differentiable once.
 
@@ -134,6 +135,7 @@ def exact_terms(
         iterations: Sinkhorn iterations.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out.
+        positive_weight: weight of the positives in the targets.
 
     Raises:
         InputError: iterations < 0; in the backward pass of the backward pass.
@@ -145,6 +147,7 @@ def exact_terms(
         "epsilon": epsilon,
         "iterations": iterations,
         "mask_positives": mask_positives,
+        "positive_weight": positive_weight,
     }
     if torch.compiler.is_compiling():  # as a decorator this would load the compiler for everybody, which takes seconds
         outside = torch.compiler.disable(exact_terms)

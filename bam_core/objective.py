@@ -1,6 +1,5 @@
 """BAMObjective: any encoder, any views, one loss. The five lines that a user writes stand in its docstring."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +9,12 @@ from torch import Tensor, nn
 
 from bam_core.collapse import CollapseWatch, uniform_entropy
 from bam_core.distributed import world_size
-from bam_core.loss import bam_loss, check_sharpness
+from bam_core.layout import ViewLayout
+from bam_core.loss import bam_loss, check_settings
+from bam_core.positives import uniform_loss
 from bam_core.student import StudentObjective
+
+DEFAULT_POSITIVE_WEIGHT = 0.0  # of `BAMObjective` and of the objective `bam` in recipes; `bam_loss` keeps the paper's 0
 
 _WAY_OUT = (
     "Keep epsilon at a quarter of the temperature, make the views milder, lower the learning rate, or take a teacher "
@@ -25,11 +28,11 @@ class BAMOutput(NamedTuple):
     Attributes:
         loss: cross-entropy of target and attention, in nats; differentiable.
         kl: what is left to learn, in nats; detached, like all below.
-        target_entropy: mean entropy of the targets, in nats.
+        target_entropy: mean entropy of the targets, in nats; with a weight on the positives, of the mixture.
         attention_entropy: mean entropy of the attention, in nats.
         column_error: largest relative deviation of a column total of the plan.
         uniform_loss: log of the columns that a row may attend to: the loss of an attention that knows nothing. Total
-            collapse ends there, with a kl of zero.
+            collapse ends there; without a weight on the positives with a kl of zero.
         uniform_entropy: the most that `target_entropy` can be: that of a target that tells nobody apart.
         embeddings: (n_views * b, d) encoder outputs of all views, view-major.
         projections: (n_views * b, p) what the loss compares.
@@ -63,6 +66,8 @@ class BAMObjective(StudentObjective):
         iterations: Sinkhorn iterations.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out.
+        positive_weight: part of the target that falls on the sample's own other views, in [0, 1], see `bam_loss`; 0 is
+            the paper's loss, 1 is NT-Xent.
         micro_batch: rows that the encoder sees at a time, for batches that do not fit into memory. Loss and gradient
             are those of the whole batch, at the price of a second forward pass of the encoder.
 
@@ -101,10 +106,17 @@ class BAMObjective(StudentObjective):
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
+        positive_weight: float = DEFAULT_POSITIVE_WEIGHT,
         micro_batch: int | None = None,
     ) -> None:
         super().__init__(encoder, view_fn, projector=projector, momentum=momentum, micro_batch=micro_batch)
-        check_sharpness(temperature=temperature, epsilon=epsilon, top_k=top_k)
+        check_settings(
+            temperature=temperature,
+            epsilon=epsilon,
+            top_k=top_k,
+            mask_positives=mask_positives,
+            positive_weight=positive_weight,
+        )
         self.n_target = n_target
         self.temperature = temperature
         self.epsilon = epsilon
@@ -112,6 +124,7 @@ class BAMObjective(StudentObjective):
         self.top_k = top_k
         self.mask_positives = mask_positives
         self._watch = CollapseWatch(_WAY_OUT)
+        self.positive_weight = positive_weight
 
     def forward(self, batch: Any, *, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> BAMOutput:
         """Make views of a batch, embed them and compare.
@@ -140,13 +153,22 @@ class BAMObjective(StudentObjective):
             iterations=self.iterations,
             top_k=self.top_k,
             mask_positives=self.mask_positives,
+            positive_weight=self.positive_weight,
         )
-        n_others = len(projections) // drawn.n_views * world_size() - self.mask_positives
-        n_columns = (self.n_target or drawn.n_global) * n_others
+        n_views, n_global = drawn.n_views, drawn.n_global
+        layout = ViewLayout(n_views, n_global, self.n_target or n_global, len(projections) // n_views)
+        weight = self.positive_weight
+        knows_nothing = uniform_loss(layout, positive_weight=weight, mask_positives=self.mask_positives)
+        most = uniform_entropy(
+            layout.n_target * (layout.batch_size * world_size() - self.mask_positives),
+            n_positives=max(layout.n_target - 1, 1),
+            positive_weight=weight,
+            top_k=self.top_k,
+        )
         output = BAMOutput(
             *out,
-            uniform_loss=torch.full_like(out.kl, math.log(n_columns)),
-            uniform_entropy=torch.full_like(out.kl, uniform_entropy(n_columns, top_k=self.top_k)),
+            uniform_loss=torch.full_like(out.kl, knows_nothing),
+            uniform_entropy=torch.full_like(out.kl, most),
             embeddings=embeddings.detach(),
             projections=projections.detach(),
         )

@@ -5,7 +5,8 @@ A block is a few samples in all their views against all columns. Two facts make 
 - Sinkhorn's rows come last, so given the columns' potential g a row of the plan is softmax(S / epsilon + g), and one
   pass over the blocks sums its columns, which makes the next potential: one pass is one whole iteration.
 - The gradient is known in closed form, dL/dS^(v) = (n_v Q^(v) - T_v) / (temperature * pairs * b) with T_v the sum of
-  the n_v targets that view v is matched with, so the last pass yields loss and gradient together.
+  the n_v targets that view v is matched with, so the last pass yields loss and gradient together. That holds for the
+  mixed targets of `bam_core.positives`, too: their few entries at positives are put in one by one.
 
 That makes K + 1 passes. A block is worked on in tiles of columns, small enough to stay in cache; every tile subtracts
 its own row maxima before the exponential, and the tiles of a row are put in proportion afterwards, so that nothing
@@ -26,6 +27,7 @@ from bam_core.blocks import Blocks, ExactLoss, bounded, exponential, shift, soft
 from bam_core.diagnostics import entropy
 from bam_core.distributed import logsumexp_over_ranks, mean_over_ranks, world_size
 from bam_core.layout import ViewLayout
+from bam_core.positives import MixedTargets
 from bam_core.symmetric import symmetric_potential
 
 
@@ -40,6 +42,7 @@ def blockwise_loss(
     iterations: int,
     top_k: int | None,
     mask_positives: bool,
+    positive_weight: float,
     room: int,
 ) -> ExactLoss:
     """Loss, diagnostics and gradients of `bam_loss` for unit rows, in K + 1 passes over blocks.
@@ -54,6 +57,7 @@ def blockwise_loss(
         iterations: Sinkhorn iterations.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out.
+        positive_weight: weight of the positives in the targets; if not 0, attention leaves out only a row's own column.
         room: bytes of scores that may be kept between passes.
 
     Returns:
@@ -69,7 +73,8 @@ def blockwise_loss(
     if not (linear and symmetric):
         potential = (linear_potential if linear else stable_potential)(blocks, source, **settings)
 
-    matched = [sum(view == student for student, _ in layout.matches) for view in range(layout.n_views)]
+    mixed = MixedTargets(layout, positive_weight)
+    on_positives = mixed.on_positives(rows)
     loss, target_entropy, attention_entropy = rows.new_zeros(3).unbind()
     column_total = rows.new_zeros(len(columns))
     column_grad = torch.zeros_like(columns) if target_rows is None else None
@@ -77,6 +82,8 @@ def blockwise_loss(
     for start in blocks.starts:
         block, target_block = blocks.rows_of(rows, start), blocks.rows_of(source, start)
         targets, students = [], []
+        if positive_weight:
+            positive_logits = blocks.positive_logits(block / temperature, start)
         for t, g in enumerate(blocks.split(potential)):
             target, student, logits = (blocks.buffer(x, t, len(block)) for x in ("target", "student", "logits"))
             target_logits = blocks.logits(target_block / epsilon, start, t, target, keep=True)
@@ -84,6 +91,9 @@ def blockwise_loss(
                 torch.mul(target_logits, epsilon / temperature, out=logits)
             else:
                 blocks.logits(block / temperature, start, t, logits, keep=False)
+            if positive_weight:
+                for view, samples, entries in blocks.positives(logits, start, t):
+                    entries.copy_(positive_logits[:, view, samples])
             students.append(exponential(logits, bounded=bounded(rows.dtype, scale=temperature), out=student))
             torch.add(target_logits, g, out=logits)
             targets.append(exponential(logits, bounded=bounded(rows.dtype, scale=epsilon), out=target))
@@ -96,16 +106,17 @@ def blockwise_loss(
         plans = [tile.values[:kept].mul_(w[:kept, None]) for tile, w in zip(targets, plan.weights, strict=True)]
         plans = [x.view(layout.n_global, n_samples, -1) for x in plans]
         if top_k is None:
-            target_entropy += plan.entropy[:kept].sum()
+            entropies = plan.entropy[:kept].view(layout.n_global, n_samples)
         else:
             largest = keep_top_k(torch.cat(plans, dim=-1), top_k)
-            target_entropy += entropy(largest).sum()
+            entropies = entropy(largest)
             plans = list(largest.split(blocks.width, dim=-1))
+        target_entropy += mixed.entropies(entropies).sum()
 
         for weights, attended, n in zip(
             attention.weights.view(len(students), layout.n_views, n_samples).unbind(1),
             attention.entropy.view(layout.n_views, n_samples),
-            matched,
+            layout.n_matched,
             strict=True,
         ):
             weights.mul_(n)
@@ -115,7 +126,10 @@ def blockwise_loss(
             grad_scores = tile.values.mul_(attention.weights[t][:, None])
             by_view = grad_scores.view(layout.n_views, n_samples, -1)
             for student_view, target_view in layout.matches:
-                by_view[student_view].sub_(plans[t][target_view])
+                by_view[student_view].sub_(plans[t][target_view], alpha=mixed.balanced[student_view])
+            if positive_weight:
+                for view, _, entries in blocks.positives(grad_scores, start, t):
+                    entries.sub_(on_positives[:, view, None])
             block_grad.addmm_(grad_scores, blocks.columns[t])
             if column_grad is not None:
                 blocks.split(column_grad)[t].addmm_(grad_scores.T, block)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bam_core.blocks import ExactLoss, Store
 from bam_core.layout import ViewLayout
+from bam_core.positives import MixedTargets
 
 _TILE_ROWS = {"cpu": 512}  # 1 MiB in float32: a tile and what is computed from it stay near the cores
 _TILE_ROWS_ELSEWHERE = 1024  # accelerators want larger pieces; five of them still fit into 64 MiB
@@ -25,8 +26,18 @@ _TILE_ROWS_ELSEWHERE = 1024  # accelerators want larger pieces; five of them sti
 class _Tiles:
     """Rows in blocks of samples with all their views, and the tiles of kernel between two blocks."""
 
-    def __init__(self, rows: Tensor, layout: ViewLayout, *, epsilon: float, mask_positives: bool, room: int) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        layout: ViewLayout,
+        *,
+        epsilon: float,
+        mask_positives: bool,
+        positive_weight: float = 0.0,
+        room: int,
+    ) -> None:
         self.n_views = layout.n_views
+        self.positive_weight = positive_weight
         largest = max(_TILE_ROWS.get(rows.device.type, _TILE_ROWS_ELSEWHERE) // self.n_views, 1)
         self.samples = math.ceil(layout.batch_size / math.ceil(layout.batch_size / largest))
         blocks = rows.view(self.n_views, layout.batch_size, -1).split(self.samples, dim=1)
@@ -53,19 +64,35 @@ class _Tiles:
         return self.clear(torch.mm(self.scaled[i], self.columns[j].T, out=out).exp_(), i, j)
 
     def logits_and_kernel(self, i: int, j: int) -> tuple[Tensor, Tensor]:
-        """S / epsilon, finite at the positives, and its exponential, 0 there."""
+        """S / epsilon, right at the positives if they have a weight and else finite, and its exponential, 0 there."""
         out = self.buffer(0, i, j)
         if (i, j) in self.store.kept:
             kernel = self.store.kept[i, j]
-            return self.clear(torch.log(kernel, out=out), i, j), kernel
+            logits = self.clear(torch.log(kernel, out=out), i, j)
+            if self.positive_weight and i == j:
+                rows, columns = (x[i].view(self.n_views, -1, x[i].shape[1]) for x in (self.scaled, self.columns))
+                self.positives(logits).copy_(torch.einsum("vsd,tsd->vts", rows, columns))
+            return logits, kernel
         logits = torch.mm(self.scaled[i], self.columns[j].T, out=out)
         kernel = torch.exp(logits, out=self.store.memory((i, j), self.buffer(1, i, j)))
         return logits, self.clear(kernel, i, j)
 
     def clear(self, tile: Tensor, i: int, j: int) -> Tensor:
         if self.mask_positives and i == j:
-            self.by_view(tile).diagonal(0, 1, 3).fill_(0.0)
+            self.positives(tile).fill_(0.0)
         return tile
+
+    def clear_unattended(self, tile: Tensor, i: int, j: int) -> Tensor:
+        """Zero what the attention leaves out: a row's own column if positives have a weight, else what `clear` does."""
+        if not self.positive_weight:
+            return self.clear(tile, i, j)
+        if i == j:
+            tile.diagonal().fill_(0.0)
+        return tile
+
+    def positives(self, tile: Tensor) -> Tensor:
+        """(v, v, samples) of a tile on the diagonal: what rows of a view hold at each view of their own sample."""
+        return self.by_view(tile).diagonal(0, 1, 3)
 
     def by_view(self, tile: Tensor) -> Tensor:
         rows, columns = tile.shape
@@ -121,6 +148,7 @@ def symmetric_loss(
     epsilon: float,
     iterations: int,
     mask_positives: bool,
+    positive_weight: float,
     room: int,
 ) -> ExactLoss:
     """Loss, diagnostics and gradient of `bam_loss` for unit rows that are their own columns.
@@ -132,12 +160,15 @@ def symmetric_loss(
         epsilon: regularisation of the target.
         iterations: Sinkhorn iterations.
         mask_positives: leave a sample's own columns out.
+        positive_weight: weight of the positives in the targets; if not 0, attention leaves out only a row's own column.
         room: bytes of scores that may be kept between passes.
 
     Returns:
         The figures, and the gradient for the rows in both their roles.
     """
-    tiles = _Tiles(rows, layout, epsilon=epsilon, mask_positives=mask_positives, room=room)
+    tiles = _Tiles(
+        rows, layout, epsilon=epsilon, mask_positives=mask_positives, positive_weight=positive_weight, room=room
+    )
     n, split = len(rows), tiles.split
     sharpness = epsilon / temperature  # turns S / epsilon into S / temperature
     ones = rows.new_ones(n)
@@ -147,13 +178,13 @@ def symmetric_loss(
     for i, j in tiles.pairs:
         logits, kernel = tiles.logits_and_kernel(i, j)
         tiles.add_product(column_sums, kernel, one, i, j)
-        attention = tiles.clear(logits.mul_(sharpness).exp_(), i, j)
+        attention = tiles.clear_unattended(logits.mul_(sharpness).exp_(), i, j)
         tiles.add_product(attention_sums, attention, one, i, j)
 
     v = tiles.column_scaling(iterations, column_sum) if iterations else ones
     u = 1 / (tiles.kernel_times(v) if iterations else column_sum)
 
-    n_matched = max(layout.n_views - 1, 1)
+    n_matched, balanced = max(layout.n_views - 1, 1), 1.0 - positive_weight
     w = n_matched / attention_sum
     column_total, target_score, attention_score = (rows.new_zeros(n) for _ in range(3))
     grad = torch.zeros_like(tiles.rows)
@@ -162,21 +193,24 @@ def symmetric_loss(
     for i, j in tiles.pairs:
         logits, kernel = tiles.logits_and_kernel(i, j)
         scratch = tiles.buffer(3, i, j)
-        attention = tiles.clear(torch.mul(logits, sharpness, out=tiles.buffer(2, i, j)).exp_(), i, j)
+        attention = torch.mul(logits, sharpness, out=tiles.buffer(2, i, j)).exp_()
+        tiles.clear_unattended(attention, i, j)
         tiles.add_product(column_totals, kernel, us, i, j)
         tiles.add_product(target_scores, torch.mul(kernel, logits, out=scratch), vs, i, j)
         tiles.add_product(attention_scores, torch.mul(attention, logits, out=scratch), one, i, j)
 
-        # dS + dS^T = n (Q + Q^T) - what the plan and its mirror image hold for the matched views
+        # dS + dS^T = n (Q + Q^T) - what the targets and their mirror image hold for the matched views
         grad_scores = attention.mul_(torch.add(ws[i][:, None], ws[j], out=scratch))
         by_view, kernel_by_view, factors = (tiles.by_view(x) for x in (grad_scores, kernel, scratch))
         torch.mul(us[i][:, None], vs[j], out=scratch)
         for student, target in layout.matches:
-            by_view[student].addcmul_(kernel_by_view[target], factors[target], value=-1)
+            by_view[student].addcmul_(kernel_by_view[target], factors[target], value=-balanced)
         torch.mul(vs[i][:, None], us[j], out=scratch)
         for student, target in layout.matches:
-            by_view[:, :, student].addcmul_(kernel_by_view[:, :, target], factors[:, :, target], value=-1)
-        tiles.clear(grad_scores, i, j)
+            by_view[:, :, student].addcmul_(kernel_by_view[:, :, target], factors[:, :, target], value=-balanced)
+        if positive_weight and i == j:  # all n matched views and all n positives share the weight
+            tiles.positives(grad_scores).sub_(2 * positive_weight)
+        tiles.clear_unattended(grad_scores, i, j)
         grads[i].addmm_(grad_scores, tiles.columns[j])
         if i != j:
             grads[j].addmm_(grad_scores.T, tiles.columns[i])
@@ -190,7 +224,7 @@ def symmetric_loss(
     n_terms = layout.n_pairs * layout.batch_size
     return ExactLoss(
         loss=(n_matched * log_sum.sum() - matched) / n_terms,
-        target_entropy=entropy,
+        target_entropy=MixedTargets(layout, positive_weight).entropies(entropy.expand(layout.n_global, 1))[0, 0],
         attention_entropy=(log_sum.sum() - attended / n_matched) / n,
         column_error=(column_total - 1).abs().max(),
         row_grad=tiles.to_view_major(grad).mul_(1 / (temperature * n_terms)),

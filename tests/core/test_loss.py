@@ -20,6 +20,8 @@ def problems(draw):
     n_global = draw(st.integers(1, n_views))
     b = draw(st.integers(2, 5))
     epsilon = draw(st.sampled_from([0.05, 0.1, 0.3]))
+    mask_positives = draw(st.booleans())
+    weights = [0.0, 0.0, 0.3, 1.0] if mask_positives and n_views > 1 else [0.0]
     options = {
         "n_views": n_views,
         "n_global": n_global,
@@ -28,12 +30,13 @@ def problems(draw):
         "temperature": 2 * epsilon if draw(st.booleans()) else 0.7,
         "iterations": draw(st.integers(0, 4)),
         "top_k": draw(st.sampled_from([None, 1, 2, 100])),
-        "mask_positives": draw(st.booleans()),
+        "mask_positives": mask_positives,
+        "positive_weight": draw(st.sampled_from(weights)),
     }
     return n_views * b, options, draw(st.booleans()), draw(st.integers(0, 99))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=60)
 @given(problems())
 def test_equals_the_independent_reference(problem):
     n, options, with_teacher, seed = problem

@@ -42,12 +42,12 @@ def batch():
     return {"x": torch.randn(12, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)}
 
 
-@pytest.mark.parametrize("momentum", [None, 0.5])
+@pytest.mark.parametrize(("momentum", "positive_weight"), [(None, 0.0), (0.5, 0.0), (0.5, 0.5)])
 @pytest.mark.parametrize("micro_batch", [1, 5, 12])
-def test_micro_batches_give_the_gradient_of_the_whole_batch(micro_batch, momentum):
+def test_micro_batches_give_the_gradient_of_the_whole_batch(micro_batch, momentum, positive_weight):
     results = []
     for size in (None, micro_batch):
-        made = objective(size, momentum=momentum)
+        made = objective(size, momentum=momentum, positive_weight=positive_weight)
         out = made(batch(), generator=torch.Generator().manual_seed(2))
         out.loss.backward()
         results.append((torch.stack(out[:6]), [p.grad for p in made.student.parameters()], made.encoder.seen))

@@ -29,6 +29,8 @@ CASES = [
     {"iterations": 0},
     {"top_k": 3},
     {"epsilon": 0.005, "temperature": 0.01},
+    {"positive_weight": 0.5},
+    {"positive_weight": 0.3, "n_views": 4, "n_global": 3, "n_target": 2, "top_k": 4},
 ]
 
 
@@ -65,6 +67,8 @@ def problems(draw):
     n_views = draw(st.integers(1, 4))
     n_global = draw(st.integers(1, n_views))
     epsilon = draw(st.sampled_from([0.001, 0.05, 0.3]))
+    mask_positives = draw(st.booleans())
+    weights = [0.0, 0.0, 0.3, 1.0] if mask_positives and n_views > 1 else [0.0]
     options = {
         "n_views": n_views,
         "n_global": n_global,
@@ -73,7 +77,8 @@ def problems(draw):
         "temperature": 2 * epsilon if draw(st.booleans()) else 0.7,
         "iterations": draw(st.integers(0, 4)),
         "top_k": draw(st.sampled_from([None, None, 2, 100])),
-        "mask_positives": draw(st.booleans()),
+        "mask_positives": mask_positives,
+        "positive_weight": draw(st.sampled_from(weights)),
         "method": draw(st.sampled_from(FAST)),
     }
     return n_views * draw(st.integers(2, 11)), options, draw(st.booleans()), draw(st.integers(0, 99))
@@ -94,7 +99,7 @@ def top_k_is_a_toss(rows, *, n_views, n_global, n_target, epsilon, iterations, t
     return bool((last - first_out <= 1e-9 * last).any())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problems())
 def test_equals_the_dense_form(small_blocks, problem):
     n, options, with_teacher, seed = problem
@@ -139,9 +144,11 @@ def test_sharp_targets_between_opposite_poles(epsilon, temperature, with_teacher
     assert (gradient - expected_gradient).norm() <= 3 * dense_error + 1e-5 * expected_gradient.norm()
 
 
-def test_the_symmetric_form_and_the_general_one_agree(small_blocks):
+@pytest.mark.parametrize("positive_weight", [0.0, 0.3])
+def test_the_symmetric_form_and_the_general_one_agree(small_blocks, positive_weight):
     z = unit_rows(rows(26))
     options = {"temperature": 0.1, "epsilon": 0.05, "iterations": 3, "mask_positives": True, "room": 0}
+    options["positive_weight"] = positive_weight
     layout = check_layout(26, n_views=2, n_global=None, n_target=None, mask_positives=True)
     half = symmetric.symmetric_loss(z, layout, **options)
     whole = blockwise_loss(z, gather_columns(z, layout), None, layout, top_k=None, **options)

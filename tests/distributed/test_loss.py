@@ -24,6 +24,9 @@ OPTIONS = [
     {"iterations": 0},
     {"top_k": 3},
     {"epsilon": 0.005, "temperature": 0.01},
+    {"positive_weight": 0.5},
+    {"positive_weight": 0.3, "n_views": 4, "n_global": 3, "n_target": 2, "top_k": 4},
+    {"positive_weight": 1.0, "n_views": 3, "n_global": 2, "n_target": 1},
 ]
 CASES = list(product(OPTIONS, [False, True], ["auto", "dense", "stored", "streaming"], [torch.float64]))
 CASES += product(OPTIONS[:3], [False, True], ["dense", "stored", "streaming"], [torch.float32])

@@ -7,7 +7,7 @@ import numpy as np
 
 def reference_bam(
     student, teacher=None, *, n_views, n_global=None, n_target=None, temperature=0.1, epsilon=0.05, iterations=3,
-    top_k=None, mask_positives=True,
+    top_k=None, mask_positives=True, positive_weight=0.0,
 ):  # fmt: skip
     """Loss, kl, target entropy, attention entropy, column error of one process."""
     n_global = n_global or n_views
@@ -41,18 +41,30 @@ def reference_bam(
     log_q = np.zeros((n, m))
     for r in range(n):
         logits = np.array([float(unit[r] @ c) / temperature for c in columns])
-        allowed = [c for c in range(m) if not positive[r][c]]
+        allowed = [c for c in range(m) if (positive_weight and c != r) or not positive[r][c]]
         top = max(logits[c] for c in allowed)
         log_sum = top + math.log(sum(math.exp(logits[c] - top) for c in allowed))
         log_q[r] = logits - log_sum
-    q = np.where(positive, 0.0, np.exp(log_q))
+        log_q[r, [c for c in range(m) if c not in allowed]] = -math.inf
+    q = np.exp(log_q)
 
-    per_target = []
+    def target_of(v, i, a):
+        """The balanced target, mixed with the sample's columns of other views than v."""
+        others = [m * b + i for m in range(n_target) if m != v]
+        if not positive_weight or not others:
+            return targets[a, i]
+        mixed = (1 - positive_weight) * targets[a, i]
+        mixed[others] += positive_weight / len(others)
+        return mixed
+
+    per_target, mixed = [], []
     for a in range(n_global):
         others = [v for v in range(n_views) if v != a] or [a]
-        per_student = [np.mean([-(targets[a, i] * log_q[v * b + i]).sum() for i in range(b)]) for v in others]
-        per_target.append(np.mean(per_student))
+        rows = [(target_of(v, i, a), log_q[v * b + i]) for v in others for i in range(b)]
+        per_target.append(np.mean([-sum(p * q for p, q in zip(*row, strict=True) if p > 0) for row in rows]))
+        mixed.append([p for p, _ in rows])
     loss = np.mean(per_target)
+    targets = np.array(mixed)
 
     def h(p):
         return float(np.mean([-sum(x * math.log(x) for x in row if x > 0) for row in p.reshape(-1, m)]))

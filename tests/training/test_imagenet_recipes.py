@@ -44,6 +44,7 @@ def test_values_of_the_paper():
         "epsilon": 0.05, "temperature": 0.1, "iterations": 3, "top_k": 128, "n_target": 2,
     }  # fmt: skip
     assert (objective["momentum"], objective["final_momentum"], objective["mask_positives"]) == (0.995, 1.0, True)
+    assert objective["positive_weight"] == 0.0
     assert (views["size"], views["local_size"], views["n_views"], views["n_local"]) == (224, 96, 2, 6)
     assert (views["scale"], views["local_scale"]) == ((0.25, 1.0), (0.05, 0.25))
     assert [views[k] for k in ("brightness", "contrast", "saturation", "hue", "jitter_p")] == [0.4, 0.4, 0.4, 0.1, 0.8]
