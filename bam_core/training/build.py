@@ -16,6 +16,7 @@ from bam_core.training.recipe import Recipe
 from bam_core.views import accepts_keyword
 
 N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
+N_CALIBRATION = 512  # samples that a new encoder and new views are shown, at most
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,20 @@ def assemble(recipe: Recipe, modality: Modality, data: PreparedData) -> Parts:
     view_name, view_options = _named(recipe.views)
     view_factory = choose("views.name", view_name, modality.views)
     view_fn = view_factory(**complete(f"views {view_name!r}", view_factory, view_options, data.facts))
-    return Parts(modality.with_facts(data.facts), data, {"name": name, **encoder_options}, encoder, view_fn)
+    parts = Parts(modality.with_facts(data.facts), data, {"name": name, **encoder_options}, encoder, view_fn)
+    _calibrate(parts, recipe.train.seed)
+    return parts
+
+
+def _calibrate(parts: Parts, seed: int) -> None:
+    """Show rows of train to an encoder and to views that have a method `calibrate(batch)`."""
+    shown: list[Any] = [part for part in (parts.encoder, parts.view_fn) if hasattr(part, "calibrate")]
+    if not shown:
+        return
+    rows = np.random.default_rng(seed).permutation(len(parts.data.splits["train"]))[:N_CALIBRATION]
+    batch = parts.dataset("train").__getitems__(rows.tolist())
+    for part in shown:
+        part.calibrate(batch)
 
 
 def _named(section: Mapping[str, Any], key: str = "name") -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
 from modalities.timeseries.baselines import BASELINES
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
-from modalities.timeseries.encoders import ResNet1d
+from modalities.timeseries.encoders import ResNet1d, Rocket
 
 MODALITY = Modality(
     name="ecg",
@@ -23,7 +23,7 @@ MODALITY = Modality(
     },
     reads={"": ("wfdb", "ptbxl"), **dict.fromkeys((".npz", ".npy", ".csv", ".tsv", ".parquet"), "arrays")},
     views={"ecg": ECGViews},
-    encoders={"resnet1d": ResNet1d, "xresnet1d50": xresnet1d50},
+    encoders={"resnet1d": ResNet1d, "rocket": Rocket, "xresnet1d50": xresnet1d50},
     collate=collate_signals,
     raw_features=flat_signal,
     example=synthetic_records,

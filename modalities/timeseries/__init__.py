@@ -4,7 +4,7 @@ from bam_core.protocols import Modality
 from modalities.timeseries.baselines import BASELINES
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
 from modalities.timeseries.data import read_arrays
-from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d
+from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d, Rocket
 from modalities.timeseries.example import synthetic_series
 from modalities.timeseries.long import read_frame, read_long
 from modalities.timeseries.memory import from_memory, read_series
@@ -25,6 +25,7 @@ MODALITY = Modality(
     },
     views={"series": SeriesViews},
     encoders={
+        "rocket": Rocket,
         "resnet1d": ResNet1d,
         "inceptiontime": InceptionTime,
         "dilated": DilatedConv,

@@ -12,6 +12,7 @@ from modalities.timeseries.encoders import DilatedConv, InceptionTime, SeriesEnc
 
 SMALL = {
     "resnet1d": {"width": 8},
+    "rocket": {"length": 120, "d": 16, "n_dilations": 4, "n_thresholds": 2},
     "inceptiontime": {"width": 4, "n_modules": 4},
     "dilated": {"width": 8, "n_blocks": 3, "d": 20},
     "patch_transformer": {"patch": 8, "width": 32, "depth": 2},
