@@ -8,7 +8,7 @@ Source: Um et al., ICMI 2017, arXiv 1706.00527 (jitter, scaling, magnitude and t
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from ecg_augmentations.base import randn, uniform
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bam_core.errors import InputError
 from bam_core.views import Views
+from modalities.timeseries.alignment import ALIGNED, alignment
 from modalities.timeseries.padded import padded
 from modalities.timeseries.positions import Range, Windows, curve, draw_windows, permute, progress, random_stretch, warp
 
@@ -35,6 +36,12 @@ INVALIDATES = {
 
 N_KNOTS = 4  # of the curves of both warps
 
+PRESETS: dict[bool, dict[str, Any]] = {
+    True: {"window": (1.0, 1.0), "resize": False, "time_warp": (0.0, 0.3)},
+    False: {"window": (0.6, 0.6), "resize": False, "time_warp": None},
+}
+"""What "auto" stands for: for series that begin at the same moment, and for series that begin anywhere."""
+
 
 class SeriesViews:
     """Random views of a batch of series: a tensor (b, c, t), or {"signal": (b, c, t), "length": (b,)}.
@@ -42,6 +49,10 @@ class SeriesViews:
     A view is a random window, of which the other changes happen with probability `p` each, per sample, in the order of
     the arguments. `None` switches a change off. Series of unequal length, and windows that keep their pace although
     their length varies, give views with lengths.
+
+    What is "auto" follows from the data: `calibrate` measures on some series of train whether they begin at the same
+    moment (`modalities.timeseries.alignment`). If they do, views show the whole series, its time warped. If not, they
+    show windows that keep their pace. `PRESETS` has the values. Without `calibrate` series are taken to begin anywhere.
 
     Args:
         n_views: global views.
@@ -66,9 +77,9 @@ class SeriesViews:
         InputError: counts, fractions or ranges out of range; a batch that holds no series.
 
     Example:
-        >>> views = SeriesViews(n_local=1)
+        >>> views = SeriesViews(n_local=1, local_window=(0.4, 0.4))
         >>> [tuple(v.shape) for v in sum(views(torch.randn(4, 3, 200)), [])]
-        [(4, 3, 200), (4, 3, 200), (4, 3, 80)]
+        [(4, 3, 120), (4, 3, 120), (4, 3, 80)]
     """
 
     def __init__(
@@ -76,11 +87,11 @@ class SeriesViews:
         *,
         n_views: int = 2,
         n_local: int = 0,
-        window: Range = (0.7, 1.0),
+        window: Range | Literal["auto"] = "auto",
         local_window: Range = (0.2, 0.4),
         overlap: float | None = None,
-        resize: bool = True,
-        time_warp: Range | None = (0.0, 0.3),
+        resize: bool | Literal["auto"] = "auto",
+        time_warp: Range | Literal["auto"] | None = "auto",
         permutation: tuple[int, int] | None = None,
         scale: Range | None = (0.7, 1.4),
         magnitude_warp: Range | None = (0.0, 0.3),
@@ -92,6 +103,9 @@ class SeriesViews:
     ) -> None:
         if n_views < 1 or n_local < 0:
             raise InputError(f"SeriesViews expected n_views >= 1 and n_local >= 0; got {n_views} and {n_local}.")
+        self.asked = {"window": window, "resize": resize, "time_warp": time_warp}
+        self.alignment: float | None = None
+        window, resize, time_warp = self._choose(aligned=False)
         limits = {
             "window": (window, 0, 1), "local_window": (local_window, 0, 1), "time_warp": (time_warp, 0, None),
             "permutation": (permutation, 1, None), "scale": (scale, 0, None), "jitter": (jitter, 0, None),
@@ -117,6 +131,18 @@ class SeriesViews:
         self.channel_drop = channel_drop
         self.mask_channels = mask_channels
         self.p = p
+
+    def _choose(self, *, aligned: bool) -> tuple[Range, bool, Range | None]:
+        window, resize, time_warp = (
+            PRESETS[aligned][name] if value == "auto" else value for name, value in self.asked.items()
+        )
+        return window, resize, time_warp
+
+    def calibrate(self, batch: Any) -> None:
+        """Settle what is "auto" by a batch of series, some hundred of train."""
+        if "auto" in self.asked.values():
+            self.alignment = alignment(batch)
+            self.window, self.resize, self.time_warp = self._choose(aligned=self.alignment >= ALIGNED)
 
     def __call__(self, batch: Any, *, generator: torch.Generator | None = None) -> Views:
         """Views of a batch; a generator on the batch's device makes them reproducible."""

@@ -8,7 +8,7 @@ import pytest
 
 from bam_core.cli import main
 from modalities.timeseries import MODALITY
-from modalities.timeseries.views import INVALIDATES, SeriesViews
+from modalities.timeseries.views import INVALIDATES, PRESETS, SeriesViews
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "timeseries.md").read_text(encoding="utf-8")
@@ -23,17 +23,21 @@ def test_every_reader_view_and_encoder_is_described():
 def test_defaults_of_views():
     defaults = SeriesViews.__init__.__kwdefaults__
     described = dict(re.findall(r"^\| `(\w+)`(?:, `\w+`)? \| ([^|]+) \|", TEXT.split("## Views")[1], re.MULTILINE))
-    for name in ("time_warp", "scale", "magnitude_warp", "jitter", "mask", "channel_drop"):
+    for name in ("scale", "magnitude_warp", "jitter", "mask", "channel_drop"):
         assert described[name] == "{:g} to {:g}".format(*defaults[name])
-    window, local = defaults["window"], defaults["local_window"]
-    assert described["window"] == f"{window[0]:g} to {window[1]:g}, {local[0]:g} to {local[1]:g}"
-    assert (defaults["resize"], defaults["permutation"], defaults["overlap"], defaults["p"]) == (True, None, None, 0.5)
+    local = defaults["local_window"]
+    assert described["window"] == f"auto, {local[0]:g} to {local[1]:g}"
+    assert [described[name] for name in ("resize", "time_warp")] == ["auto", "auto"]
+    assert [defaults[name] for name in ("window", "resize", "time_warp")] == ["auto"] * 3
+    assert (defaults["permutation"], defaults["overlap"], defaults["p"]) == (None, None, 0.5)
+    for preset in PRESETS.values():
+        assert "{:g} to {:g}".format(*preset["window"]) in TEXT
 
 
 @pytest.mark.parametrize("name", MODALITY.encoders)
 def test_sizes_of_encoders(name):
     width, count = re.search(rf"^\| `{name}` \|[^|]* (\d+) \| ([\d,]+) \|", TEXT, re.MULTILINE).groups()
-    network = MODALITY.encoders[name](in_channels=1)
+    network = MODALITY.encoders[name](in_channels=1, **({"length": 500} if name == "rocket" else {}))
     assert sum(p.numel() for p in network.parameters()) == int(count.replace(",", ""))
     assert network.context == (512 if name == "patch_transformer" else None)
     assert int(width) == {"dilated": 320}.get(name, 256)

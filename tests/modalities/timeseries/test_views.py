@@ -1,14 +1,18 @@
+import numpy as np
 import pytest
 import torch
 from ragged import pad
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bam_core import BAMObjective, InputError
+from modalities.timeseries.alignment import alignment
 from modalities.timeseries.encoders import ResNet1d
 from modalities.timeseries.positions import Windows, draw_windows, permute, progress, warp
-from modalities.timeseries.views import SeriesViews
+from modalities.timeseries.views import PRESETS, SeriesViews
 
+STRETCHED = {"window": (0.7, 1.0), "resize": True, "time_warp": (0.0, 0.3)}
 OFF = {
+    "resize": True,
     "time_warp": None,
     "permutation": None,
     "scale": None,
@@ -36,12 +40,12 @@ def one_view(x, seed=0, **options):
 
 
 def all_views(x, seed=0, **options):
-    made = SeriesViews(**options)(x, generator=generator(seed))
+    made = SeriesViews(**{**STRETCHED, **options})(x, generator=generator(seed))
     return [*made.global_views, *made.local_views]
 
 
 def test_shapes_of_global_and_local_views():
-    made = SeriesViews(n_views=3, n_local=2, window=(0.5, 0.8), local_window=(0.1, 0.3))(waves(8))
+    made = SeriesViews(n_views=3, n_local=2, window=(0.5, 0.8), resize=True, local_window=(0.1, 0.3))(waves(8))
     assert [tuple(v.shape) for v in made.global_views] == [(8, 3, 160)] * 3
     assert [tuple(v.shape) for v in made.local_views] == [(8, 3, 60)] * 2
 
@@ -244,7 +248,7 @@ def test_nothing_waits_for_a_gpu():
         x = torch.empty(4, 2, 50, device="cuda")
         length = torch.empty(4, dtype=torch.long, device="cuda")
         for batch in (x, {"signal": x, "length": length}):
-            for options in ({}, {"resize": False}, {"mask_channels": True}):
+            for options in ({}, STRETCHED, STRETCHED | {"resize": False}, {"mask_channels": True}):
                 made = SeriesViews(n_local=1, **ALL_ON, **options)(batch)
                 for view in (*made.global_views, *made.local_views):
                     tensors = view.values() if isinstance(view, dict) else [view]
@@ -252,7 +256,7 @@ def test_nothing_waits_for_a_gpu():
 
 
 def test_an_objective_trains_on_both_kinds_of_views(ragged):
-    for batch, options in ((waves(16), {"n_local": 1}), (pad(ragged), {}), (waves(16), {"resize": False})):
+    for batch, options in ((waves(16), STRETCHED | {"n_local": 1}), (pad(ragged), {}), (waves(16), {})):
         objective = BAMObjective(ResNet1d(in_channels=3, width=8), SeriesViews(**options))
         out = objective(batch, generator=generator())
         out.loss.backward()
@@ -278,3 +282,47 @@ def test_an_objective_trains_on_both_kinds_of_views(ragged):
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
         SeriesViews(**options)
+
+
+def shifted_waves(b=40, t=128):
+    """One shape that begins anywhere."""
+    shape = torch.randn(t, generator=generator(2))
+    starts = torch.randint(t, (b,), generator=generator(3)).tolist()
+    return torch.stack([(shape - shape.mean()).roll(start) for start in starts])[:, None]
+
+
+def alignment_by_hand(x):
+    """Pair by pair and shift by shift."""
+    x = (x - x.mean(dim=-1, keepdim=True)).double().numpy()
+    rows = [row / np.linalg.norm(row) for row in x]
+    at_once, shifted = [], []
+    for i, one in enumerate(rows):
+        others = [row for j, row in enumerate(rows) if j != i]
+        at_once.append(max((one * other).sum() for other in others))
+        shifted.append(max((one * np.roll(other, k, -1)).sum() for other in others for k in range(x.shape[-1])))
+    return np.mean(at_once) / np.mean(shifted)
+
+
+def test_alignment_is_that_of_all_pairs_and_shifts():
+    x = torch.randn(9, 2, 16, generator=generator())
+    assert alignment(x) == pytest.approx(alignment_by_hand(x), rel=1e-4)
+    assert alignment(torch.zeros(3, 1, 8)) == 1
+    assert alignment(torch.randn(1, 1, 8)) == 1
+    padded = {"signal": torch.nn.functional.pad(x, (0, 0)), "length": torch.full((9,), 16)}
+    assert alignment(padded) == pytest.approx(alignment(x), rel=1e-5)
+
+
+def test_auto_is_settled_by_the_data():
+    series = shifted_waves()
+    anywhere, at_once = SeriesViews(), SeriesViews()
+    anywhere.calibrate(series + 0.1 * torch.randn(series.shape, generator=generator()))
+    at_once.calibrate(series[:1] + 0.1 * torch.randn(series.shape, generator=generator()))
+    assert anywhere.alignment < 0.9 < at_once.alignment
+    for views, aligned in ((anywhere, False), (at_once, True)):
+        assert {name: getattr(views, name) for name in PRESETS[aligned]} == PRESETS[aligned]
+    asked = SeriesViews(window=(0.5, 0.7), resize=True)
+    asked.calibrate(series)
+    assert (asked.window, asked.resize, asked.time_warp) == ((0.5, 0.7), True, None)
+    nothing_left = SeriesViews(**STRETCHED)
+    nothing_left.calibrate(series)
+    assert nothing_left.alignment is None
