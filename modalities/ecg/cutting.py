@@ -27,6 +27,7 @@ class Cut(NamedTuple):
     normalize: Normalize
     annotations: str
     classes: Sequence[str]
+    from_median: bool = False
 
     def length(self, rate_hz: float) -> int:
         """Samples of a row."""
@@ -37,7 +38,7 @@ class Rows(NamedTuple):
     """What was cut out of a record.
 
     Attributes:
-        signal: (n, c, length) float32.
+        signal: (n, c, length) float32; (n, 2 c, length) with `Cut.from_median`.
         samples: (n,) R peak or start of the window, in samples of the file.
         beats: columns `label` and `rr`, for beats only.
         left_out: reason -> count.
@@ -60,6 +61,7 @@ def check_cut(
     normalize: Normalize = "record",
     annotations: str = "atr",
     classes: Sequence[str] | None = None,
+    from_median: bool = False,
 ) -> Cut:
     """Fill in the defaults.
 
@@ -67,6 +69,7 @@ def check_cut(
         InputError: an option that has no meaning for this kind, or a value out of range.
     """
     idle = {"hop_s": hop_s} if kind == "beats" else {"before_s": before_s, "classes": classes}
+    idle |= {"from_median": True} if from_median and kind != "beats" else {}
     given = [name for name, value in idle.items() if value is not None]
     if given:
         raise InputError(f"cut {kind!r} has no use for {', '.join(given)}; leave it out or choose the other cut.")
@@ -81,7 +84,7 @@ def check_cut(
     unknown = [name for name in classes if name not in AAMI]
     if unknown or not classes:
         raise InputError(f"classes expected a choice of {', '.join(AAMI)}; got {', '.join(unknown) or 'none'}.")
-    return Cut(kind, window_s, before_s, hop_s, normalize, annotations, classes)
+    return Cut(kind, window_s, before_s, hop_s, normalize, annotations, classes, from_median)
 
 
 def read_rows(
@@ -163,8 +166,11 @@ def cut_record(strip: Strip, cut: Cut, path: Path, rate_hz: float) -> Rows:
     left_out["flat on every lead"] = int((~missing & flat.all(axis=1)).sum())
     keep = ~missing & ~flat.all(axis=1)
     padded = int((keep & ((starts < 0) | (starts + length > time))).sum())
+    signal = _cut_out(strip, starts[keep], length, rate_hz, cut.normalize, flat[keep])
+    if cut.from_median and len(signal):
+        signal = np.concatenate([signal, signal - np.median(signal, axis=0)], axis=1)
     return Rows(
-        signal=_cut_out(strip, starts[keep], length, rate_hz, cut.normalize, flat[keep]),
+        signal=signal,
         samples=np.round(seconds * strip.source_rate_hz).astype(np.int64)[keep],
         beats={name: column[keep] for name, column in columns.items()},
         left_out={why: count for why, count in left_out.items() if count},

@@ -50,6 +50,7 @@ def read_wfdb(
     normalize: Literal["record", "window", "none"] = "record",
     annotations: str = "atr",
     classes: list[str] | None = None,
+    from_median: bool = False,
     labels: dict[Name, Name] | str | None = None,
     groups: dict[Name, Name] | str | None = None,
     split: NamedSplit | dict[Split, list[Name]] | None = None,
@@ -80,6 +81,9 @@ def read_wfdb(
             its two-second pieces; "window" standardises each row and lead; "none" only takes off the median.
         annotations: suffix of the annotation files with the beats.
         classes: AAMI classes of the beats to keep, in the order of their labels; default N, S, V, F, Q.
+        from_median: for beats, add for every lead a channel that shows how the beat deviates from the median of all
+            beats of its record, sample by sample. That takes away what is this heart's own. No label is needed, new
+            records have a median beat, too. A record should have some dozens of beats, most of them normal.
         labels: for windows, record -> label, or "table.csv:column" of which the first column names the record.
             Records without an entry stay unlabelled.
         groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
@@ -124,6 +128,7 @@ def read_wfdb(
         normalize="none" if std != 1 else normalize,
         annotations=annotations,
         classes=classes,
+        from_median=from_median,
     )
     if cut == "beats" and labels is not None:
         raise InputError("labels are for windows; beats have the classes of their annotations.")
@@ -179,7 +184,7 @@ def read_wfdb(
             signal = ((rows.signal - mean) / std).astype(np.float32) if std != 1 else rows.signal
             writer.add(part_of[name], signal=signal, id=ids, group=[person[name]] * len(ids), **columns)
         writer.facts |= {
-            "in_channels": len(wanted),
+            "in_channels": len(wanted) * (1 + from_median),
             "length": how.length(rate_hz),
             "sampling_rate_hz": float(rate_hz),
             "leads": [lead if isinstance(lead, str) else lead[0] for lead in wanted],

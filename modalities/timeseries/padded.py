@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bam_core.errors import InputError
 
@@ -71,6 +72,32 @@ def max_over_time(x: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tens
     if valid is None:
         return x.amax(dim=-1)
     return x.masked_fill(~valid, -torch.inf).amax(dim=-1).masked_fill(~valid.any(dim=-1), 0)
+
+
+def in_parts(valid: Bool[Tensor, "b 1 t"], parts: int, *, stride: int = 1) -> Bool[Tensor, "b s p"]:
+    """Which of the parts of its series, all equally long, every `stride`-th valid step belongs to.
+
+    Example:
+        >>> in_parts(steps_before(torch.tensor([4, 2]), 4), 2).int().argmax(dim=-1).tolist()
+        [[0, 0, 1, 1], [0, 1, 0, 0]]
+    """
+    steps = torch.arange(0, valid.shape[-1], stride, device=valid.device)
+    part = torch.div(steps * parts, valid.sum(dim=-1).clamp_min(1), rounding_mode="floor")
+    return part[..., None] == torch.arange(parts, device=valid.device)
+
+
+def mean_and_max(x: Float[Tensor, "b c t"], valid: Tensor | None, *, parts: int = 1) -> Float[Tensor, "b k"]:
+    """Average and largest of the valid steps, each of every part: (b, 2 * c * parts)."""
+    if parts == 1:
+        return torch.cat([mean_over_time(x, valid), max_over_time(x, valid)], dim=1)
+    if valid is None:
+        pooled = [functional.adaptive_avg_pool1d(x, parts), functional.adaptive_max_pool1d(x, parts)]
+        return torch.cat(pooled, dim=1).flatten(1)
+    inside = in_parts(valid, parts)
+    of_part = [inside[:, None, :, part] for part in range(parts)]
+    means = torch.stack([mean_over_time(x, one) for one in of_part], dim=2)
+    highest = torch.stack([max_over_time(x, one) for one in of_part], dim=2)
+    return torch.cat([means, highest], dim=1).flatten(1)
 
 
 def batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Float[Tensor, "b c ... t"], valid: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from modalities.timeseries.encoders.base import SeriesEncoder
 from modalities.timeseries.encoders.layers import ConvNorm
-from modalities.timeseries.padded import batch_norm, max_over_time, mean_over_time
+from modalities.timeseries.padded import batch_norm, mean_and_max
 
 
 class InceptionTime(SeriesEncoder):
@@ -58,7 +58,7 @@ class InceptionTime(SeriesEncoder):
             x = module(x, valid)
             if index % 3 == 2:
                 x = before = torch.relu(x + self.shortcuts[index // 3](before, valid))
-        return torch.cat([mean_over_time(x, valid), max_over_time(x, valid)], dim=1)
+        return mean_and_max(x, valid)
 
 
 class _Inception(nn.Module):

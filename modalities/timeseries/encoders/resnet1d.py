@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bam_core.errors import InputError
 from modalities.timeseries.encoders.base import SeriesEncoder
 from modalities.timeseries.encoders.layers import ConvNorm, every
-from modalities.timeseries.padded import max_over_time, mean_over_time, only
+from modalities.timeseries.padded import mean_and_max, only
 
 
 class ResNet1d(SeriesEncoder):
@@ -18,10 +19,15 @@ class ResNet1d(SeriesEncoder):
         n_blocks: residual blocks of two convolutions each; all but the first halve the time axis. The stem, a
             convolution and a maximum, divides it by four.
         kernel_size: of the convolutions, in samples; odd.
+        parts: stretches of equal length that are averaged, one after the other. 1 for the whole series; more tell where
+            something happens, as in a heartbeat.
         context: see `SeriesEncoder`.
 
+    Raises:
+        InputError: parts below one.
+
     Shape:
-        (b, in_channels, time), or with lengths -> (b, 2 * channels of the last block).
+        (b, in_channels, time), or with lengths -> (b, 2 * channels of the last block * parts).
 
     Example:
         >>> ResNet1d(in_channels=2, width=16)(torch.randn(4, 2, 140)).shape
@@ -38,9 +44,13 @@ class ResNet1d(SeriesEncoder):
         width: int = 64,
         n_blocks: int = 3,
         kernel_size: int = 7,
+        parts: int = 1,
         context: int | None = None,
     ) -> None:
         super().__init__(context, in_channels)
+        if parts < 1:
+            raise InputError(f"ResNet1d expected at least one part; got {parts}.")
+        self.parts = parts
         self.stem = ConvNorm(in_channels, width, kernel_size, stride=2)
         self.pool = nn.MaxPool1d(3, 2, padding=1)
         channels = [width] + [2 * width] * (n_blocks - 1)
@@ -58,7 +68,7 @@ class ResNet1d(SeriesEncoder):
         for block, stride in zip(self.blocks, self.strides, strict=True):
             x = block(x, valid)
             valid = every(valid, stride)
-        return torch.cat([mean_over_time(x, valid), max_over_time(x, valid)], dim=1)
+        return mean_and_max(x, valid, parts=self.parts)
 
 
 class _BasicBlock(nn.Module):

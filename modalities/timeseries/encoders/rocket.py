@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bam_core.errors import InputError
 from modalities.timeseries.encoders.base import SeriesEncoder
+from modalities.timeseries.padded import in_parts
 
 KERNEL_LENGTH = 9
 N_CALIBRATION = 64  # series whose outputs give the thresholds
@@ -133,7 +134,10 @@ class Rocket(SeriesEncoder):
         features = []
         for index, (dilation, stride) in enumerate(zip(self.dilations, self.strides, strict=True)):
             output = self._convolve(signal, index, dilation, stride)
-            weights = None if valid is None else self._weights(valid, stride, output.dtype)
+            weights = None
+            if valid is not None:
+                inside = in_parts(valid, self.parts, stride=stride).to(output.dtype)
+                weights = inside / inside.sum(dim=1, keepdim=True).clamp_min(1)
             above = torch.empty_like(output)
             for threshold in self.thresholds[index]:
                 torch.gt(output, threshold[..., None].to(output.dtype), out=above)
@@ -151,13 +155,6 @@ class Rocket(SeriesEncoder):
         stacked = torch.stack(taps, dim=1).flatten(2).flatten(0, 1)
         output: Tensor = (self.kernels[index].to(signal.dtype) @ stacked).unflatten(1, (b, -1))
         return output
-
-    def _weights(self, valid: Tensor, stride: int, dtype: torch.dtype) -> Float[Tensor, "b s p"]:
-        """What every step counts in the proportion of each part."""
-        steps = torch.arange(0, valid.shape[-1], stride, device=valid.device)
-        part = torch.div(steps * self.parts, valid.sum(dim=-1).clamp_min(1), rounding_mode="floor")
-        inside = (part[..., None] == torch.arange(self.parts, device=valid.device)).to(dtype)
-        return inside / inside.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 def _patterns() -> Float[Tensor, "k w"]:

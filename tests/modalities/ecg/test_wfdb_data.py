@@ -57,6 +57,21 @@ def test_beats_are_cut_around_the_r_peak(write):
     }
 
 
+def test_beats_beside_their_deviation_from_the_median_of_their_record(write):
+    write("100", symbols="NNNNV")
+    write("101", symbols="NNNNNNNN")
+    plain, both = signals(beats(write)), signals(beats(write, from_median=True))
+    assert both.shape == (len(plain), 4, 252)
+    np.testing.assert_array_equal(both[:, :2], plain)
+    person = beats(write, from_median=True).groups("train")
+    for name in ("100", "101"):
+        rows = plain[np.array(person) == name]
+        np.testing.assert_allclose(both[np.array(person) == name, 2:], rows - np.median(rows, axis=0), atol=1e-6)
+    assert beats(write, from_median=True).facts["in_channels"] == 4
+    with pytest.raises(InputError, match="has no use for from_median"):
+        windows(write, from_median=True)
+
+
 def test_every_symbol_has_its_class(write):
     symbols = "".join(AAMI.values())
     write("100", symbols=symbols)

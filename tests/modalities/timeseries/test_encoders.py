@@ -137,3 +137,17 @@ def test_wrong_options():
         make("resnet1d")(torch.ones(3, 8))
     with pytest.raises(NotImplementedError):
         SeriesEncoder()(torch.ones(1, 1, 8))
+
+
+@pytest.mark.parametrize("name", ["resnet1d", "rocket"])
+def test_parts_follow_the_length_of_the_series(name, ragged):
+    torch.manual_seed(0)
+    network = make(name, parts=3).eval()
+    alone = torch.cat([network(pad([one])) for one in ragged])
+    torch.testing.assert_close(network(pad(ragged, to=97, filler=5.0)), alone, rtol=1e-4, atol=1e-5)
+    assert alone.shape[1] == (16 if name == "rocket" else 3 * 32)
+
+
+def test_a_network_has_at_least_one_part():
+    with pytest.raises(InputError, match="at least one part; got 0"):
+        make("resnet1d", parts=0)
