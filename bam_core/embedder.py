@@ -296,7 +296,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         from bam_core.training.embedding import embed
 
         chosen = data.splits["train"] if rows is None else data.splits["train"].select(rows)
-        return embed(self.encoder_, SplitDataset(chosen, modality.collate, data.facts)).numpy()
+        return embed(self.encoder_, SplitDataset(chosen, modality.collate, data.facts), exact=True).numpy()
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from bam_core.protocols import Modality
 from modalities.image.arrays import read_arrays
 from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
-from modalities.image.encoders import caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
+from modalities.image.encoders import Patches, caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
 from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
@@ -31,6 +31,7 @@ MODALITY = Modality(
     },
     views={"image": ImageViews},
     encoders={
+        "patches": Patches,
         "cnn": cnn,
         "resnet18": resnet18,
         "vit_tiny": vit_tiny,

@@ -103,7 +103,7 @@ class SeriesViews:
     ) -> None:
         if n_views < 1 or n_local < 0:
             raise InputError(f"SeriesViews expected n_views >= 1 and n_local >= 0; got {n_views} and {n_local}.")
-        self.asked = {"window": window, "resize": resize, "time_warp": time_warp}
+        self.asked: dict[str, Any] = {"window": window, "resize": resize, "time_warp": time_warp}
         self.alignment: float | None = None
         window, resize, time_warp = self._choose(aligned=False)
         limits = {
@@ -133,10 +133,8 @@ class SeriesViews:
         self.p = p
 
     def _choose(self, *, aligned: bool) -> tuple[Range, bool, Range | None]:
-        window, resize, time_warp = (
-            PRESETS[aligned][name] if value == "auto" else value for name, value in self.asked.items()
-        )
-        return window, resize, time_warp
+        chosen = {name: PRESETS[aligned][name] if value == "auto" else value for name, value in self.asked.items()}
+        return chosen["window"], chosen["resize"], chosen["time_warp"]
 
     def calibrate(self, batch: Any) -> None:
         """Settle what is "auto" by a batch of series, some hundred of train."""

@@ -5,10 +5,10 @@ import pandas as pd
 
 TINY = {
     "tabular": {"encoder": {"width": 8, "depth": 1}},
-    "timeseries": {"encoder": {"width": 4, "n_blocks": 1}},
+    "timeseries": {"encoder": {"d": 8, "n_dilations": 2, "n_thresholds": 1}},
     "ecg": {"encoder": {"width": 4, "n_blocks": 1}, "data": {"sampling_rate_hz": 100}},
     "audio": {"encoder": {"width": 2, "d": 8}, "data": {"sampling_rate_hz": 4000, "n_mels": 16}},
-    "image": {"encoder": {"width": 2}},
+    "image": {"encoder": {"n_patches": 4, "d": 8}},
 }
 
 

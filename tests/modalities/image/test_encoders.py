@@ -9,6 +9,7 @@ from modalities.image.encoders import Standardise, cnn, resnet18, timm_encoder, 
 FACTS = {"in_channels": 3, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
 SIZED = {**FACTS, "image_size": [32, 32]}
 SMALL = {
+    "patches": {"in_channels": 3, "image_size": [32, 32], "n_patches": 16, "d": 20},
     "cnn": {**FACTS, "width": 4},
     "resnet18": {**SIZED, "width": 4},
     "vit_tiny": {**SIZED, "width": 12, "depth": 2},
@@ -44,7 +45,7 @@ def test_one_vector_an_image_of_any_size(name, size):
 
 @EVERY
 def test_grey_images(name):
-    one = {"in_channels": 1, "mean": [0.5], "std": [0.2]}
+    one = {"in_channels": 1, **({} if name == "patches" else {"mean": [0.5], "std": [0.2]})}
     assert make(name, **one)(images(3, 1, 32, 32)).shape[0] == 3
 
 
