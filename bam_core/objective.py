@@ -14,7 +14,8 @@ from bam_core.loss import bam_loss, check_settings
 from bam_core.positives import uniform_loss
 from bam_core.student import StudentObjective
 
-DEFAULT_POSITIVE_WEIGHT = 0.0  # of `BAMObjective` and of the objective `bam` in recipes; `bam_loss` keeps the paper's 0
+DEFAULT_POSITIVE_WEIGHT = 0.5
+"""Of `BAMObjective` and of the objective `bam` in recipes; `bam_loss` keeps the paper's 0."""
 
 _WAY_OUT = (
     "Keep epsilon at a quarter of the temperature, make the views milder, lower the learning rate, or take a teacher "
@@ -106,10 +107,12 @@ class BAMObjective(StudentObjective):
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
-        positive_weight: float = DEFAULT_POSITIVE_WEIGHT,
+        positive_weight: float | None = None,
         micro_batch: int | None = None,
     ) -> None:
         super().__init__(encoder, view_fn, projector=projector, momentum=momentum, micro_batch=micro_batch)
+        if positive_weight is None:
+            positive_weight = DEFAULT_POSITIVE_WEIGHT if mask_positives else 0.0
         check_settings(
             temperature=temperature,
             epsilon=epsilon,

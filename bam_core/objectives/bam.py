@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from bam_core.objective import DEFAULT_POSITIVE_WEIGHT, BAMObjective
+from bam_core.objective import BAMObjective
 from bam_core.projector import Projector
 from bam_core.protocols import ViewFn
 from bam_core.schedules import CosineSchedule
@@ -20,7 +20,7 @@ def make_bam(
     n_target: int | None = None,
     top_k: int | None = None,
     mask_positives: bool = True,
-    positive_weight: float = DEFAULT_POSITIVE_WEIGHT,
+    positive_weight: float | None = None,
     momentum: float | None = None,
     final_momentum: float = 1.0,
     projector_hidden: int = 512,
@@ -43,7 +43,7 @@ def make_bam(
         top_k: keep only the k largest entries of a target row; None for all.
         mask_positives: leave a sample's own columns out.
         positive_weight: part of the target that falls on the sample's own other views, in [0, 1]; 0 is the paper's
-            loss, 1 is NT-Xent.
+            loss, 1 is NT-Xent. None: a half, or 0 where positives are not masked.
         momentum: of an EMA teacher at the start; None for no teacher.
         final_momentum: at the end, reached on a cosine.
         projector_hidden: width of the projector's hidden layers.
