@@ -116,9 +116,9 @@ def batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Float[Tensor, "b c ... 
     mean = (x.float() * weights).sum(axes, keepdim=True) / count
     centred = (x.float() - mean) * weights
     variance = centred.square().sum(axes, keepdim=True) / count
-    with torch.no_grad():
-        norm.running_mean.lerp_(mean.flatten(), norm.momentum)  # type: ignore
-        norm.running_var.lerp_(variance.flatten() * count / (count - 1), norm.momentum)  # type: ignore
+    with torch.no_grad():  # `.data`: a layer that saw a batch without lengths before has kept these for its gradient
+        norm.running_mean.data.lerp_(mean.flatten(), norm.momentum)  # type: ignore
+        norm.running_var.data.lerp_(variance.flatten() * count / (count - 1), norm.momentum)  # type: ignore
         if norm.num_batches_tracked is not None:  # None while a micro-batch is computed again
             norm.num_batches_tracked += 1
     shape = mean.shape

@@ -32,16 +32,18 @@ def test_it_is_the_loss_of_the_projections():
     out = objective(batch, generator=torch.Generator().manual_seed(3))
     views = torch.cat(two_views(batch, torch.Generator().manual_seed(3)))
     projections = objective.projector(objective.encoder(views))
-    assert out.loss.item() == pytest.approx(bam_loss(projections, temperature=0.2, epsilon=0.07).loss.item())
+    assert out.loss.item() == pytest.approx(
+        bam_loss(projections, temperature=0.2, epsilon=0.07, positive_weight=0.5).loss.item()
+    )
     assert torch.allclose(out.embeddings, objective.encoder(views))
-    assert out.uniform_loss.item() == pytest.approx(torch.tensor(14.0).log().item())
+    assert out.uniform_loss.item() == pytest.approx(torch.tensor(15.0).log().item())  # all but itself
 
 
 def test_a_bare_loop_learns():
     torch.manual_seed(0)
     centres = torch.randn(8, 16)
     encoder = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
-    objective = BAMObjective(encoder, two_views, momentum=0.9)
+    objective = BAMObjective(encoder, two_views, momentum=0.9, positive_weight=0.0)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     kls = []
     for _ in range(30):
@@ -53,6 +55,12 @@ def test_a_bare_loop_learns():
         objective.update_teacher()
         kls.append(out.kl.item())
     assert kls[-1] < 0.5 * kls[0]
+
+
+def test_half_of_the_weight_is_on_the_positives_where_they_are_masked():
+    assert BAMObjective(nn.Linear(6, 4), two_views).positive_weight == 0.5
+    assert BAMObjective(nn.Linear(6, 4), two_views, mask_positives=False).positive_weight == 0
+    assert BAMObjective(nn.Linear(6, 4), two_views, positive_weight=0.0).positive_weight == 0
 
 
 def test_the_optimizer_may_be_made_before_the_first_batch():
@@ -76,7 +84,7 @@ def test_views_of_equal_shape_share_a_pass_and_keep_their_order():
     assert sorted(encoder.calls) == [(4, 2, 7), (8, 2, 20), (8, 2, 30)]
     expected = torch.cat([encoder(v) for v in (batch, batch[..., :20], batch + 1, batch[..., 5:25], batch[..., :7])])
     assert torch.allclose(out.embeddings, expected)
-    assert out.loss.item() == pytest.approx(bam_loss(expected, n_views=5, n_global=3).loss.item())
+    assert out.loss.item() == pytest.approx(bam_loss(expected, n_views=5, n_global=3, positive_weight=0.5).loss.item())
 
 
 class Pair(NamedTuple):

@@ -151,3 +151,10 @@ def test_parts_follow_the_length_of_the_series(name, ragged):
 def test_a_network_has_at_least_one_part():
     with pytest.raises(InputError, match="at least one part; got 0"):
         make("resnet1d", parts=0)
+
+
+@EVERY
+def test_a_gradient_through_series_with_and_without_lengths(name, ragged):
+    network = make(name).train()
+    (network(torch.randn(4, 3, 40)).sum() + network(pad(ragged)).square().sum()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
