@@ -11,7 +11,7 @@ from bam_core.collapse import CollapseWatch, uniform_entropy
 from bam_core.distributed import world_size
 from bam_core.layout import ViewLayout
 from bam_core.loss import bam_loss, check_settings
-from bam_core.positives import uniform_loss
+from bam_core.positives import MixedTargets, uniform_loss
 from bam_core.student import StudentObjective
 
 DEFAULT_POSITIVE_WEIGHT = 0.5
@@ -162,16 +162,13 @@ class BAMObjective(StudentObjective):
         layout = ViewLayout(n_views, n_global, self.n_target or n_global, len(projections) // n_views)
         weight = self.positive_weight
         knows_nothing = uniform_loss(layout, positive_weight=weight, mask_positives=self.mask_positives)
-        most = uniform_entropy(
-            layout.n_target * (layout.batch_size * world_size() - self.mask_positives),
-            n_positives=max(layout.n_target - 1, 1),
-            positive_weight=weight,
-            top_k=self.top_k,
-        )
+        n_others = layout.n_target * (layout.batch_size * world_size() - self.mask_positives)
+        of_balanced = out.kl.new_full((layout.n_global, 1), uniform_entropy(n_others, top_k=self.top_k))
+        most = MixedTargets(layout, weight).entropies(of_balanced).mean()
         output = BAMOutput(
             *out,
             uniform_loss=torch.full_like(out.kl, knows_nothing),
-            uniform_entropy=torch.full_like(out.kl, most),
+            uniform_entropy=most,
             embeddings=embeddings.detach(),
             projections=projections.detach(),
         )
