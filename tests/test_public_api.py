@@ -25,5 +25,7 @@ def test_every_command_is_listed():
 
 
 def test_every_protocol_is_listed():
-    public = {name for name in vars(protocols) if getattr(getattr(protocols, name), "__module__", "") == protocols.__name__}
+    public = {
+        name for name in vars(protocols) if getattr(getattr(protocols, name), "__module__", "") == protocols.__name__
+    }
     assert ROWS["protocols for your own parts"] - {"bam_core.protocols"} == public | {"Batch"}
