@@ -45,7 +45,7 @@ def find_encoding(path: Path) -> tuple[str, list[str]]:
     except DataError as error:
         if not isinstance(error.__cause__, UnicodeDecodeError):
             raise
-        return "cp1252", [f"{path.name} is not UTF-8, read as Windows-1252."]
+        return "cp1252", ["not in UTF-8, read as Windows-1252"]
     return "utf-8-sig", []
 
 

@@ -38,7 +38,7 @@ class TextTable(NamedTuple):
         delimiter: between its columns, or `WHITESPACE`.
         short: numbers of (the first) lines that have fewer fields than there are columns; the last ones are missing.
         n_short: how many there are.
-        notes: what was guessed.
+        notes: what was guessed, without the name of the file.
     """
 
     frame: pd.DataFrame
@@ -97,7 +97,7 @@ def read_text_table(
     delimiter = delimiter or sniff_delimiter([line for line in first if line.strip()])
     skipped = 1 if said else _lines_before(first, delimiter)
     if any(line.strip() for line in first[:skipped]) and not said:
-        notes.append(f"{path.name} begins with {skipped} line(s) in front of the table, which are not read.")
+        notes.append(f"{skipped} line(s) in front of the table not read")
     source = _Source(path, found, delimiter, skipped)
     source = source._replace(quoting=_quoting(source))
     rows = [row for _, row in itertools.islice(_rows(source), N_SNIFFED)]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
@@ -20,6 +21,7 @@ def read_arrays(
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
+    decimal: Decimal | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
     missing: Missing = "set_aside",
@@ -50,6 +52,7 @@ def read_arrays(
         id: the same for names of the rows; default: file and row number.
         split: the same for a column of "train", "validation", "test". Without any of these ways to a test split, a
             part of the groups, or of every class, is held out if there are labels.
+        decimal: mark in front of decimals in text tables; default: a comma if whole columns are written with it.
         sampling_rate_hz: of the signals, if known.
         max_gap: longest run of missing values to interpolate, as a fraction of the series, or of the window.
         missing: what becomes of longer runs: "set_aside" leaves out the series, or the window; "mask" sets them to
@@ -90,7 +93,13 @@ def read_arrays(
     files = [file for file in (train_file, test_file, *beside) if file and file.is_file()]
 
     def build(writer: SplitWriter) -> None:
-        tables = [read_table(file, names, signals, required=fitted is None) for file in (train_file, test_file) if file]
+        channels = (fitted or {}).get("channels")
+        tables = []
+        for file in (train_file, test_file):
+            if file is not None:
+                required = fitted is None
+                tables.append(read_table(file, names, signals, required=required, decimal=decimal, channels=channels))
+                channels = tables[0].channels
         if not unequal:
             check_equal([series for table in tables for series in table.signals])
         write_tables(writer, tables, how, test_fraction, seed, sampling_rate_hz, fitted)

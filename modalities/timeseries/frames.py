@@ -1,66 +1,31 @@
-"""Tables as pandas frames: read whatever divides their columns, columns found by name, their values looked at."""
+"""Tables as pandas frames: from text, from parquet, and with an index that says something."""
 
-import csv
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bam_core.data.column_names import role_of
+from bam_core.data.text_tables import TextTable, read_text_table
 from bam_core.errors import DataError
 
-
-class Text(NamedTuple):
-    """A table of text.
-
-    Attributes:
-        frame: its columns.
-        header: whether it has one.
-        row_names: the column without a name that pandas writes first.
-        n_short: lines with fewer fields than the first; what they lack is missing.
-    """
-
-    frame: pd.DataFrame
-    header: bool
-    row_names: pd.Series | None
-    n_short: int
+NAMES = ("id", "label", "group", "split")
+"""Roles of columns whose values are names."""
 
 
-def read_text(path: Path, kept_as_text: Sequence[str]) -> Text:
-    """Read a table of text, whatever divides its columns.
+def read_text(path: Path, kept_as_text: Sequence[str]) -> TextTable:
+    """Read a table of text; names of rows, classes, persons and splits stay texts, even if they look like numbers.
 
     Args:
         path: of the file.
-        kept_as_text: columns whose values are names, even if they look like numbers.
+        kept_as_text: further columns that stay texts.
 
     Raises:
-        DataError: it is empty, or no table.
+        DataError: see `read_text_table`.
     """
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        lines = [line.rstrip("\r\n") for line in islice((line for line in file if line.strip()), 1)]
-        if not lines:
-            raise DataError(f"{path.name} is empty: it has no rows.")
-        delimiter = max("\t;,|", key=lines[0].count)
-        n_short = sum(line.count(delimiter) < lines[0].count(delimiter) for line in file if line.strip())
-    fields = next(csv.reader(lines, delimiter=delimiter))
-    numeric = all(_is_number(field) for field in fields)
-    has_index = not fields[0].strip()  # as pandas writes it
-    header = not numeric or _counts(fields[has_index:])
-    try:
-        frame = pd.read_csv(
-            path,
-            sep=delimiter,
-            header=0 if header else None,
-            dtype=dict.fromkeys(set(kept_as_text) & set(fields), str) if header else None,
-            low_memory=False,
-            encoding="utf-8-sig",
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path.name} is no readable table ({error}).") from error
-    index = frame.pop(frame.columns[0]) if header and has_index else None
-    return Text(frame, header, index, n_short)
+    kept = set(kept_as_text)
+    return read_text_table(path, as_text=lambda name: name in kept or role_of(name) in NAMES)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -83,47 +48,39 @@ def is_list(values: pd.Series) -> bool:
     return len(first) > 0 and isinstance(first.iloc[0], list | tuple | np.ndarray)
 
 
-def check_numbers(values: pd.Series, source: str) -> None:
-    """See to it that a column holds numbers.
+def with_index(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A frame whose index says something, such as a time or the name of the series, with columns in its place.
 
-    Raises:
-        DataError: names the column and the first value that is none.
+    The last of several levels is the time, those before name the series, as in sktime.
+
+    Returns:
+        The frame, its columns named by texts, and what was guessed.
+
+    Example:
+        >>> index = pd.MultiIndex.from_product([["a", "b"], [0, 1]])
+        >>> with_index(pd.DataFrame({"x": range(4)}, index=index))[0].columns.tolist()
+        ['id', 'time', 'x']
     """
-    if values.dtype.kind in "fiub":
-        return
-    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
-    shown = f"row {wrong.index[0]} holds {wrong.iloc[0]!r}" if len(wrong) else f"it holds {values.dtype}"
-    raise DataError(
-        f"column {values.name!r} of {source} expected numbers, as all columns of values; {shown}. Missing values "
-        "are empty; columns of another kind are named by label, group, id or split, or taken out."
-    )
-
-
-def find_column(
-    name: str | None, usual: tuple[str, ...], available: list[str], source: str, *, required: bool = True
-) -> str | None:
-    """The column called `name`, or if that is None, the first of the usual names that there is.
-
-    Raises:
-        DataError: there is no column `name`, and it is required.
-    """
-    if name is None:
-        return next((key for key in usual if key in available), None)
-    if name not in available:
-        if not required:
-            return None
-        listed = ", ".join(map(str, available[:10])) + (", ..." if len(available) > 10 else "")
-        raise DataError(f"{source} expected {name!r} as {usual[0]}; it has {listed}.")
-    return name
-
-
-def _counts(fields: list[str]) -> bool:
-    return len(fields) > 1 and fields in ([str(i) for i in range(first, len(fields) + first)] for first in (0, 1))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.strip() in ("", "NA", "NaN")
-    return True
+    frame = frame.set_axis(frame.columns.astype(str), axis=1)
+    index = frame.index
+    roles = [role_of(str(name)) if name is not None else None for name in index.names]
+    if index.nlevels == 1:
+        is_time = isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex | pd.PeriodIndex)
+        if roles[0] not in ("id", "time", "label", "group", "split") and not is_time:
+            return frame.reset_index(drop=True), []
+        name = str(index.name) if roles[0] else "time"
+        levels = {name: index}
+    else:
+        *outer, inner = (index.get_level_values(level) for level in range(index.nlevels))
+        joined = (
+            outer[0] if len(outer) == 1 else pd.Index(["/".join(map(str, key)) for key in zip(*outer, strict=True)])
+        )
+        levels = {
+            str(index.names[0]) if len(outer) == 1 and roles[0] == "id" else "id": joined,
+            str(index.names[-1]) if roles[-1] == "time" else "time": inner,
+        }
+    taken = {name: values for name, values in levels.items() if name not in frame}
+    frame = frame.reset_index(drop=True)
+    for place, (name, values) in enumerate(taken.items()):
+        frame.insert(place, name, pd.Series(values))
+    return frame, [f"The index is taken as {' and '.join(taken)}."] if taken else []

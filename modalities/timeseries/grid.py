@@ -1,6 +1,7 @@
-"""Times of rows: as numbers, their usual step, and rows put onto a regular grid."""
+"""Rows put onto a regular grid: the usual step of their times, and rows that share a time."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,42 +10,6 @@ import pandas as pd
 from bam_core.errors import DataError
 
 SPARSEST = 100  # steps a row; a series that would be longer has a wrong time somewhere
-
-
-class Times(NamedTuple):
-    """A column of times.
-
-    Attributes:
-        values: (n,) float64, NaN where missing; seconds if they are dates.
-        are_dates: whether they were dates.
-    """
-
-    values: np.ndarray
-    are_dates: bool
-
-
-def read_times(column: pd.Series, file: str) -> Times:
-    """Numbers, or texts and objects with date and time, as numbers.
-
-    Raises:
-        DataError: a value that is neither.
-
-    Example:
-        >>> np.ptp(read_times(pd.Series(["2024-01-01 00:00", "2024-01-01 00:01"]), "a.csv").values)
-        np.float64(60.0)
-    """
-    numbers = pd.to_numeric(column, errors="coerce") if column.dtype.kind != "M" else pd.Series(np.nan, column.index)
-    if column.dtype.kind != "M" and (numbers.notna() | column.isna()).all():
-        return Times(numbers.to_numpy(np.float64), False)
-    dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601" if column.dtype.kind != "M" else None)
-    wrong = column[dates.isna() & column.notna()]
-    if len(wrong):
-        raise DataError(
-            f"column {column.name!r} of {file} expected times, all numbers or all dates such as 2024-05-31 12:00:01.5; "
-            f"row {wrong.index[0]} holds {wrong.iloc[0]!r}."
-        )
-    seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return Times(seconds.to_numpy(np.float64), True)
 
 
 def read_step(step: float | str | None) -> float | None:
@@ -81,6 +46,53 @@ def usual_step(times: np.ndarray, series: np.ndarray) -> float:
         return 1.0
     middle = np.median(between)
     return float(between[np.abs(between - middle) < middle / 2].mean())
+
+
+class Merged(NamedTuple):
+    """Rows of a series at different times.
+
+    Attributes:
+        times: (n,)
+        values: (n, c), NaN where missing.
+        n_dropped: rows that say nothing which another row of the same time does not say.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    n_dropped: int
+
+
+def merge_repeats(times: np.ndarray, values: np.ndarray, channels: Sequence[str], *, are_dates: bool) -> Merged:
+    """Make one row of those of the same time, if they agree wherever both have a value.
+
+    Args:
+        times: (n,) in order.
+        values: (n, c), NaN where missing.
+        channels: names of the columns, for the message.
+        are_dates: whether times are seconds since 1970, for the message.
+
+    Raises:
+        DataError: two rows of one time with different values.
+
+    Example:
+        >>> merge_repeats(np.array([0.0, 1, 1]), np.array([[5.0], [6], [6]]), ["x"], are_dates=False).values.tolist()
+        [[5.0], [6.0]]
+    """
+    first = np.flatnonzero(np.diff(times, prepend=-np.inf) > 0)
+    if len(first) == len(times):
+        return Merged(times, values, 0)
+    low = np.fmin.reduceat(values, first, axis=0)
+    differ = np.argwhere(np.fmax.reduceat(values, first, axis=0) > low)
+    if len(differ):
+        place, channel = differ[0]
+        shown = pd.Timestamp(times[first[place]], unit="s").isoformat() if are_dates else f"{times[first[place]]:g}"
+        rows_at = np.diff(first, append=len(times))
+        raise DataError(
+            f"has different values of {channels[channel]!r} at the same time, {shown}; {rows_at[rows_at > 1].sum()} of "
+            f"{len(times)} rows share their time with another one. Name what sets them apart (id), give times that are "
+            "not cut, or leave them out (time: none) if rows are in order and at a regular rate."
+        )
+    return Merged(times[first], low, len(times) - len(first))
 
 
 class OnGrid(NamedTuple):

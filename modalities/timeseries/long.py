@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached, in_memory
+from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError
 from modalities.timeseries.grid import read_step
-from modalities.timeseries.long_rows import Names, Rows, on_grid, read_files, read_one_frame
+from modalities.timeseries.long_rows import Names, Rows, read_files, read_one_frame
+from modalities.timeseries.long_series import on_grid
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
 from modalities.timeseries.tables import Table
@@ -26,6 +28,8 @@ def read_long(
     label: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    join_files: bool = False,
+    decimal: Decimal | None = None,
     step: float | str | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
@@ -42,18 +46,23 @@ def read_long(
 
     A folder may hold many such files, also in folders below it; a file that cannot be used is set aside. Rows are put
     in the order of time, at a regular step: several rows at one step are averaged, and a step without a row is
-    missing.
+    missing. Series with different values at the same time are set aside.
+
+    Columns are found in any spelling ("ID", "Time [s]", "Subject_ID"), and what was found is said. One that is called
+    like a label, person, time or number of the row, but is not taken as such, is left out, unless `values` names it.
 
     Args:
         path: file or folder.
         id: column that names the series of a row; default: `id`, if there is one, else a file is one series, called
-            like the file.
-        time: column of numbers, or of dates and times; default: `time`, if there is one, else rows are in order and at
-            regular steps.
+            like the file. As for the other columns, "none" says that there is none.
+        time: column of numbers, dates and times, or durations; default: `time`, if there is one, else rows are in order
+            and at regular steps.
         values: columns of the channels, in order; default: all others.
         label: column with the label, the same in all rows of a series, or missing; default: `label`, if there is one.
         group: the same for groups (persons, machines), which are never divided between splits.
         split: the same for "train", "validation", "test"; see `read_arrays`.
+        join_files: whether rows of one id in several files belong to one series; if not, they are different series.
+        decimal: mark in front of decimals; default: a comma if whole columns of a file are written with it.
         step: of time between rows, a number in the unit of `time`, or for dates a text such as "10ms"; default: the
             usual one.
         sampling_rate_hz: of the series; default: from the step, if times are dates.
@@ -76,15 +85,16 @@ def read_long(
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
     how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
-    given_step = read_step(step)
+    read_step(step)
     source = Path(path).expanduser()
     files = _files(source)
     names = _names(id, time, values, {"label": label, "group": group, "split": split}, fitted)
+    names = names._replace(join_files=join_files, decimal=decimal)
 
     def build(writer: SplitWriter) -> None:
         rows = read_files(files, source, names, writer)
         if rows is not None:
-            _write(writer, rows, given_step, how, test_fraction, seed, sampling_rate_hz, fitted)
+            _write(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
     return enough(cached("long", files, settings, build), source.name, fitted)
 
@@ -142,13 +152,13 @@ def read_frame(
         [1, 3]
     """
     how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
-    given_step = read_step(step)
+    read_step(step)
     table = pd.DataFrame(frame)
     names = _names(id, time, values, {"label": label, "group": group, "split": split}, fitted)
 
     def build(writer: SplitWriter) -> None:
         rows = read_one_frame(table, names, writer)
-        _write(writer, rows, given_step, how, test_fraction, seed, sampling_rate_hz, fitted)
+        _write(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
     return enough(in_memory("frame", build), "frame", fitted)
 
@@ -167,17 +177,24 @@ def _names(
 def _write(
     writer: SplitWriter,
     rows: Rows,
-    step: float | None,
+    step: float | str | None,
     how: Treatment,
     test_fraction: float,
     seed: int,
     sampling_rate_hz: float | None,
     fitted: Mapping[str, Any] | None,
 ) -> None:
-    series, columns, step = on_grid(rows, step or (fitted or {}).get("step"), writer)
+    if isinstance(step, str) and not rows.are_dates:
+        raise DataError(
+            f"step {step!r} is a duration, but the unit of the times is not known: they are numbers. Give step as a "
+            "number in their unit."
+        )
+    given = read_step(step)
+    trained_on = (fitted or {}).get("step")
+    series, columns, step = on_grid(rows, given or trained_on, writer, is_given=given is not None)
     if not series:
         return
-    rate = 1 / step if sampling_rate_hz is None and rows.are_dates else sampling_rate_hz
+    rate = sampling_rate_hz or (1 / step if rows.are_dates else rows.rate_hz)
     write_tables(writer, [Table(series, columns)], how, test_fraction, seed, rate, fitted)
     writer.facts["channels"] = rows.channels
     if rows.are_timed:

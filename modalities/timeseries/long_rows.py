@@ -1,28 +1,46 @@
-"""Rows of long tables, gathered from files or memory, and sorted into series at a regular step."""
+"""Rows of long tables, gathered from files or memory."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bam_core.data import SplitWriter
+from bam_core.data.column_names import NONE, Found, find_columns, left_out, plain
+from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.progress import track
 from bam_core.errors import DataError
-from modalities.timeseries.frames import check_numbers, find_column, read_parquet, read_text
-from modalities.timeseries.grid import read_times, to_grid, usual_step
+from modalities.timeseries.frames import read_parquet, read_text, with_index
+from modalities.timeseries.loggers import read_logger
+from modalities.timeseries.times import is_time_of_day, join_date_and_time, read_times
+
+COUNTERS = ("t", "sec", "secs", "seconds", "ms", "milliseconds", "hours", "minutes", "cycle", "cycles", "frame", "tick")
+"""Names of columns that are times if they only rise."""
 
 
 class Names(NamedTuple):
-    """What the columns are called; None for the usual name."""
+    """What the columns are called; None for the usual name, "none" if there is no such column.
+
+    Attributes:
+        id: of the series.
+        time: of the times.
+        values: of the channels; None for all other columns.
+        about: of label, group and split.
+        required: whether the latter have to be there if they are named.
+        join_files: whether rows of one id in several files belong together.
+        decimal: mark in front of decimals; None to look.
+    """
 
     id: str | None
     time: str | None
     values: Sequence[str] | None
     about: dict[str, str | None]
     required: bool = True
+    join_files: bool = False
+    decimal: Decimal | None = None
 
     def wanted(self) -> dict[str, str | None]:
         """Usual name -> name, of all columns but the values."""
@@ -40,6 +58,7 @@ class Rows(NamedTuple):
         about: what is known of label, group and split.
         are_dates: whether times are seconds, since they were dates.
         are_timed: whether there were times at all.
+        rate_hz: that stands in the files, or None.
     """
 
     frame: pd.DataFrame
@@ -48,21 +67,27 @@ class Rows(NamedTuple):
     about: list[str]
     are_dates: bool
     are_timed: bool
+    rate_hz: float | None
 
 
 class _File(NamedTuple):
     """One table: the channels, `(time)`, `(series)` and what is said about it, in brackets as well."""
 
     frame: pd.DataFrame
+    name: str
     channels: Sequence[str]
     are_dates: bool
     are_timed: bool
+    has_ids: bool
+    rate_hz: float | None = None
 
     @property
     def kind(self) -> str:
         """What files that belong together have in common."""
+        rate = f", {self.rate_hz:g} a second" if self.rate_hz else ""
         return (
-            f"the channels {', '.join(sorted(self.channels))} and {'dates' if self.are_dates else 'numbers'} as times"
+            f"the channels {', '.join(sorted(self.channels))} and {'dates' if self.are_dates else 'numbers'} as "
+            f"times{rate}"
         )
 
 
@@ -76,7 +101,7 @@ def read_files(files: list[Path], source: Path, names: Names, writer: SplitWrite
     for file in track(files, f"Reading {source.name}"):
         name = file.stem if file == source else str(file.relative_to(source).with_suffix(""))
         try:
-            read[file] = _take(_read_file(file, names), file.name, name, names)
+            read[file] = _read_file(file, name, names, writer)
         except DataError as error:
             if file == source:
                 raise
@@ -96,14 +121,44 @@ def read_one_frame(frame: pd.DataFrame, names: Names, writer: SplitWriter) -> Ro
     Raises:
         DataError: columns that do not exist or do not fit.
     """
-    named = frame.set_axis(frame.columns.astype(str), axis=1)
+    named, notes = with_index(frame)
     if not named.columns.is_unique:
         twice = named.columns[named.columns.duplicated()].unique()
         raise DataError(f"frame expected columns of different names; {', '.join(twice[:5])} come more than once.")
-    return _join([_take(named, "frame", "frame", names)], names, writer)
+    for note in notes:
+        writer.note(note)
+    return _join([_take(named, "frame", "frame", names, writer)], names, writer)
+
+
+def _read_file(file: Path, name: str, names: Names, writer: SplitWriter) -> _File:
+    if file.suffix.lower() == ".parquet":
+        frame, notes = with_index(read_parquet(file))
+        for note in notes:
+            writer.note(note)
+        return _take(frame, file.name, name, names, writer)
+    text = read_text(file, [given for usual, given in names.wanted().items() if given and usual != "time"])
+    for note in text.notes:
+        writer.repaired(f"files: {note}")
+    if text.n_short:
+        lines = ", ".join(map(str, text.short[:3]))
+        writer.repaired(f"lines with fewer fields than the first, such as {lines} of {file.name}", text.n_short)
+    logger = None if text.header else read_logger(text.frame)
+    if logger is None:
+        return _take(text.frame, file.name, name, names, writer)
+    writer.note(
+        "Two lines in front of the samples are the time of their begin and their rate, as Empatica writes them."
+    )
+    return _take(logger.frame, file.name, name, names, writer)._replace(rate_hz=logger.rate_hz)
 
 
 def _join(tables: Sequence[_File], names: Names, writer: SplitWriter) -> Rows:
+    if len(tables) > 1 and not names.join_files and any(one.has_ids for one in tables):
+        ids = [set(one.frame["(series)"].dropna().astype(str)) for one in tables]
+        if sum(map(len, ids)) > len(set().union(*ids)):
+            tables = [one._replace(frame=one.frame.assign(**{"(series)": _in_file(one)})) for one in tables]
+            writer.note(
+                "Some ids are in several files, and are taken as different series; join_files: true joins them."
+            )
     frame = pd.concat([one.frame for one in tables], ignore_index=True)
     unusable = frame["(time)"].isna() | frame["(series)"].isna()
     if unusable.any():
@@ -113,16 +168,20 @@ def _join(tables: Sequence[_File], names: Names, writer: SplitWriter) -> Rows:
     about = [name for name in names.about if f"({name})" in frame]
     first = tables[0]
     frame = frame.assign(**{"(series)": code})
-    return Rows(frame, list(series), list(first.channels), about, first.are_dates, first.are_timed)
+    if not first.are_timed:
+        frame["(time)"] = frame.groupby("(series)").cumcount().astype(np.float64)
+    return Rows(
+        frame, list(series), list(first.channels), about, first.are_dates, first.are_timed, rate_hz=first.rate_hz
+    )
 
 
-def _read_file(file: Path, names: Names) -> pd.DataFrame:
-    kept_as_text = [given or usual for usual, given in names.wanted().items() if usual != "time"]
-    frame = read_parquet(file) if file.suffix.lower() == ".parquet" else read_text(file, kept_as_text).frame
-    return frame.set_axis(frame.columns.astype(str), axis=1)
+def _in_file(one: _File) -> pd.Series:
+    """Names of the series, with that of their file in front."""
+    ids = one.frame["(series)"]
+    return (one.name + "/" + ids.astype(str)).where(ids.notna())
 
 
-def _take(frame: pd.DataFrame, source: str, name: str, names: Names) -> _File:
+def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: SplitWriter) -> _File:
     """What a table says, in columns of our own.
 
     Args:
@@ -130,68 +189,102 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names) -> _File:
         source: what it is called in messages.
         name: of its series, if no column names them.
         names: what its columns are called.
+        writer: is told what was guessed.
     """
     if not len(frame):
         raise DataError(f"{source} is empty: it has no rows.")
-    available = list(frame.columns)
-    found = {
-        usual: find_column(given, (usual,), available, source, required=names.required or usual not in names.about)
-        for usual, given in names.wanted().items()
-    }
-    special = [column for column in found.values() if column]
-    channels = [c for c in available if c not in special] if names.values is None else names.values
+    required = ["id", "time", *(names.about if names.required else ())]
+    found = find_columns(names.wanted(), list(frame.columns), source, required=required)
+    columns = found.columns
+    series = np.zeros(len(frame)) if columns["id"] is None else pd.factorize(frame[columns["id"]])[0]
+    if columns["time"] is None and names.time is None:
+        columns["time"] = _counter(frame.drop(columns=list(names.values or ()), errors="ignore"), series)
+        if columns["time"]:
+            found.notes.append(
+                f"Column {columns['time']!r} is taken as the time, since it only rises; to say otherwise, "
+                "time: NAME, or time: none."
+            )
+    special = [column for column in columns.values() if column]
+    channels = names.values and [_channel(channel, frame, source) for channel in names.values]
+    if channels is None:
+        unasked = [column for column in frame.columns if column not in special]
+        channels = [column for column in unasked if column not in found.others and not _counts_rows(frame[column])]
+        for column in unasked:
+            if column not in channels:
+                found.notes.append(left_out(column, found.others.get(column, "row")))
     if not channels:
         raise DataError(f"{source} has no columns of values besides {', '.join(special)}.")
-    for channel in channels:
-        check_numbers(frame[find_column(channel, ("values",), available, source)], source)
-    out = frame[list(channels)].astype(np.float64)
-    are_dates = False
-    times = np.arange(len(frame), dtype=np.float64)
-    if found["time"]:
-        times, are_dates = read_times(frame[found["time"]], source)
-    out["(time)"] = times
-    out["(series)"] = frame[found["id"]] if found["id"] else name
+    numbers = read_numbers(frame[channels], source, decimal=names.decimal)
+    out = numbers.frame.set_axis(list(names.values or channels), axis=1)
+    times = None
+    if columns["time"]:
+        times = read_times(_with_day(frame, found), source, series)
+    out["(time)"] = 0.0 if times is None else times.values
+    out["(series)"] = _known(frame[columns["id"]]) if columns["id"] else name
     for usual in names.about:
-        if found[usual]:
-            out[f"({usual})"] = frame[found[usual]].astype(object)
-    return _File(out, channels, are_dates, found["time"] is not None)
+        if columns[usual]:
+            out[f"({usual})"] = _known(frame[columns[usual]])
+    _check_series(out, columns, names, source)
+    for note in (*found.notes, *numbers.notes):
+        writer.note(note)
+    for mark, count in numbers.missing.items():
+        writer.repaired(f"values {mark!r} taken as missing", count)
+    return _File(
+        out,
+        name,
+        list(names.values or channels),
+        times is not None and times.are_dates,
+        times is not None,
+        columns["id"] is not None,
+    )
 
 
-class GridSeries(NamedTuple):
-    """Series (c, t) at a regular step, the columns `id` and what is said about each, and the step."""
-
-    series: list[np.ndarray]
-    columns: dict[str, np.ndarray]
-    step: float
+def _known(column: pd.Series) -> pd.Series:
+    """Names, None where they are empty."""
+    names = column.astype(object)
+    return names.mask(names.map(lambda name: isinstance(name, str) and not name.strip()), None)
 
 
-def on_grid(rows: Rows, step: float | None, writer: SplitWriter) -> GridSeries:
-    """Every series at its regular step; those whose rows do not fit together are set aside."""
-    table = rows.frame.sort_values(["(series)", "(time)"], kind="stable")
-    code, times = table["(series)"].to_numpy(), table["(time)"].to_numpy()
-    step = step or usual_step(times, code)
-    values = table[rows.channels].to_numpy(np.float64)
-    about = {name: table[f"({name})"].to_numpy(object) for name in rows.about}
-    starts = np.flatnonzero(np.diff(code, prepend=-1))
-    series: list[np.ndarray] = []
-    columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in about}}
-    for name, start, stop in zip(rows.names, starts, [*starts[1:], len(table)], strict=True):
-        try:
-            found = to_grid(times[start:stop], values[start:stop], step)
-            said = {key: _only_value(column[start:stop], key) for key, column in about.items()}
-        except DataError as error:
-            writer.set_aside(name, error)
-            continue
-        series.append(found.series)
-        for key, value in {"id": name, **said}.items():
-            columns[key].append(value)
-        if found.n_averaged:
-            writer.repaired("steps with several rows averaged", found.n_averaged)
-    return GridSeries(series, {key: np.array(values, object) for key, values in columns.items()}, step)
+def _channel(name: str, frame: pd.DataFrame, source: str) -> str:
+    return find_columns({"values": name}, list(frame.columns), source).columns["values"] or name
 
 
-def _only_value(values: np.ndarray, name: str) -> Any:
-    known = pd.unique(values[~pd.isna(values)])
-    if len(known) > 1:
-        raise DataError(f"has {len(known)} values of {name!r} in its rows; one is expected")
-    return known[0] if len(known) else None
+def _counter(frame: pd.DataFrame, series: np.ndarray) -> str | None:
+    """A column that is called like a time, and rises from row to row of every series."""
+    order = np.argsort(series, kind="stable")
+    for name in frame.columns:
+        if plain(name) in COUNTERS and frame[name].dtype.kind in "fiu":
+            steps = np.diff(frame[name].to_numpy(np.float64)[order])[np.diff(series[order]) == 0]
+            if len(steps) and (steps > 0).all():
+                return str(name)
+    return None
+
+
+def _counts_rows(column: pd.Series) -> bool:
+    if column.dtype.kind not in "iu" or len(column) < 10:
+        return False
+    return bool((np.diff(column.to_numpy()) == 1).all())
+
+
+def _with_day(frame: pd.DataFrame, found: Found) -> pd.Series:
+    """The times, joined with the days if these are in a column of their own."""
+    time = found.columns["time"]
+    for other, role in found.others.items():
+        if role == "time" and is_time_of_day(frame[time]) != is_time_of_day(frame[other]):
+            days, times = (other, time) if is_time_of_day(frame[time]) else (time, other)
+            if pd.api.types.is_numeric_dtype(frame[days].dtype):
+                continue
+            found.notes.append(f"Columns {days!r} and {times!r} are taken as the time together.")
+            return join_date_and_time(frame[days], frame[times])
+    return frame[time]
+
+
+def _check_series(rows: pd.DataFrame, columns: dict[str, str | None], names: Names, source: str) -> None:
+    """See to it that a person whose name was guessed is not the name of the series itself."""
+    guessed = columns.get("group")
+    is_open = columns["id"] is None and names.id != NONE and names.about.get("group") is None
+    if guessed and is_open and rows["(group)"].nunique() > 1:
+        raise DataError(
+            f"column {guessed!r} of {source} changes within the table, and no column names the series. Say which one "
+            f"does, such as id: {guessed}; or group: none, if all rows are of one series."
+        )

@@ -35,6 +35,8 @@ def write_tables(
             writer.set_aside(source, reason)
         for kind, count in table.repairs.items():
             writer.repaired(kind, count)
+        for note in table.notes:
+            writer.note(note)
     columns, classes = label_columns(tables, fitted)
     parts = np.full(len(columns["id"]), "train")
     if fitted is None:
@@ -46,6 +48,8 @@ def write_tables(
         rows.add(table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table])
         start += len(table.signals)
     rows.finish(classes, sampling_rate_hz, fitted)
+    if tables[0].channels is not None:
+        writer.facts["channels"] = list(tables[0].channels)
 
 
 def enough(prepared: PreparedData, source: str, fitted: Facts | None) -> PreparedData:

@@ -1,15 +1,18 @@
 """Files that hold one series a row: NumPy arrays, CSV, parquet and the archives' formats, as arrays and columns."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bam_core.data.column_names import find_columns, left_out
+from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.numpy_files import member, open_numpy
 from bam_core.errors import DataError
-from modalities.timeseries.frames import check_numbers, find_column, is_list, read_parquet, read_text
+from modalities.timeseries.frames import is_list, read_parquet, read_text, with_index
 from modalities.timeseries.ts_files import read_ts
 from modalities.timeseries.unequal import joined_array, listed_arrays, listed_columns
 
@@ -36,6 +39,8 @@ class Table(NamedTuple):
         minus_one_is_missing: whether a label of -1 means that there is none.
         broken: row that could not be used -> why.
         repairs: what was mended or left out -> in how many rows.
+        notes: what was guessed.
+        channels: names of the channels, if they have names.
     """
 
     signals: Series
@@ -43,9 +48,19 @@ class Table(NamedTuple):
     minus_one_is_missing: bool = True
     broken: Mapping[str, str] = {}
     repairs: Mapping[str, int] = {}
+    notes: Sequence[str] = ()
+    channels: Sequence[str] | None = None
 
 
-def read_table(path: Path, names: Names, signals: str | None = None, *, required: bool = True) -> Table:
+def read_table(
+    path: Path,
+    names: Names,
+    signals: str | None = None,
+    *,
+    required: bool = True,
+    decimal: Decimal | None = None,
+    channels: Sequence[str] | None = None,
+) -> Table:
     """Read a file by its suffix.
 
     Args:
@@ -53,6 +68,8 @@ def read_table(path: Path, names: Names, signals: str | None = None, *, required
         names: what the file calls its columns. For .npy, these are files beside it.
         signals: name of the array of signals in an .npz.
         required: whether columns with a name have to be there.
+        decimal: mark in front of decimals in text; None to look.
+        channels: names and order of the channels, if they are known and have names.
 
     Raises:
         DataError: no such file, another suffix, or contents that are no table of numbers.
@@ -62,10 +79,10 @@ def read_table(path: Path, names: Names, signals: str | None = None, *, required
     readers: dict[str, Callable[[], Table]] = {
         ".npz": lambda: _read_npz(path, names, signals, required),
         ".npy": lambda: _read_npy(path, names, required),
-        ".csv": lambda: _read_text(path, names, required),
-        ".tsv": lambda: _read_text(path, names, required),
-        ".txt": lambda: _read_text(path, names, required),
-        ".parquet": lambda: _from_frame(path, read_parquet(path), names, required),
+        ".csv": lambda: _read_text(path, names, required, decimal),
+        ".tsv": lambda: _read_text(path, names, required, decimal),
+        ".txt": lambda: _read_text(path, names, required, decimal),
+        ".parquet": lambda: _read_parquet(path, names, required, channels),
         ".ts": lambda: _read_ts(path),
     }
     if path.suffix.lower() not in readers:
@@ -115,16 +132,16 @@ def _read_ts(path: Path) -> Table:
 def _read_npz(path: Path, names: Names, signals: str | None, required: bool) -> Table:
     with open_numpy(path) as file:
         arrays = {key: member(file, key, path) for key in file.files}
-    columns = {}
-    for column, usual in COLUMNS.items():
-        key = find_column(names[column], usual, list(arrays), path.name, required=required)
-        if key is not None:
-            columns[column] = arrays.pop(key)
+    found = find_columns(names, list(arrays), path.name, usual=COLUMNS, required=None if required else ())
+    columns = {role: _one_a_row(arrays.pop(key)) for role, key in found.columns.items() if key is not None}
     series = None if signals else listed_arrays(arrays, path.name)
     if series is not None:
         return Table(series, columns)
     lengths = arrays.pop("lengths", None)
-    key = find_column(signals, ("signals", "signal", "X", "x"), list(arrays), path.name)
+    asked = find_columns(
+        {"signals": signals}, list(arrays), path.name, usual={"signals": ("signals", "signal", "X", "x")}
+    )
+    key = asked.columns["signals"]
     least = 2 if lengths is None else 1
     candidates = [name for name, array in arrays.items() if array.ndim >= least and key in (None, name)]
     if len(candidates) != 1:
@@ -164,31 +181,92 @@ def with_channels(signals: np.ndarray, source: str) -> np.ndarray:
     return signals[:, None] if signals.ndim == 2 else signals
 
 
-def _read_text(path: Path, names: Names, required: bool) -> Table:
-    text = read_text(path, [name or column for column, name in names.items()])
+def _one_a_row(column: np.ndarray) -> np.ndarray:
+    """(n,) from (n,) or (n, 1)."""
+    return column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column
+
+
+def _read_text(path: Path, names: Names, required: bool, decimal: Decimal | None) -> Table:
+    text = read_text(path, [name for name in names.values() if name])
     frame = text.frame
-    is_ucr = path.suffix.lower() == ".tsv" and not text.header and names["label"] is None
-    frame.columns = ["label" if is_ucr and i == 0 else str(name) for i, name in enumerate(frame.columns)]
+    is_ucr = not text.header and names["label"] is None and _is_ucr(path, frame)
+    if is_ucr:
+        frame = frame.rename(columns={frame.columns[0]: "label"})
     if text.row_names is not None and names["id"] is None and "id" not in frame:
         frame.insert(0, "id", text.row_names)
-    repairs = (
-        {"lines with fewer fields than the first, taken as missing at the end": text.n_short} if text.n_short else {}
+    lines = ", ".join(map(str, text.short[:3]))
+    short = f"lines with fewer fields than the first, taken as missing at the end, such as {lines}"
+    repairs = {short: text.n_short} if text.n_short else {}
+    table = _from_frame(path, frame, names, required, decimal)
+    if text.header and not table.columns and text.row_names is None:
+        _check_direction(np.asarray(table.signals)[:, 0], path.name)
+    return table._replace(
+        minus_one_is_missing=not is_ucr,
+        repairs={**repairs, **table.repairs},
+        notes=[*(f"{path.name}: {note}." for note in text.notes), *table.notes],
     )
-    return _from_frame(path, frame, names, required)._replace(minus_one_is_missing=not is_ucr, repairs=repairs)
 
 
-def _from_frame(path: Path, frame: pd.DataFrame, names: Names, required: bool) -> Table:
+def _check_direction(values: np.ndarray, source: str) -> None:
+    """See to it that rows of a table (n, t) are series, and not times.
+
+    Raises:
+        DataError: neighbouring rows are alike, and neighbouring columns are not.
+    """
+    if len(values) < 20 or values.shape[1] < 3:
+        return
+    down, across = (_alike(np.diff(values, axis=axis), values) for axis in (0, 1))
+    if down < 0.2 and across > 0.5:
+        raise DataError(
+            f"{source} expected a series in every row; neighbouring rows are alike and neighbouring columns are not, as "
+            "if rows were times and columns channels. Read it with reader: long; or name the rows in a column id."
+        )
+
+
+def _alike(steps: np.ndarray, values: np.ndarray) -> float:
+    """Mean square of the differences of neighbours against that of any two values: 0 for the same, 1 for noise."""
+    spread = 2 * np.nanvar(values)
+    return float(np.nanmean(np.square(steps)) / spread) if spread > 0 else 1.0
+
+
+def _is_ucr(path: Path, frame: pd.DataFrame) -> bool:
+    """Whether a table of numbers has its labels first, as the UCR archive: a .tsv, or a .txt of its older form."""
+    in_archive = path.suffix.lower() == ".txt" and re.search(r"_(train|test)$", path.stem, re.IGNORECASE) is not None
+    return path.suffix.lower() == ".tsv" or in_archive
+
+
+def _read_parquet(path: Path, names: Names, required: bool, channels: Sequence[str] | None) -> Table:
+    frame, notes = with_index(read_parquet(path))
+    table = _from_frame(path, frame, names, required, None, channels)
+    return table._replace(notes=[*notes, *table.notes])
+
+
+def _from_frame(
+    path: Path,
+    frame: pd.DataFrame,
+    names: Names,
+    required: bool,
+    decimal: Decimal | None,
+    channels: Sequence[str] | None = None,
+) -> Table:
     if not len(frame):
         raise DataError(f"{path.name} is empty: it has no rows.")
-    columns = {}
-    for column, usual in COLUMNS.items():
-        key = find_column(names[column], usual, list(frame.columns), path.name, required=required)
-        if key is not None:
-            columns[column] = frame.pop(key).to_numpy(dtype=object)
+    found = find_columns(names, list(frame.columns), path.name, usual=COLUMNS, required=None if required else ())
+    columns = {role: frame.pop(key).to_numpy(dtype=object) for role, key in found.columns.items() if key is not None}
+    frame = frame.drop(columns=list(found.others))
+    notes = [*found.notes, *(left_out(name, role) for name, role in found.others.items())]
     if not len(frame.columns):
         raise DataError(f"{path.name} has no columns of values besides {', '.join(columns) or 'none'}.")
     if any(is_list(values) for _, values in frame.items()):
-        return Table(listed_columns(frame, path), columns)
-    for _, values in frame.items():
-        check_numbers(values, path.name)
-    return Table(frame.to_numpy(dtype=np.float64)[:, None], columns)
+        if channels is not None and set(channels) != set(frame.columns):
+            raise DataError(
+                f"{path.name} expected the channels {', '.join(channels)}, as the encoder was trained on; it has "
+                f"{', '.join(frame.columns)}."
+            )
+        frame = frame if channels is None else frame[list(channels)]
+        named = list(frame.columns) if len(frame.columns) > 1 else None
+        return Table(listed_columns(frame, path), columns, notes=notes, channels=named)
+    numbers = read_numbers(frame, path.name, decimal=decimal)
+    missing = {f"values {mark!r} taken as missing": count for mark, count in numbers.missing.items()}
+    signals = numbers.frame.to_numpy(np.float64)[:, None]
+    return Table(signals, columns, repairs=missing, notes=[*notes, *numbers.notes])

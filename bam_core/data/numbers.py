@@ -1,0 +1,118 @@
+"""Numbers as they stand in tables: with points or commas, as texts or decimals, and marks where one is missing."""
+
+import re
+from collections import Counter
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bam_core.errors import DataError
+
+Decimal = Literal[".", ","]
+
+MARKS = frozenset(
+    ("", "na", "n/a", "n.a.", "#n/a", "#na", "nan", "-nan", "null", "none", "<na>", "nat", "nil", "?", "-", ".", "--")
+)
+"""Texts, in lower case, that stand for a missing number."""
+
+FILLERS = tuple(sign * (10**digits - 1) for digits in (3, 4, 5, 6) for sign in (-1, 1))
+"""Numbers that loggers write where they have none, such as -999."""
+
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_EITHER = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # 1,234 is a number in either reading
+
+
+class Numbers(NamedTuple):
+    """Columns as numbers.
+
+    Attributes:
+        frame: of float64, NaN where missing.
+        missing: text or number that was taken as missing -> how often; empty fields and NaN are not counted.
+        notes: what was guessed.
+    """
+
+    frame: pd.DataFrame
+    missing: dict[str, int]
+    notes: list[str]
+
+
+def read_numbers(columns: pd.DataFrame, source: str, *, decimal: Decimal | None = None) -> Numbers:
+    """Columns of any type as numbers.
+
+    Args:
+        columns: the columns.
+        source: what the table is called in messages.
+        decimal: mark in front of decimals; default: a comma if whole columns are written with it.
+
+    Numbers of `FILLERS` that are nine times as large as all others of their column are missing, too.
+
+    Raises:
+        DataError: a value that is no number, or numbers such as 1,234 that can be read in two ways; column and row are
+            named.
+
+    Example:
+        >>> found = read_numbers(pd.DataFrame({"x": ["0,5", "?", "1,25"]}), "a.csv")
+        >>> found.frame["x"].tolist(), found.missing
+        ([0.5, nan, 1.25], {'?': 1})
+    """
+    missing: Counter[str] = Counter()
+    values: list[pd.Series] = []
+    with_comma: dict[int, pd.Series] = {}
+    for place, (_, column) in enumerate(columns.items()):
+        if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+            values.append(column.astype("float64"))
+            continue
+        texts = column.astype(object)
+        texts = texts.map(lambda value: value.strip() if isinstance(value, str) else value)
+        marks = texts.map(lambda value: isinstance(value, str) and value.lower() in MARKS)
+        missing.update(text for text in texts[marks] if text)
+        texts = texts.mask(marks | texts.isna(), None)
+        known = texts[texts.notna()]
+        commas = known.map(lambda value: isinstance(value, str) and _COMMA.fullmatch(value) is not None)
+        if commas.any() and decimal != ".":
+            with_comma[place] = known[commas]
+        values.append(texts)
+    notes = []
+    if with_comma:
+        some = pd.concat(with_comma.values())
+        if decimal is None and some.map(lambda text: _EITHER.fullmatch(text) is not None).all():
+            one = some.iloc[0]
+            raise DataError(
+                f"{source} has numbers such as {one!r}, which may be {one.replace(',', '')} or "
+                f"{one.replace(',', '.')}. Say which mark stands in front of decimals: decimal: ',' or '.'."
+            )
+        notes += [] if decimal else [f"Numbers of {source} are read with decimal commas."]
+        for place, commas in with_comma.items():
+            values[place].loc[commas.index] = commas.str.replace(",", ".")
+    frame = pd.DataFrame({i: _numbers(column, source) for i, column in enumerate(values)}, index=columns.index)
+    fillers = _drop_fillers(frame)
+    return Numbers(frame.set_axis(columns.columns, axis=1), {**missing, **fillers}, notes)
+
+
+def _drop_fillers(frame: pd.DataFrame) -> dict[str, int]:
+    """Make NaN of numbers such as -999 that lie far outside of the rest of their column, and count them."""
+    found: Counter[str] = Counter()
+    for name, column in frame.items():
+        values = column.to_numpy()
+        for filler in FILLERS:
+            here = values == filler
+            rest = values[np.isfinite(values) & ~here]
+            if here.any() and len(rest) and abs(filler) > 9 * max(np.abs(rest).max(), np.ptp(rest)):
+                frame[name] = column.mask(here)
+                found[str(filler)] += int(here.sum())
+                break
+    return dict(found)
+
+
+def _numbers(column: pd.Series, source: str) -> pd.Series:
+    if column.dtype == np.float64:
+        return column
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = column[numbers.isna() & column.notna()]
+    if len(wrong):
+        raise DataError(
+            f"column {column.name!r} of {source} expected numbers, as all columns of values; row {wrong.index[0]} "
+            f"holds {wrong.iloc[0]!r}. Columns of another kind are named by label, group, id or split, or taken out."
+        )
+    return numbers
