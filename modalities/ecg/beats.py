@@ -4,12 +4,14 @@ The table is de Chazal's reading of the standard (IEEE Trans. Biomed. Eng. 51(7)
 follows, as is the split of that data base by patient.
 """
 
+import glob
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bam_core.errors import DataError
+from modalities.ecg.files import readable
 
 AAMI = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
 """Class -> annotation symbols: normal, supraventricular, ventricular, fusion, unknown or paced."""
@@ -57,8 +59,7 @@ def read_beats(record: Path, extension: str) -> Beats:
     Raises:
         DataError: there is no such file, or it marks fewer than two beats.
     """
-    if not record.with_name(f"{record.name}.{extension}").exists():
-        raise DataError(f"no annotation file {record.name}.{extension}; cut 'beats' needs one.")
+    extension = _in_its_case(record, extension)
     import wfdb
 
     annotation = wfdb.rdann(str(record), extension)
@@ -67,10 +68,27 @@ def read_beats(record: Path, extension: str) -> Beats:
     beat = np.isin(symbols, [*class_of, *OTHER_BEATS])
     if beat.sum() < 2:
         raise DataError(f"{record.name}.{extension} marks {beat.sum()} beats; at least two are needed for intervals.")
-    seconds, symbols = annotation.sample[beat] / annotation.fs, symbols[beat]
+    seconds, symbols = annotation.sample[beat] / (annotation.fs or _rate_hz(record)), symbols[beat]
     classed = np.isin(symbols, list(class_of))
     classes = np.array([class_of[symbol] for symbol in symbols[classed]], dtype=str)
     return Beats(seconds[classed], classes, rr_intervals(seconds)[classed], int((~classed).sum()))
+
+
+def _rate_hz(record: Path) -> float:
+    import wfdb
+
+    with readable(record) as path:
+        return float(wfdb.rdheader(str(path)).fs)
+
+
+def _in_its_case(record: Path, extension: str) -> str:
+    for spelled in (extension, extension.upper()):
+        if record.with_name(f"{record.name}.{spelled}").exists():
+            return spelled
+    beside = sorted(file.suffix for file in record.parent.glob(f"{glob.escape(record.name)}.*"))
+    others = [suffix for suffix in beside if suffix.lower() not in (".hea", ".dat", ".mat", ".edf", ".xws", "")]
+    there = f"; there is {', '.join(others)}, to be named by annotations" if others else ""
+    raise DataError(f"no annotation file {record.name}.{extension}; cut 'beats' needs one{there}.")
 
 
 def rr_intervals(seconds: np.ndarray) -> np.ndarray:

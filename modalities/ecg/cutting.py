@@ -10,7 +10,8 @@ import numpy as np
 from bam_core.data import SplitWriter
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import AAMI, read_beats
-from modalities.ecg.records import Lead, MissingLeads, Strip, read_strip, reason, scale_by_record
+from modalities.ecg.leads import Lead
+from modalities.ecg.records import MissingLeads, Strip, read_strip, reason, scale_by_record
 from modalities.timeseries.signals import standardize
 
 CutKind = Literal["beats", "windows"]

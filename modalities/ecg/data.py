@@ -1,6 +1,5 @@
 """Reader of WFDB records, PhysioNet's format, in beats or in windows."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from modalities.ecg.assignment import (
 )
 from modalities.ecg.beats import AAMI
 from modalities.ecg.cutting import check_cut, read_rows
+from modalities.ecg.files import files_below
 from modalities.ecg.records import (
     Header,
     find_records,
@@ -159,8 +159,13 @@ def read_wfdb(
             names = list(headers)
             if not headers:
                 return
-            wanted = wanted or [*shared_leads(list(headers.values()))]
-            rate_hz = rate_hz or most_common_rate(headers.values())
+            if wanted is None:
+                wanted = [*shared_leads(list(headers.values()))]
+                others = {lead for header in headers.values() for lead in header.leads} - {*wanted}
+                if others:
+                    some = ", ".join(sorted(others)[:10])
+                    writer.note(f"Leads are {', '.join(map(str, wanted))}, those of all records; not read: {some}.")
+            rate_hz = rate_hz or most_common_rate(headers.values(), wanted)
         if how.length(rate_hz) < 2:
             raise InputError(f"a row expected at least two samples; {window_s:g} s at {rate_hz:g} Hz give fewer.")
         for name in track(names, f"Reading {folder.name}"):
@@ -215,12 +220,9 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
 
 
 def _files_of_records(folder: Path) -> list[Path]:
-    return [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        if any(name.endswith(".hea") for name in names)
-        for name in names
-    ]
+    files = files_below(folder)
+    with_headers = {file.parent for file in files if file.suffix.lower() == ".hea"}
+    return [file for file in files if file.parent in with_headers]
 
 
 def _read_headers(paths: Mapping[str, Path], writer: SplitWriter) -> dict[str, Header]:

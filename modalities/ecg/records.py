@@ -9,21 +9,33 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bam_core.errors import DataError, MissingExtraError
+from modalities.ecg.files import header_files, readable, segments
+from modalities.ecg.leads import Lead, is_ecg, lead_names, lead_title, pick_leads, to_millivolts
 from modalities.timeseries.signals import fill_gaps
 
-Lead = str | Sequence[str]  # a name, or alternatives in order of preference
 MissingLeads = Literal["zero", "set_aside"]
 
 
 class Header(NamedTuple):
-    """What is known of a record before its samples are read."""
+    """What is known of a record before its samples are read.
+
+    Attributes:
+        leads: names of its signals, see `lead_names`.
+        rates_hz: their sampling rates.
+        are_ecg: whether they may be leads, see `is_ecg`.
+    """
 
     leads: list[str]
-    sampling_rate_hz: float
+    rates_hz: list[float]
+    are_ecg: list[bool]
+
+    def ecg_leads(self) -> list[str]:
+        """Names of the signals that may be leads."""
+        return [name for name, is_one in zip(self.leads, self.are_ecg, strict=True) if is_one]
 
 
 class Strip(NamedTuple):
-    """The leads of a record at the rate that was asked for, in physical units, around a median of zero.
+    """The leads of a record at the rate that was asked for, in millivolts, around a median of zero.
 
     Attributes:
         signal: (c, t) float32.
@@ -57,27 +69,43 @@ def find_records(folder: Path) -> dict[str, Path]:
 
     Records that are only segments of another one are not listed.
     """
-    headers = sorted(folder.rglob("*.hea"))
-    segments = {path for header in headers for path in _segments(header)}
-    paths = [path for path in (header.with_suffix("") for header in headers) if path not in segments]
+    headers = header_files(folder)
+    inner = {path for header in headers for path in segments(header)}
+    paths = [path for path in (header.with_suffix("") for header in headers) if path not in inner]
     unique = len({path.name for path in paths}) == len(paths)
     return {path.name if unique else path.relative_to(folder).as_posix(): path for path in paths}
-
-
-def _segments(header: Path) -> list[Path]:
-    with header.open(encoding="ascii", errors="ignore") as file:
-        lines = [line.split() for line in file if line.strip() and not line.startswith("#")]
-    if not lines or "/" not in lines[0][0]:  # "name/2" announces two segments, a line each
-        return []
-    return [header.with_name(fields[0]) for fields in lines[1:]]
 
 
 def read_header(path: Path) -> Header:
     """Read a header, of several segments as well."""
     import wfdb
 
-    header = wfdb.rdheader(str(path), rd_segments=True)
-    return Header(_lead_names(header), float(header.fs))
+    with readable(path) as record:
+        header: Any = wfdb.rdheader(str(record), rd_segments=True)
+    if not header.n_sig:
+        raise DataError("the header names no signal.")
+    raw = list(header.sig_name)
+    described = _described(header)
+    units, frames = (_by_name(described, field, raw) for field in ("units", "samps_per_frame"))
+    rates = [float(header.fs) * (n or 1) for n in frames]
+    names = lead_names(raw)
+    return Header(names, rates, [is_ecg(name, unit) for name, unit in zip(names, units, strict=True)])
+
+
+def _described(header: Any) -> list[Any]:
+    """The headers that describe signals: the record's own, or those of its segments."""
+    return [part for part in getattr(header, "segments", None) or [header] if part is not None]
+
+
+def _by_name(headers: Sequence[Any], field: str, names: Sequence[str | None]) -> list[Any]:
+    known: dict[str | None, Any] = {}
+    for header in headers:
+        values = getattr(header, field, None) or [None] * len(header.sig_name or [])
+        for name, value in zip(header.sig_name or [], values, strict=True):
+            known.setdefault(name, value)
+    if len(headers) == 1 and len(getattr(headers[0], field, None) or []) == len(names):
+        return list(getattr(headers[0], field))
+    return [known.get(name) for name in names]
 
 
 def reason(error: Exception) -> str:
@@ -86,13 +114,13 @@ def reason(error: Exception) -> str:
 
 
 def shared_leads(headers: Sequence[Header]) -> list[str]:
-    """The leads that all records have, in the order of the first one.
+    """The leads that all records have, in the order of the first one; signals that are no ECG are left out.
 
     Raises:
         DataError: there is none; the message counts the leads.
     """
-    folded = [{lead.casefold() for lead in header.leads} for header in headers]
-    shared = [lead for lead in headers[0].leads if all(lead.casefold() in names for names in folded)]
+    folded = [{lead.casefold() for lead in header.ecg_leads()} for header in headers]
+    shared = [lead for lead in headers[0].ecg_leads() if all(lead.casefold() in names for names in folded)]
     if not shared:
         counts = Counter(lead for header in headers for lead in header.leads)
         listed = ", ".join(f"{lead} in {count}" for lead, count in counts.most_common())
@@ -100,27 +128,16 @@ def shared_leads(headers: Sequence[Header]) -> list[str]:
             f"no lead is common to all {len(headers)} records ({listed}). "
             "Name the leads, with alternatives where needed: leads: [[MLII, II]]."
         )
-    return list(dict.fromkeys(shared))
+    return shared
 
 
-def most_common_rate(headers: Iterable[Header]) -> float:
-    """The sampling rate that most records have."""
-    return Counter(header.sampling_rate_hz for header in headers).most_common(1)[0][0]
-
-
-def pick_leads(available: Sequence[str], wanted: Sequence[Lead]) -> list[int | None]:
-    """Position of every wanted lead, or None; names are compared without case.
-
-    Example:
-        >>> pick_leads(["V5", "mlii"], [["II", "MLII"], "V1"])
-        [1, None]
-    """
-    position = {name.casefold(): i for i, name in reversed(list(enumerate(available)))}
-    picked = []
-    for lead in wanted:
-        names = [lead] if isinstance(lead, str) else lead
-        picked.append(next((position[name.casefold()] for name in names if name.casefold() in position), None))
-    return picked
+def most_common_rate(headers: Iterable[Header], leads: Sequence[Lead]) -> float:
+    """The sampling rate that these leads have in most records."""
+    rates = []
+    for header in headers:
+        found = [header.rates_hz[i] for i in pick_leads(header.leads, leads) if i is not None]
+        rates.append(max(found or header.rates_hz))
+    return Counter(rates).most_common(1)[0][0]
 
 
 def read_strip(
@@ -132,37 +149,56 @@ def read_strip(
         path: of the record, without suffix.
         leads: wanted leads, one channel each.
         missing_leads: what to do when a lead is not there, or has no valid sample: a channel of zeros, or an error.
-        rate_hz: to resample to, with an anti-aliasing filter.
+        rate_hz: to resample to, with an anti-aliasing filter. Leads with more samples a frame keep them.
         max_gap_s: missing samples are replaced along a straight line; longer gaps are marked in `missing`.
 
     Raises:
-        DataError: leads are missing (all of them, or one under "set_aside").
+        DataError: leads are missing (all of them, or one under "set_aside"), or given in no voltage.
     """
     import wfdb
 
-    record: Any = wfdb.rdrecord(str(path), return_res=32)
-    available, raw, source_rate_hz = _lead_names(record), record.p_signal, float(record.fs)
-    found = pick_leads(available, leads)
-    empty = [i is None or not np.isfinite(raw[:, i]).any() for i in found]
+    with readable(path) as readable_path:
+        record: Any = wfdb.rdrecord(str(readable_path), smooth_frames=False)
+    if not record.n_sig:
+        raise DataError("the header names no signal.")
+    names, raw = lead_names(record.sig_name), record.e_p_signal
+    rates = [float(record.fs) * (n or 1) for n in record.samps_per_frame]
+    found = pick_leads(names, leads)
+    empty = [i is None or not np.isfinite(raw[i]).any() for i in found]
     if all(empty) or (any(empty) and missing_leads == "set_aside"):
-        lacking = ", ".join(_lead_name(lead) for lead, is_empty in zip(leads, empty, strict=True) if is_empty)
-        raise DataError(f"has no samples of lead {lacking}; its leads are {', '.join(available)}.")
-    signal = np.zeros((len(leads), len(raw)), np.float32)
+        lacking = ", ".join(lead_title(lead) for lead, is_empty in zip(leads, empty, strict=True) if is_empty)
+        raise DataError(f"has no samples of lead {lacking}; its leads are {', '.join(names)}.")
+    used = [i for i, is_empty in zip(found, empty, strict=True) if i is not None and not is_empty]
+    source_rate_hz = max(rates[i] for i in used)
+    length = max(len(raw[i]) for i in used if rates[i] == source_rate_hz)
+    signal, missing, n_gaps = np.zeros((len(leads), length)), np.zeros((len(leads), length), bool), 0
     for channel, i in enumerate(found):
-        if not empty[channel]:
-            signal[channel] = raw[:, i]
-    filled = fill_gaps(signal, round(max_gap_s * source_rate_hz))
-    signal = filled.signal - np.median(filled.signal, axis=1, keepdims=True)
+        if i is None or empty[channel]:
+            continue
+        factor = to_millivolts(names[i], record.units[i])
+        filled = fill_gaps(np.asarray(raw[i], np.float64), round(max_gap_s * rates[i]))
+        n_gaps += int(filled.n_gaps)
+        centred = (filled.signal - np.median(filled.signal)) * factor
+        steps = np.minimum(np.arange(length) * rates[i] // source_rate_hz, len(raw[i]) - 1).astype(np.int64)
+        missing[channel] = filled.missing[steps]
+        stretched = resample(centred[None], rates[i], source_rate_hz)[0]
+        signal[channel, : len(stretched)] = stretched[:length]
     changes = np.pad(np.cumsum(np.diff(signal, axis=1) != 0, axis=1), ((0, 0), (1, 0)))
+    spelled = [record.sig_name[i] for i in used if (record.sig_name[i] or "").strip() != names[i]]
     repairs = {
-        "short gaps interpolated": int(filled.n_gaps.sum()),
+        "short gaps interpolated": n_gaps,
         "records with missing leads set to zero": int(any(empty)),
         f"records resampled to {rate_hz:g} Hz": int(source_rate_hz != rate_hz),
+        "records with leads at several rates, brought to the highest": int(len({rates[i] for i in used}) > 1),
+        "records with volts or microvolts, read as millivolts": int(
+            any(to_millivolts(names[i], record.units[i]) != 1 for i in used)
+        ),
+        f"records with leads named otherwise, such as {spelled[0]!r}" if spelled else "": int(bool(spelled)),
     }
     return Strip(
-        signal=resample(signal, source_rate_hz, rate_hz),
+        signal=np.asarray(resample(signal, source_rate_hz, rate_hz), np.float32),
         source_rate_hz=source_rate_hz,
-        missing=np.concatenate([[0], np.cumsum(filled.missing.any(axis=0))]),
+        missing=np.concatenate([[0], np.cumsum(missing.any(axis=0))]),
         changes=changes,
         repairs={kind: count for kind, count in repairs.items() if count},
     )
@@ -176,7 +212,7 @@ def resample(signal: np.ndarray, source_rate_hz: float, rate_hz: float) -> np.nd
     from scipy.signal import resample_poly
 
     resampled = resample_poly(signal, ratio.numerator, ratio.denominator, axis=1, padtype="edge")
-    return np.asarray(resampled, np.float32)
+    return np.asarray(resampled, signal.dtype)
 
 
 def scale_by_record(signal: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -193,13 +229,3 @@ def scale_by_record(signal: np.ndarray, rate_hz: float) -> np.ndarray:
     spread = pieces.std(axis=-1)
     scale = np.array([np.median(lead[lead > 0]) if (lead > 0).any() else 1 for lead in spread], np.float32)
     return np.asarray(signal / scale[:, None], np.float32)
-
-
-def _lead_names(header: Any) -> list[str]:
-    if not header.n_sig:
-        raise DataError("the header names no signal.")
-    return [name or f"signal {i}" for i, name in enumerate(header.sig_name)]
-
-
-def _lead_name(lead: Lead) -> str:
-    return lead if isinstance(lead, str) else " or ".join(lead)

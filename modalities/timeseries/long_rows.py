@@ -208,7 +208,8 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
     channels = names.values and [_channel(channel, frame, source) for channel in names.values]
     if channels is None:
         unasked = [column for column in frame.columns if column not in special]
-        channels = [column for column in unasked if column not in found.others and not _counts_rows(frame[column])]
+        unnamed = [column for column in unasked if column not in found.others]
+        channels = [column for column in unnamed if not _counts_rows(frame[column])] or unnamed
         for column in unasked:
             if column not in channels:
                 found.notes.append(left_out(column, found.others.get(column, "row")))

@@ -218,7 +218,7 @@ def _check_direction(values: np.ndarray, source: str) -> None:
     down, across = (_alike(np.diff(values, axis=axis), values) for axis in (0, 1))
     if down < 0.2 and across > 0.5:
         raise DataError(
-            f"{source} expected a series in every row; neighbouring rows are alike and neighbouring columns are not, as "
+            f"{source} expected a series in every row; neighbouring rows are alike, neighbouring columns are not, as "
             "if rows were times and columns channels. Read it with reader: long; or name the rows in a column id."
         )
 
@@ -258,14 +258,15 @@ def _from_frame(
     if not len(frame.columns):
         raise DataError(f"{path.name} has no columns of values besides {', '.join(columns) or 'none'}.")
     if any(is_list(values) for _, values in frame.items()):
+        if len(frame.columns) == 1:  # of channels inside, perhaps
+            return Table(listed_columns(frame, path), columns, notes=notes)
         if channels is not None and set(channels) != set(frame.columns):
             raise DataError(
                 f"{path.name} expected the channels {', '.join(channels)}, as the encoder was trained on; it has "
                 f"{', '.join(frame.columns)}."
             )
         frame = frame if channels is None else frame[list(channels)]
-        named = list(frame.columns) if len(frame.columns) > 1 else None
-        return Table(listed_columns(frame, path), columns, notes=notes, channels=named)
+        return Table(listed_columns(frame, path), columns, notes=notes, channels=list(frame.columns))
     numbers = read_numbers(frame, path.name, decimal=decimal)
     missing = {f"values {mark!r} taken as missing": count for mark, count in numbers.missing.items()}
     signals = numbers.frame.to_numpy(np.float64)[:, None]
