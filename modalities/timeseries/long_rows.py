@@ -208,7 +208,12 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
     channels = names.values and [_channel(channel, frame, source) for channel in names.values]
     if channels is None:
         unasked = [column for column in frame.columns if column not in special]
-        unnamed = [column for column in unasked if column not in found.others]
+        asked = [role for role, given in names.wanted().items() if given not in (None, NONE)]
+        elsewhere = {
+            column: role for column, role in found.others.items() if role in asked
+        }  # the user named another one
+        found.notes.extend(f"Column {column!r} is a channel, not the {role}." for column, role in elsewhere.items())
+        unnamed = [column for column in unasked if column not in found.others or column in elsewhere]
         channels = [column for column in unnamed if not _counts_rows(frame[column])] or unnamed
         for column in unasked:
             if column not in channels:
