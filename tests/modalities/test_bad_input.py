@@ -130,7 +130,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("one corrupt", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.dat"), ECG, Aside("r2: .*")),
     ("one corrupt header", "ecg:wfdb"): (lambda d: spoilt(bad.records(d), "r2.hea"), ECG, Aside("r2: .*")),
     ("one corrupt", "timeseries:long"): (
-        lambda d: spoilt(long_folder(d), "s2.csv"), {}, Aside(r"s2.csv: .* no readable table")),
+        lambda d: spoilt(long_folder(d), "s2.csv"), {}, Aside(r"s2.csv: .* is no text")),
     ("one corrupt", "audio:folder"): (
         lambda d: spoilt(bad.clips(d), "no/anna_1.wav", b"RIFFx"), {}, Aside("no/anna_1.wav: is no readable sound")),
     ("one corrupt", "audio:manifest"): (
@@ -148,7 +148,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("one short line", "ecg:arrays"): (short_line, {}, Aside("x:24: 90% of channel 0 is missing")),
     ("one corrupt line", "timeseries:arrays"): (
         lambda d: csv_with("\n".join([*bad.csv(d / "x.csv", WIDE).read_text().splitlines(), "1," * 40]), d), {},
-        Refused("no readable table .*line 26")),
+        Refused("expected 31 fields .*line 26")),
     ("only corrupt", "ecg:arrays"): (lambda d: spoil(d / "x.npz"), {}, Refused("begins with .* as no .npz does")),
     ("only corrupt", "timeseries:arrays"): (lambda d: spoil(d / "x.npz", b"PKx"), {}, Refused("no readable NumPy")),
     ("only corrupt", "image:arrays"): (lambda d: spoil(d / "x.npy"), {}, Refused("begins with .* as no .npy does")),
@@ -159,7 +159,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("only corrupt", "audio:huggingface"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no Hugging Face data set")),
     ("wrong kind", "ecg:wfdb"): (lambda d: bad.pictures(d), ECG, Refused("expected WFDB headers")),
     ("wrong kind", "ecg:arrays"): (lambda d: spoil(d / "x.pdf"), {}, Refused(r"expected one of .npz, .*; got x.pdf")),
-    ("wrong kind", "timeseries:arrays"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no readable table")),
+    ("wrong kind", "timeseries:arrays"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no text")),
     ("wrong kind", "timeseries:long"): (lambda d: bad.pictures(d), {}, Refused("expected tables .* found none")),
     ("wrong kind", "audio:folder"): (lambda d: bad.pictures(d), {}, Refused("expected sound files")),
     ("wrong kind inside", "audio:folder"): (
