@@ -21,6 +21,7 @@ from bam_core.evaluation.figures import (
     neighbour_drawing,
 )
 from bam_core.evaluation.inputs import feature_matrix
+from bam_core.evaluation.label_curve import label_curve
 from bam_core.evaluation.layout import Layout, drawn, pca_layout, tsne_layout
 from bam_core.evaluation.palette import MARKERS, ClassStyle, class_styles, restricted
 from bam_core.evaluation.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
@@ -107,6 +108,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
     page = environment.from_string(template).render(
         c=content,
         verdict=content.verdict or _verdict(content, figures),
+        label_curve=None if content.results is None else label_curve(content.results, ours=content.ours),
         tables=[] if content.results is None else [table_view(content.results, m) for m in content.results.metrics],
         identity="" if content.results is None else identity(content.results),
         figures=figures,

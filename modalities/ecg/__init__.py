@@ -6,6 +6,7 @@ from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
 from modalities.ecg.example import synthetic_records
+from modalities.ecg.mitbih_beats import read_mitbih_beats
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
 from modalities.timeseries.baselines import BASELINES
@@ -18,6 +19,7 @@ MODALITY = Modality(
         "wfdb": read_wfdb,
         "arrays": read_equal_arrays,
         "ecg5000": read_ecg5000,
+        "mitbih_beats": read_mitbih_beats,
         "ptbxl": read_ptbxl,
         "example": synthetic_records,
     },
