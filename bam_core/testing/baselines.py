@@ -1,5 +1,6 @@
 """What the protocol promises of a modality's baselines."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,13 +35,15 @@ def check_baselines(contract: Contract, modality: Modality, rows: Any, facts: Ma
         if why_not or not_installed(baseline):
             continue
         with contract.rule(f"baseline {name!r} makes (b, k) finite numbers, the same for a row alone") as need:
-            columns = columns_of(rows, np.arange(N_ROWS))
-            fitted = baseline.fit(columns, facts, n_rows=N_ROWS, seed=0)
-            need(isinstance(fitted, FittedBaseline), f"`fit` returns a {type(fitted).__name__}")
-            together = feature_array(fitted.features(columns))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the packages, as when they are judged
+                fitted = baseline.fit(columns_of(rows, np.arange(N_ROWS)), facts, n_rows=N_ROWS, seed=0)
+                need(isinstance(fitted, FittedBaseline), f"`fit` returns a {type(fitted).__name__}")
+                wanted = (np.arange(N_ROWS), np.array([0]), np.array([N_ROWS - 1]))
+                together, *alone = (feature_array(fitted.features(columns_of(rows, some))) for some in wanted)
             need(together.ndim == 2 and len(together) == N_ROWS, f"shape {together.shape} for {N_ROWS} rows")
             need(np.isfinite(together).all(), "NaN or infinity")
-            for row in (0, N_ROWS - 1):
-                alone = feature_array(fitted.features(columns_of(rows, np.array([row]))))
-                need(alone.shape == (1, together.shape[1]), f"shape {alone.shape} for one row")
-                need(np.allclose(alone[0], together[row], rtol=1e-3, atol=1e-3), f"row {row} alone has other features")
+            for row, one in zip((0, N_ROWS - 1), alone, strict=True):
+                need(one.shape == (1, together.shape[1]), f"shape {one.shape} for one row")
+                need(np.allclose(one[0], together[row], rtol=1e-3, atol=1e-3), f"row {row} alone has other features")
+            need(fitted.knn or fitted.classifier is not None, "neither kNN nor a classifier of its own")

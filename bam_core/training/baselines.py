@@ -195,7 +195,7 @@ def _key(
     labels: SplitLabels,
     protocol: EvaluationProtocol,
 ) -> str:
-    code = inspect.getsourcefile(inspect.unwrap(baseline.fit))
+    code = inspect.getsourcefile(getattr(baseline.fit, "func", baseline.fit))  # of a partial, what it calls
     parts = [
         *(FORMAT, __version__, modality.name, name, _versions(baseline)),
         hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else "",

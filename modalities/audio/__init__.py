@@ -1,6 +1,7 @@
 """Sounds: files of any length, rate and format, views of waveforms and log-mels, 2-D networks and transformers."""
 
 from bam_core.protocols import Modality
+from modalities.audio.baselines import BASELINES
 from modalities.audio.batches import collate_clips, draw_clip, log_mel_features
 from modalities.audio.clips import SUFFIXES
 from modalities.audio.encoders import MelCNN, MelViT
@@ -34,4 +35,5 @@ MODALITY = Modality(
     draw=draw_clip,
     invalidates=INVALIDATES,
     from_memory=from_memory,
+    baselines=BASELINES,
 )

@@ -2,6 +2,7 @@
 
 from bam_core.protocols import Modality
 from modalities.ecg.arrays import from_memory, read_equal_arrays
+from modalities.ecg.baselines import BASELINES
 from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
@@ -9,7 +10,6 @@ from modalities.ecg.example import synthetic_records
 from modalities.ecg.mitbih_beats import read_mitbih_beats
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
-from modalities.timeseries.baselines import BASELINES
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
 from modalities.timeseries.encoders import ResNet1d, Rocket
 

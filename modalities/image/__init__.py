@@ -2,6 +2,7 @@
 
 from bam_core.protocols import Modality
 from modalities.image.arrays import read_arrays
+from modalities.image.baselines import BASELINES
 from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
 from modalities.image.encoders import Patches, caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
@@ -45,4 +46,5 @@ MODALITY = Modality(
     draw=draw_image,
     invalidates=INVALIDATES,
     from_memory=from_memory,
+    baselines=BASELINES,
 )

@@ -1,6 +1,7 @@
 """Tables with numbers, categories and dates; views that corrupt and mask them; MLP and feature transformer."""
 
 from bam_core.protocols import Modality
+from modalities.tabular.baselines import BASELINES
 from modalities.tabular.batches import collate_rows, draw_row, raw_row
 from modalities.tabular.data import read_table
 from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
@@ -25,5 +26,6 @@ MODALITY = Modality(
     draw=draw_row,
     invalidates=INVALIDATES,
     from_memory=from_memory,
+    baselines=BASELINES,
     columns_are_features=True,
 )

@@ -16,7 +16,7 @@ KERNEL_STEPS = 4e11  # rows x channels x steps x kernels: some two minutes of on
 FEATURES = 2**28  # rows x kernels: a gibibyte
 
 
-def signals(columns: Mapping[str, Any], facts: Mapping[str, Any], length: int | None) -> np.ndarray:
+def signals(columns: Mapping[str, Any], facts: Mapping[str, Any], length: int | None = None) -> np.ndarray:
     """Rows as (b, channels, time) float32; those of unequal length end in zeros, up to `length`."""
     batch = collate_signals(columns, facts)
     if isinstance(batch, torch.Tensor):

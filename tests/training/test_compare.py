@@ -8,9 +8,10 @@ import pytest
 from bam_core import DataError, RecipeError
 from bam_core.cli import main
 from bam_core.cli.files import find_recipe
-from bam_core.evaluation.cells import load_cells
+from bam_core.evaluation.cells import LEFT_OUT, first_objective, load_cells, load_table
 from bam_core.training import compare as module
 from bam_core.training.build import read_data
+from bam_core.training.cell import run_cell
 from bam_core.training.compare import compare, objective_section, plan
 from bam_core.training.recipe import load_recipe
 
@@ -21,6 +22,37 @@ CELLS = [
     "raw_features",
     *(f"{name}-seed{seed}" for seed in (0, 1) for name in ("untrained_encoder", "bam", "simclr_temperature=0.2")),
 ]
+
+
+def test_baselines_come_behind_the_raw_features_once():
+    recipe = load_recipe(QUICKEST, [*QUICK, "evaluate.baselines=[gradient_boosting]"])
+    data = read_data(recipe)
+    cells = plan(recipe, ["bam"], 2, data, baselines=["gradient_boosting"])
+    assert [(c.label, c.seed, c.baseline) for c in cells[:3]] == [
+        ("raw features", None, False),
+        ("gradient_boosting", None, True),
+        ("untrained encoder", 0, False),
+    ]
+    assert sum(c.baseline for c in cells) == 1
+    without = plan(load_recipe(QUICKEST, QUICK), ["bam"], 2, data)
+    assert cells[0].terms == without[0].terms  # so a finished comparison takes them in
+
+
+def test_a_baseline_is_a_cell_and_the_table_names_what_is_left_out(tmp_path):
+    recipe = load_recipe(QUICKEST, QUICK)
+    data = read_data(recipe)
+    (tmp_path / "results").mkdir()
+    for cell in plan(recipe, ["bam"], 1, data, baselines=["gradient_boosting"])[:2]:
+        record = run_cell(cell, tmp_path / "runs" / cell.name)
+        record.save(tmp_path / "results" / f"{cell.name}.json")
+    (tmp_path / LEFT_OUT).write_text('["Baseline table_vectorizer is left out: it needs skrub."]')
+    cells, table = load_table(tmp_path)
+    assert [cell.label for cell in cells] == ["raw features", "gradient_boosting"]
+    assert first_objective(cells) is None
+    assert "Baseline table_vectorizer is left out: it needs skrub." in table.notes
+    assert any(note.startswith("gradient_boosting: gradient boosting on raw columns") for note in table.notes)
+    lines = {line.split(" | ")[0].strip("| "): line for line in table.to_markdown().splitlines()}
+    assert lines["gradient_boosting"].split(" | ")[1] == "-"
 
 
 def silent(line):
