@@ -19,6 +19,7 @@ def read_equal_arrays(
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
+    channels_last: bool | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
     normalize: Literal["record", "none"] = "record",
@@ -39,6 +40,8 @@ def read_equal_arrays(
         group: name of the column or array of groups.
         id: name of the column or array of names.
         split: name of the column or array of splits.
+        channels_last: whether arrays are (n, t, leads); default: (n, leads, t), refused if there are
+            more leads than steps.
         sampling_rate_hz: of the signals.
         max_gap: longest run of missing values to interpolate, as a fraction of the record.
         normalize: "record" standardises each record and lead; "none" keeps the values.
@@ -59,6 +62,7 @@ def from_memory(
     signals: Any,
     *,
     sampling_rate_hz: float,
+    channels_last: bool | None = None,
     max_gap: float = 0.1,
     normalize: Literal["record", "none"] = "record",
     fitted: dict[str, Any] | None = None,
@@ -68,6 +72,7 @@ def from_memory(
     Args:
         signals: array (n, t) or (n, leads, t).
         sampling_rate_hz: of the signals.
+        channels_last: see `read_equal_arrays`, as for the other options.
         max_gap: see `read_equal_arrays`, as for the other options.
         normalize: as there.
         fitted: as there.
@@ -76,6 +81,6 @@ def from_memory(
         BAMError: as there.
     """
     options = dict(locals())
-    records = as_series(options.pop("signals"))
+    records = as_series(options.pop("signals"), options.pop("channels_last"))
     check_equal(records)
     return read_series(series=records, id=np.arange(len(records)), unequal=False, **options)

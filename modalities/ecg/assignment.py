@@ -7,7 +7,10 @@ from typing import Literal
 
 import pandas as pd
 
+from bam_core.data import SplitWriter
+from bam_core.data.column_names import find_columns, plain, role_of
 from bam_core.data.holdout import check_disjoint, hold_out
+from bam_core.data.text_tables import TextTable, read_text_table
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import MITBIH_INTER_PATIENT
 
@@ -33,21 +36,24 @@ def table_file(source: str, folder: Path) -> Path:
     return file
 
 
-def per_record(source: PerRecord | None, names: Sequence[str], folder: Path) -> dict[str, str]:
+def per_record(
+    source: PerRecord | None, names: Sequence[str], folder: Path, writer: SplitWriter | None = None
+) -> dict[str, str]:
     """Record -> value, for the records that have one.
 
     Args:
-        source: a mapping, or "table.csv:column" of which the first column names the record.
+        source: a mapping, or "table.csv:column"; the column that names the records is found by what it holds.
         names: of the records.
         folder: where the table may lie.
+        writer: is told which rows name no record, and which records have no row.
 
     Raises:
-        DataError: there is no such column, or no record has a value.
+        DataError: there is no such column, a record has two values, or none has one.
     """
     if source is None:
         return {}
     if isinstance(source, str):
-        values = _read_column(source, folder)
+        values = _read_column(source, folder, names, writer)
     else:
         values = {str(record): str(value) for record, value in source.items()}
     found = {name: values[name] for name in names if values.get(name)}
@@ -109,18 +115,70 @@ def complete_splits(
     return dict(split_of)
 
 
-def _read_column(source: str, folder: Path) -> dict[str, str]:
+def _read_column(source: str, folder: Path, names: Sequence[str], writer: SplitWriter | None) -> dict[str, str]:
     file, column = table_file(source, folder), source.rpartition(":")[2]
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        delimiter = max(",;\t|", key=lines.readline().count)
-    try:
-        table = pd.read_csv(file, dtype=str, sep=delimiter, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{file.name} is no readable table ({error}).") from error
-    if column not in table.columns:
-        raise DataError(f"{file.name} expected a column {column!r}; it has {', '.join(table.columns)}.")
-    known = table[[table.columns[0], column]].dropna()
-    return {record.strip(): value.strip() for record, value in known.itertuples(index=False)}
+    table = read_text_table(file)
+    columns = dict(table.frame.items())
+    found = find_columns({"value": column}, list(columns), file.name).columns["value"]
+    record = _record_column({str(name): values for name, values in columns.items() if name != found}, table, names)
+    if record is None:
+        raise DataError(
+            f"no column of {file.name} names the {len(names)} records ({_listed(names[:5])}); it has "
+            f"{', '.join(map(str, columns))}."
+        )
+    values: dict[str, str] = {}
+    unknown = []
+    of_name = _by_short_names(names)
+    for key, value in zip(record.astype(str), columns[found].astype(str), strict=True):
+        name = of_name.get(_short(key)) or of_name.get(_short(key).rpartition("/")[2])
+        if name is None:
+            unknown.append(key.strip())
+        elif value.strip() and values.setdefault(name, value.strip()) != value.strip():
+            raise DataError(
+                f"{file.name} names record {name} twice with different values of {found!r}: {values[name]!r} and "
+                f"{value.strip()!r}. Keep one of them."
+            )
+    if writer is not None:
+        if unknown:
+            writer.repaired(f"rows of {file.name} that name no record, such as {unknown[0]!r}", len(unknown))
+        lacking = [name for name in names if name not in values]
+        if lacking and values:
+            writer.repaired(
+                f"records without a value of {found!r} in {file.name}, such as {lacking[0]!r}", len(lacking)
+            )
+    return values
+
+
+def _record_column(columns: Mapping[str, pd.Series], table: TextTable, names: Sequence[str]) -> pd.Series | None:
+    """The column that names the records: the one with most of them, of several the one that is called so."""
+    known = _by_short_names(names)
+    index = {} if table.row_names is None else {"": table.row_names}
+    hits = {
+        name: sum(_short(key) in known or _short(key).rpartition("/")[2] in known for key in set(values.astype(str)))
+        for name, values in {**columns, **index}.items()
+    }
+    best = max(hits.values(), default=0)
+    if not best:
+        return None
+    equal = [name for name, count in hits.items() if count == best and name]
+    named = [name for name in equal if role_of(name) == "id" or "record" in plain(name) or "file" in plain(name)]
+    if len(named) != 1 and len(equal) > 1:
+        raise DataError(
+            f"columns {_listed(equal)} each name {best} of the {len(names)} records. Call the right one record."
+        )
+    chosen = (named or equal or [""])[0]
+    return index[""] if not chosen else columns[chosen]
+
+
+def _by_short_names(names: Sequence[str]) -> dict[str, str]:
+    return {_short(name): name for name in names}
+
+
+def _short(name: str) -> str:
+    """A name of a record without blanks and the suffix of one of its files."""
+    short = name.strip().replace("\\", "/")
+    head, dot, suffix = short.rpartition(".")
+    return head if dot and suffix.lower() in ("hea", "dat", "mat", "atr", "edf") else short
 
 
 def _listed(names: Sequence[str]) -> str:

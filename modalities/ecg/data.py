@@ -84,7 +84,7 @@ def read_wfdb(
         from_median: for beats, add for every lead a channel that shows how the beat deviates from the median of all
             beats of its record, sample by sample. That takes away what is this heart's own. No label is needed, new
             records have a median beat, too. A record should have some dozens of beats, most of them normal.
-        labels: for windows, record -> label, or "table.csv:column" of which the first column names the record.
+        labels: for windows, record -> label, or "table.csv:column"; the column that names the records is found.
             Records without an entry stay unlabelled.
         groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
             of MIT-BIH are one.
@@ -143,8 +143,8 @@ def read_wfdb(
         paths = find_records(folder)
         split_of = wanted_records(list(paths), split, exclude or [])
         names = list(split_of)
-        person = {name: name for name in names} | per_record(groups, names, folder)
-        label_of = per_record(labels, names, folder)
+        person = {name: name for name in names} | per_record(groups, names, folder, writer)
+        label_of = per_record(labels, names, folder, writer)
         label_names = learnt.get("classes") or sort_names(set(label_of.values()))
         if cut == "beats":
             label_names = list(how.classes)

@@ -22,6 +22,7 @@ def read_arrays(
     id: str | None = None,
     split: str | None = None,
     decimal: Decimal | None = None,
+    channels_last: bool | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
     missing: Missing = "set_aside",
@@ -53,6 +54,8 @@ def read_arrays(
         split: the same for a column of "train", "validation", "test". Without any of these ways to a test split, a
             part of the groups, or of every class, is held out if there are labels.
         decimal: mark in front of decimals in text tables; default: a comma if whole columns are written with it.
+        channels_last: whether arrays of three axes are (n, t, channels); default: (n, channels, t), refused if there
+            are more channels than steps.
         sampling_rate_hz: of the signals, if known.
         max_gap: longest run of missing values to interpolate, as a fraction of the series, or of the window.
         missing: what becomes of longer runs: "set_aside" leaves out the series, or the window; "mask" sets them to
@@ -98,7 +101,16 @@ def read_arrays(
         for file in (train_file, test_file):
             if file is not None:
                 required = fitted is None
-                tables.append(read_table(file, names, signals, required=required, decimal=decimal, channels=channels))
+                table = read_table(
+                    file,
+                    names,
+                    signals,
+                    required=required,
+                    decimal=decimal,
+                    channels=channels,
+                    channels_last=channels_last,
+                )
+                tables.append(table)
                 channels = tables[0].channels
         if not unequal:
             check_equal([series for table in tables for series in table.signals])

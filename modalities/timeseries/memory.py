@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
 from bam_core.errors import DataError
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment
-from modalities.timeseries.tables import Series, Table, complete_table, with_channels
+from modalities.timeseries.tables import Series, Table, check_orientation, complete_table, with_channels
 from modalities.timeseries.unequal import same_channels
 
 
@@ -20,6 +21,7 @@ def read_series(
     group: Any = None,
     id: Any = None,
     split: Any = None,
+    channels_last: bool | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
     missing: Missing = "set_aside",
@@ -34,11 +36,14 @@ def read_series(
     """Read series in memory, as `read_arrays` reads files.
 
     Args:
-        series: array (n, t) or (n, channels, t); or n arrays (t,) or (channels, t), of any lengths.
+        series: array (n, t) or (n, channels, t); or n arrays (t,) or (channels, t), of any lengths; or, with a row for
+            every time, a frame with an index of series and times, or n frames; or a frame whose cells are series.
         label: (n,) labels; strings, or numbers of which -1 means none.
         group: (n,) persons or machines, which are never divided between splits.
         id: (n,) names of the rows.
         split: (n,) "train", "validation" or "test".
+        channels_last: whether arrays are (n, t, channels) and (t, channels); default: channels first, refused if these
+            are more than steps.
         sampling_rate_hz: see `read_arrays`, as for the other options.
         max_gap: as there.
         missing: as there.
@@ -64,7 +69,7 @@ def read_series(
         55
     """
     how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
-    signals = as_series(series)
+    signals = as_series(series, channels_last)
     given = {"label": label, "group": group, "id": id, "split": split}
     columns = {name: _column(values) for name, values in given.items() if values is not None}
     are_numbers = label is not None and np.asarray(label).dtype.kind in "fiub"
@@ -79,6 +84,7 @@ def read_series(
 def from_memory(
     series: Any,
     *,
+    channels_last: bool | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
     missing: Missing = "set_aside",
@@ -92,6 +98,7 @@ def from_memory(
 
     Args:
         series: see `read_series`, as for the options.
+        channels_last: as there.
         sampling_rate_hz: as there.
         max_gap: as there.
         missing: as there.
@@ -109,12 +116,12 @@ def from_memory(
         ['0@0', '1@0', '1@2']
     """
     options = dict(locals())
-    signals = as_series(options.pop("series"))
+    signals = as_series(options.pop("series"), options.pop("channels_last"))
     return read_series(series=signals, id=np.arange(len(signals)), **options)
 
 
-def as_series(series: Any) -> Series:
-    """(n, c, t), or a list of (c, t), from what people hold in their hands.
+def as_series(series: Any, channels_last: bool | None = None) -> Series:
+    """(n, c, t), or a list of (c, t), from what people hold in their hands; see `read_series`.
 
     Raises:
         DataError: neither an array of numbers of the right shape nor a list of such arrays.
@@ -123,12 +130,17 @@ def as_series(series: Any) -> Series:
         >>> as_series([[1.0, 2.0], [3.0, 4.0, 5.0]])[1].shape
         (1, 3)
     """
+    if isinstance(series, pd.DataFrame):
+        series = _of_frame(series)
     if not isinstance(series, Sequence):
         array = np.asarray(series)
         if array.dtype.kind != "O" or array.ndim != 1:
-            return with_channels(array, "series")
+            return with_channels(array, "series", channels_last)
     arrays = []
     for index, one in enumerate(series):
+        if isinstance(one, pd.DataFrame):  # times in rows, as in sktime
+            arrays.append(one.to_numpy(np.float64).T)
+            continue
         try:
             array = np.asarray(one)
         except ValueError as error:
@@ -137,8 +149,22 @@ def as_series(series: Any) -> Series:
             raise DataError(
                 f"series[{index}] expected numbers (t,) or (channels, t); got {array.dtype} of shape {array.shape}."
             )
+        if array.ndim == 2 and channels_last:
+            array = array.T
+        elif array.ndim == 2 and channels_last is None:
+            check_orientation(array.shape, f"series[{index}]")
         arrays.append(array)
     return same_channels(arrays, "series")
+
+
+def _of_frame(frame: pd.DataFrame) -> Any:
+    """A frame of sktime, or of a series in every row."""
+    if frame.index.nlevels > 1:
+        levels = list(range(frame.index.nlevels - 1))
+        return [one.sort_index(level=-1) for _, one in frame.groupby(level=levels, sort=False)]
+    if len(frame) and all(isinstance(cell, pd.Series | np.ndarray | list) for cell in frame.iloc[0]):
+        return [np.stack([np.asarray(cell, np.float64) for cell in row]) for row in frame.itertuples(index=False)]
+    return frame.to_numpy(np.float64, na_value=np.nan)
 
 
 def _column(values: Any) -> np.ndarray:

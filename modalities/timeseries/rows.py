@@ -216,7 +216,7 @@ class RowWriter:
             n, total, squares = self._moments
             mean = total / np.maximum(n, 1)
             spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
-            std = np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1), spread, 1)
+            std = np.where(spread > 1e-9 * np.abs(mean), spread, 1)
             facts |= {"channel_mean": mean.tolist(), "channel_std": std.tolist()}
             facts |= {name: fitted[name] for name in SCALING if name in (fitted or {})}  # type: ignore
         if sampling_rate_hz is not None:

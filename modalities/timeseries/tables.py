@@ -60,6 +60,7 @@ def read_table(
     required: bool = True,
     decimal: Decimal | None = None,
     channels: Sequence[str] | None = None,
+    channels_last: bool | None = None,
 ) -> Table:
     """Read a file by its suffix.
 
@@ -70,6 +71,7 @@ def read_table(
         required: whether columns with a name have to be there.
         decimal: mark in front of decimals in text; None to look.
         channels: names and order of the channels, if they are known and have names.
+        channels_last: whether arrays of three axes are (n, t, c), not (n, c, t); None if that is not known.
 
     Raises:
         DataError: no such file, another suffix, or contents that are no table of numbers.
@@ -77,8 +79,8 @@ def read_table(
     if not path.is_file():
         raise DataError(f"expected a file at {path}; there is none.")
     readers: dict[str, Callable[[], Table]] = {
-        ".npz": lambda: _read_npz(path, names, signals, required),
-        ".npy": lambda: _read_npy(path, names, required),
+        ".npz": lambda: _read_npz(path, names, signals, required, channels_last),
+        ".npy": lambda: _read_npy(path, names, required, channels_last),
         ".csv": lambda: _read_text(path, names, required, decimal),
         ".tsv": lambda: _read_text(path, names, required, decimal),
         ".txt": lambda: _read_text(path, names, required, decimal),
@@ -129,7 +131,7 @@ def _read_ts(path: Path) -> Table:
     )
 
 
-def _read_npz(path: Path, names: Names, signals: str | None, required: bool) -> Table:
+def _read_npz(path: Path, names: Names, signals: str | None, required: bool, channels_last: bool | None) -> Table:
     with open_numpy(path) as file:
         arrays = {key: member(file, key, path) for key in file.files}
     found = find_columns(names, list(arrays), path.name, usual=COLUMNS, required=None if required else ())
@@ -151,10 +153,10 @@ def _read_npz(path: Path, names: Names, signals: str | None, required: bool) -> 
         )
     if lengths is not None:
         return Table(joined_array(arrays[candidates[0]], lengths, path), columns)
-    return Table(with_channels(arrays[candidates[0]], path.name), columns)
+    return Table(with_channels(arrays[candidates[0]], path.name, channels_last), columns)
 
 
-def _read_npy(path: Path, names: Names, required: bool) -> Table:
+def _read_npy(path: Path, names: Names, required: bool, channels_last: bool | None) -> Table:
     columns = {}
     for column, name in names.items():
         if name is not None:
@@ -164,21 +166,41 @@ def _read_npy(path: Path, names: Names, required: bool) -> Table:
                     continue
                 raise DataError(f"{column} of {path.name} expected a file {file} with one value a row; there is none.")
             columns[column] = open_numpy(file) if file.suffix == ".npy" else np.array(file.read_text().splitlines())
-    return Table(with_channels(open_numpy(path), path.name), columns)
+    return Table(with_channels(open_numpy(path), path.name, channels_last), columns)
 
 
-def with_channels(signals: np.ndarray, source: str) -> np.ndarray:
-    """(n, t) or (n, c, t) as (n, c, t).
+def with_channels(signals: np.ndarray, source: str, channels_last: bool | None = None) -> np.ndarray:
+    """(n, t) or (n, c, t), or with channels last (n, t, c), as (n, c, t).
 
     Raises:
-        DataError: another shape, or no real numbers.
+        DataError: another shape, no real numbers, or more channels than steps if `channels_last` is not given.
     """
     if signals.ndim not in (2, 3) or signals.dtype.kind not in "fiub":
         raise DataError(
             f"signals of {source} expected real numbers of shape (n, t) or (n, c, t); "
             f"got {signals.dtype} of shape {signals.shape}."
         )
-    return signals[:, None] if signals.ndim == 2 else signals
+    if signals.ndim == 2:
+        return signals[:, None]
+    if channels_last:
+        return signals.transpose(0, 2, 1)
+    if channels_last is None:
+        check_orientation(signals.shape[1:], source)
+    return signals
+
+
+def check_orientation(shape: tuple[int, ...], source: str) -> None:
+    """See to it that a series (channels, time) is not (time, channels).
+
+    Raises:
+        DataError: it has more channels than steps.
+    """
+    channels, steps = shape
+    if channels > steps:
+        raise DataError(
+            f"{source} expected series (channels, time); got {channels} channels of {steps} steps, as if time came "
+            "first. Say which is right: channels_last: true for (time, channels), false for (channels, time)."
+        )
 
 
 def _one_a_row(column: np.ndarray) -> np.ndarray:
