@@ -118,9 +118,9 @@ def complete_splits(
 def _read_column(source: str, folder: Path, names: Sequence[str], writer: SplitWriter | None) -> dict[str, str]:
     file, column = table_file(source, folder), source.rpartition(":")[2]
     table = read_text_table(file)
-    columns = dict(table.frame.items())
-    found = find_columns({"value": column}, list(columns), file.name).columns["value"]
-    record = _record_column({str(name): values for name, values in columns.items() if name != found}, table, names)
+    columns = {str(name): values for name, values in table.frame.items()}
+    found = str(find_columns({"value": column}, list(columns), file.name).columns["value"])
+    record = _record_column({name: values for name, values in columns.items() if name != found}, table, names)
     if record is None:
         raise DataError(
             f"no column of {file.name} names the {len(names)} records ({_listed(names[:5])}); it has "

@@ -47,7 +47,8 @@ def colours(image: np.ndarray) -> np.ndarray:
 
         image = rgb2hsv(image)
     counts = [np.histogram(channel, BINS, (0, 1))[0] for channel in np.moveaxis(image, -1, 0)]
-    return np.concatenate(counts) / image[..., 0].size
+    shares: np.ndarray = np.concatenate(counts) / image[..., 0].size
+    return shares
 
 
 def too_small(names: Sequence[str], facts: Mapping[str, Any]) -> str:

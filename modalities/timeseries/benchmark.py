@@ -10,9 +10,9 @@ P = 0.5
 
 
 def races() -> list[Race]:
-    """Two views of 64 series of six channels and 500 steps, with the default changes."""
+    """Two views of 64 series of six channels and 500 steps, with stretched windows and all default changes."""
     batch = torch.randn(64, 6, 500, generator=torch.Generator().manual_seed(0))
-    views = SeriesViews()
+    views = SeriesViews(window=(0.7, 1.0), resize=True, time_warp=(0.0, 0.3))
     generator, rng, arrays = torch.Generator().manual_seed(0), np.random.default_rng(0), list(batch.numpy())
     return [
         Race(
@@ -28,7 +28,7 @@ def races() -> list[Race]:
 
 
 def view_of(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One view of one series (channels, time), as `SeriesViews` has it by default."""
+    """One view of one series (channels, time), as those of `races` have it."""
     c, t = x.shape
     steps, knots = np.arange(t), np.linspace(0, 1, N_KNOTS)
     size = max(1, round(rng.uniform(0.7, 1.0) * t))

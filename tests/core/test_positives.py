@@ -83,7 +83,12 @@ def test_collapse_ends_at_the_uniform_loss(n_views, n_global, n_target, method):
 
 @pytest.mark.parametrize(
     ("options", "n_columns"),
-    [({}, 14), ({"mask_positives": False}, 16), ({"positive_weight": 0.5}, 15), ({"n_target": 1}, 7)],
+    [
+        ({"positive_weight": 0.0}, 14),
+        ({"mask_positives": False}, 16),
+        ({}, 15),
+        ({"positive_weight": 0.0, "n_target": 1}, 7),
+    ],
 )
 def test_the_objective_reports_the_uniform_loss(options, n_columns):
     objective = BAMObjective(torch.nn.Linear(3, 4), lambda x: [x, x + 0.1], **options)

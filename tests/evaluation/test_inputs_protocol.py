@@ -27,7 +27,8 @@ OTHER = {
 
 
 def test_the_hash_changes_with_every_field_and_stays_otherwise():
-    assert set(OTHER) == set(EvaluationProtocol.model_fields)
+    assert {*OTHER, "baselines"} == set(EvaluationProtocol.model_fields)
+    assert EvaluationProtocol(baselines="none").hash() == EvaluationProtocol().hash()  # they change no other row
     hashes = {EvaluationProtocol(**{name: value}).hash() for name, value in OTHER.items()}
     assert len(hashes | {EvaluationProtocol().hash()}) == len(OTHER) + 1
     assert EvaluationProtocol(k=20, seed=0).hash() == EvaluationProtocol().hash()

@@ -118,7 +118,7 @@ def test_the_page_is_whole_and_self_contained(content, tmp_path):
     assert all(target.startswith(("data:image/", "#")) for target in page.targets)
     assert not re.search(r"https?://|@import|url\(|<script", re.sub(r"base64,[^\"]*", "", text))
     assert {target[1:] for target in page.targets if target.startswith("#")} <= set(page.ids)
-    assert len(page.images) == 5 + 4 + 1 + 1 + 2
+    assert len(page.images) == 1 + 5 + 4 + 1 + 1 + 2
     assert all(len(image["alt"]) > 20 for image in page.images)
     for image in page.images:
         kind, _, data = image["src"].partition(";base64,")
@@ -225,7 +225,7 @@ def test_an_empty_report_and_one_without_draw(content, tmp_path):
     assert not page.images
     _, page = page_of(replace(content, draw=None), tmp_path)
     assert "Nearest neighbours" not in page.text
-    assert len(page.images) == 11
+    assert len(page.images) == 12
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 11])

@@ -373,7 +373,7 @@ def test_memory(case, reader):
 
 def test_no_reader_is_forgotten():
     """Readers of data that come with a package, and of examples, read nothing of a user's."""
-    ours = {"example", "ecg5000", "digits", "breast_cancer"}
+    ours = {"example", "ecg5000", "mitbih_beats", "digits", "breast_cancer"}
     tested = {reader for _, reader in (*OF_FOLDERS, *IN_MEMORY)}
     for name in ("audio", "ecg", "image", "tabular", "timeseries"):
         assert {f"{name}:{reader}" for reader in load_modality(name).readers if reader not in ours} <= tested
