@@ -62,7 +62,7 @@ def silent(line):
 @pytest.mark.parametrize(
     ("label", "section"),
     [
-        ("bam", {"name": "bam", "epsilon": 0.025, "projector_out": 64}),
+        ("bam", {"name": "bam", "projector_out": 64}),
         ("bam:epsilon=0.05:top_k=8", {"name": "bam", "epsilon": 0.05, "top_k": 8, "projector_out": 64}),
         ("vicreg", {"name": "vicreg", "projector_out": 64}),
         ("bam_core/objectives/bam.py:make_bam:top_k=null", {"top_k": None, "projector_out": 64}),
