@@ -45,7 +45,7 @@ class Balanced(NamedTuple):
 def sinkhorn(
     scores: Float[Tensor, "n m"],
     *,
-    epsilon: float = 0.05,
+    epsilon: float = 0.025,
     iterations: int = 3,
     mask: Bool[Tensor, "n m"] | None = None,
 ) -> Balanced:
@@ -71,7 +71,7 @@ def sinkhorn(
         (True, True)
     """
     if not epsilon > 0:
-        raise InputError(f"sinkhorn expected epsilon > 0; got {epsilon}. 0.05 is the default.")
+        raise InputError(f"sinkhorn expected epsilon > 0; got {epsilon}. 0.025 is the default.")
     if iterations < 0:
         raise InputError(f"sinkhorn expected iterations >= 0; got {iterations}. 3 is the default.")
     log_kernel = (scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores) / epsilon

@@ -69,7 +69,7 @@ def collapse(
     if rankme is not None and rankme < ONE_LINE:
         return f"all projections lie on one line (RankMe {rankme:.2f})"
     uniform_kl = max(uniform_loss - uniform_entropy, 0.0)
-    if target_entropy > NEAR_UNIFORM * uniform_entropy and abs(kl - uniform_kl) < NEAR_KL:
+    if target_entropy >= NEAR_UNIFORM * uniform_entropy and abs(kl - uniform_kl) < NEAR_KL:
         return (
             f"the attention knows nothing (target entropy {target_entropy:.2f} of at most {uniform_entropy:.2f} nats, "
             f"kl {kl:.2f}; knowing nothing gives {uniform_kl:.2f})"

@@ -50,9 +50,12 @@ class BAMLossOutput(NamedTuple):
 
 
 def check_settings(
-    *, temperature: float, epsilon: float, top_k: int | None, mask_positives: bool, positive_weight: float
-) -> None:
+    *, temperature: float, epsilon: float | None, top_k: int | None, mask_positives: bool, positive_weight: float
+) -> float:
     """Check the settings of the loss that need no batch.
+
+    Returns:
+        epsilon, or a quarter of the temperature if that is None.
 
     Raises:
         InputError: temperature, epsilon or top_k not positive; positive_weight outside [0, 1], or above 0 where
@@ -63,8 +66,9 @@ def check_settings(
     """
     if not temperature > 0:
         raise InputError(f"bam_loss expected temperature > 0; got {temperature}. 0.1 is the default.")
+    epsilon = temperature / 4 if epsilon is None else epsilon
     if not epsilon > 0:
-        raise InputError(f"bam_loss expected epsilon > 0; got {epsilon}. 0.05 is the default.")
+        raise InputError(f"bam_loss expected epsilon > 0; got {epsilon}. None, the default, is temperature / 4.")
     if top_k is not None and top_k < 1:
         raise InputError(f"bam_loss expected top_k >= 1 or None; got {top_k}.")
     if not 0 <= positive_weight <= 1:
@@ -82,6 +86,7 @@ def check_settings(
             CollapseWarning,
             stacklevel=3,
         )
+    return epsilon
 
 
 def bam_loss(
@@ -92,7 +97,7 @@ def bam_loss(
     n_global: int | None = None,
     n_target: int | None = None,
     temperature: float = 0.1,
-    epsilon: float = 0.05,
+    epsilon: float | None = None,
     iterations: int = 3,
     top_k: int | None = None,
     mask_positives: bool = True,
@@ -112,7 +117,8 @@ def bam_loss(
         n_global: the first G views give targets; the others are students only. Default: all.
         n_target: the first T of the global views are the columns. Default: G.
         temperature: of the students' softmax attention, in units of cosine similarity, > 0.
-        epsilon: regularisation of the balanced target, in units of cosine similarity, > 0, below `temperature`.
+        epsilon: regularisation of the balanced target, in units of cosine similarity, > 0, below `temperature`. None: a
+            quarter of it. The paper has half of it, 0.05.
         iterations: Sinkhorn iterations, >= 0; 0 gives unbalanced targets.
         top_k: keep only the k largest entries of a row of the balanced target; positives with a weight do not count.
         mask_positives: leave a sample's own columns out of target and attention.
@@ -140,7 +146,7 @@ def bam_loss(
     layout = check_layout(
         len(student), n_views=n_views, n_global=n_global, n_target=n_target, mask_positives=mask_positives
     )
-    check_settings(
+    epsilon = check_settings(
         temperature=temperature,
         epsilon=epsilon,
         top_k=top_k,
@@ -258,7 +264,7 @@ class BAMLoss(nn.Module):
         n_global: int | None = None,
         n_target: int | None = None,
         temperature: float = 0.1,
-        epsilon: float = 0.05,
+        epsilon: float | None = None,
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,

@@ -63,7 +63,7 @@ class BAMObjective(StudentObjective):
         momentum: None for no teacher; else the momentum of an EMA teacher, a number or a function of the step.
         n_target: the first T global views are the attended columns. Default: all global views.
         temperature: of the students' attention.
-        epsilon: regularisation of the balanced target; keep it below `temperature`.
+        epsilon: regularisation of the balanced target; keep it below `temperature`. None: a quarter of it.
         iterations: Sinkhorn iterations.
         top_k: keep only the k largest entries of a target row.
         mask_positives: leave a sample's own columns out.
@@ -103,7 +103,7 @@ class BAMObjective(StudentObjective):
         momentum: float | Callable[[int], float] | None = None,
         n_target: int | None = None,
         temperature: float = 0.1,
-        epsilon: float = 0.05,
+        epsilon: float | None = None,
         iterations: int = 3,
         top_k: int | None = None,
         mask_positives: bool = True,
@@ -113,7 +113,7 @@ class BAMObjective(StudentObjective):
         super().__init__(encoder, view_fn, projector=projector, momentum=momentum, micro_batch=micro_batch)
         if positive_weight is None:
             positive_weight = DEFAULT_POSITIVE_WEIGHT if mask_positives else 0.0
-        check_settings(
+        self.epsilon = check_settings(
             temperature=temperature,
             epsilon=epsilon,
             top_k=top_k,
@@ -122,7 +122,6 @@ class BAMObjective(StudentObjective):
         )
         self.n_target = n_target
         self.temperature = temperature
-        self.epsilon = epsilon
         self.iterations = iterations
         self.top_k = top_k
         self.mask_positives = mask_positives

@@ -84,7 +84,7 @@ class AttentionPicture:
     labels: Int[np.ndarray, " b"] | None = None
     classes: Sequence[str] = ()
     temperature: float = 0.1
-    epsilon: float = 0.05
+    epsilon: float = 0.025
 
     @classmethod
     def of_projections(
@@ -93,12 +93,12 @@ class AttentionPicture:
         *,
         n_views: int = 2,
         temperature: float = 0.1,
-        epsilon: float = 0.05,
+        epsilon: float | None = None,
         iterations: int = 3,
         labels: np.ndarray | None = None,
         classes: Sequence[str] = (),
     ) -> "AttentionPicture":
-        """Compute P and Q of a batch as the loss does, positives masked, rows and columns sorted.
+        """Compute P and Q of a batch as the loss does without a weight on positives, rows and columns sorted.
 
         They are sorted by label where labels are given (one class a row), and within a class, or without labels,
         along the first principal component.
@@ -107,7 +107,7 @@ class AttentionPicture:
             projections: (n_views * b, d) what the loss sees of the global views, view-major.
             n_views: number of these views.
             temperature: of the attention.
-            epsilon: of the target.
+            epsilon: of the target; None: a quarter of `temperature`.
             iterations: of Sinkhorn's balancing.
             labels: (b,) class indices, -1 for none.
             classes: names of the classes.
@@ -129,6 +129,7 @@ class AttentionPicture:
         unit = unit_rows(rows)
         sample = torch.arange(b).repeat(n_views)
         mask = positive_mask(sample, sample)
+        epsilon = temperature / 4 if epsilon is None else epsilon
         scores = unit @ unit.T
         plan = sinkhorn(scores, epsilon=epsilon, iterations=iterations, mask=mask).plan
         attention = log_attention(scores, temperature=temperature, mask=mask).exp()

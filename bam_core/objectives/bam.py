@@ -15,7 +15,7 @@ def make_bam(
     total_steps: int,
     micro_batch: int | None = None,
     temperature: float = 0.1,
-    epsilon: float = 0.025,
+    epsilon: float | None = None,
     iterations: int = 3,
     n_target: int | None = None,
     top_k: int | None = None,
@@ -36,8 +36,8 @@ def make_bam(
         total_steps: length of the run in optimiser steps; filled in by the run.
         micro_batch: rows that the encoder sees at a time; filled in by `train.micro_batch`.
         temperature: of the students' attention.
-        epsilon: regularisation of the balanced target. A quarter of `temperature`, not the half that `BAMObjective`
-            has by default: strong views collapsed the half without a teacher, never the quarter (docs/results.md).
+        epsilon: regularisation of the balanced target. None: a quarter of `temperature`; strong views collapsed the
+            paper's half without a teacher, never the quarter (docs/results.md).
         iterations: Sinkhorn iterations.
         n_target: the first T global views are the attended columns; None for all.
         top_k: keep only the k largest entries of a target row; None for all.

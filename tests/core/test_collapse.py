@@ -21,6 +21,7 @@ def figures_of(rows, **options):
 
 
 OPTIONS = [{}, {"top_k": 5}, {"mask_positives": False}, {"n_target": 1}, {"momentum": 0.9}, {"positive_weight": 0.0}]
+OPTIONS += [{"positive_weight": 1.0}, {"n_target": 1, "top_k": 5}]
 
 
 @pytest.mark.parametrize(("options", "seed"), list(product(OPTIONS, (0, 1))))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import reference_bam
 
-from bam_core import BAMLoss, CollapseWarning, InputError, bam_loss
+from bam_core import BAMLoss, BAMObjective, CollapseWarning, InputError, bam_loss
 
 
 def rows(n, d=5, seed=0, dtype=torch.float64):
@@ -97,6 +97,14 @@ def _gradient_with_fixed_targets(z, options, h=1e-6):
         step = torch.zeros_like(z).view(-1).index_fill(0, torch.tensor(index), h).view_as(z)
         gradient.view(-1)[index] = (loss(z + step) - loss(z - step)) / (2 * h)
     return gradient
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.3])
+def test_epsilon_is_a_quarter_of_the_temperature_by_default(temperature):
+    stated = bam_loss(rows(8), temperature=temperature, epsilon=temperature / 4)
+    assert bam_loss(rows(8), temperature=temperature).loss == stated.loss
+    assert BAMLoss(temperature=temperature)(rows(8)).loss == stated.loss
+    assert BAMObjective(torch.nn.Identity(), list, temperature=temperature).epsilon == temperature / 4
 
 
 def test_only_directions_matter():

@@ -43,7 +43,7 @@ def test_a_bare_loop_learns():
     torch.manual_seed(0)
     centres = torch.randn(8, 16)
     encoder = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
-    objective = BAMObjective(encoder, two_views, momentum=0.9, positive_weight=0.0)
+    objective = BAMObjective(encoder, two_views, momentum=0.9, positive_weight=0.0, epsilon=0.05)
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     kls = []
     for _ in range(30):

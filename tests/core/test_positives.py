@@ -86,7 +86,7 @@ def test_collapse_ends_at_the_uniform_loss(n_views, n_global, n_target, method):
     [
         ({"positive_weight": 0.0}, 14),
         ({"mask_positives": False}, 16),
-        ({}, 15),
+        ({"positive_weight": 0.5}, 15),
         ({"positive_weight": 0.0, "n_target": 1}, 7),
     ],
 )

@@ -53,7 +53,7 @@ def test_balancing_ignores_popular_columns():
 
 def test_no_iterations_is_a_softmax():
     scores = cosines(5, 7)
-    assert torch.allclose(sinkhorn(scores, iterations=0).plan, (scores / 0.05).softmax(1))
+    assert torch.allclose(sinkhorn(scores, iterations=0).plan, (scores / 0.025).softmax(1))
 
 
 def test_more_iterations_balance_better():

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def reference_bam(
-    student, teacher=None, *, n_views, n_global=None, n_target=None, temperature=0.1, epsilon=0.05, iterations=3,
+    student, teacher=None, *, n_views, n_global=None, n_target=None, temperature=0.1, epsilon=0.025, iterations=3,
     top_k=None, mask_positives=True, positive_weight=0.0,
 ):  # fmt: skip
     """Loss, kl, target entropy, attention entropy, column error of one process."""

@@ -8,51 +8,19 @@ import pytest
 from bam_core import DataError, RecipeError
 from bam_core.cli import main
 from bam_core.cli.files import find_recipe
-from bam_core.evaluation.cells import LEFT_OUT, first_objective, load_cells, load_table
+from bam_core.evaluation.cells import load_cells
 from bam_core.training import compare as module
 from bam_core.training.build import read_data
-from bam_core.training.cell import run_cell
 from bam_core.training.compare import compare, objective_section, plan
 from bam_core.training.recipe import load_recipe
 
-RECIPE = find_recipe("smoke/image")  # whose objective has an option of its own
+RECIPE = find_recipe("smoke/image")
 QUICKEST = find_recipe("smoke/tabular")
 QUICK = ["train.epochs=1", "evaluate.bootstrap=100", "evaluate.fractions=[1.0]", "train.accelerator=cpu"]
 CELLS = [
     "raw_features",
     *(f"{name}-seed{seed}" for seed in (0, 1) for name in ("untrained_encoder", "bam", "simclr_temperature=0.2")),
 ]
-
-
-def test_baselines_come_behind_the_raw_features_once():
-    recipe = load_recipe(QUICKEST, [*QUICK, "evaluate.baselines=[gradient_boosting]"])
-    data = read_data(recipe)
-    cells = plan(recipe, ["bam"], 2, data, baselines=["gradient_boosting"])
-    assert [(c.label, c.seed, c.baseline) for c in cells[:3]] == [
-        ("raw features", None, False),
-        ("gradient_boosting", None, True),
-        ("untrained encoder", 0, False),
-    ]
-    assert sum(c.baseline for c in cells) == 1
-    without = plan(load_recipe(QUICKEST, QUICK), ["bam"], 2, data)
-    assert cells[0].terms == without[0].terms  # so a finished comparison takes them in
-
-
-def test_a_baseline_is_a_cell_and_the_table_names_what_is_left_out(tmp_path):
-    recipe = load_recipe(QUICKEST, QUICK)
-    data = read_data(recipe)
-    (tmp_path / "results").mkdir()
-    for cell in plan(recipe, ["bam"], 1, data, baselines=["gradient_boosting"])[:2]:
-        record = run_cell(cell, tmp_path / "runs" / cell.name)
-        record.save(tmp_path / "results" / f"{cell.name}.json")
-    (tmp_path / LEFT_OUT).write_text('["Baseline table_vectorizer is left out: it needs skrub."]')
-    cells, table = load_table(tmp_path)
-    assert [cell.label for cell in cells] == ["raw features", "gradient_boosting"]
-    assert first_objective(cells) is None
-    assert "Baseline table_vectorizer is left out: it needs skrub." in table.notes
-    assert any(note.startswith("gradient_boosting: gradient boosting on raw columns") for note in table.notes)
-    lines = {line.split(" | ")[0].strip("| "): line for line in table.to_markdown().splitlines()}
-    assert lines["gradient_boosting"].split(" | ")[1] == "-"
 
 
 def silent(line):
@@ -62,14 +30,14 @@ def silent(line):
 @pytest.mark.parametrize(
     ("label", "section"),
     [
-        ("bam", {"name": "bam", "projector_out": 64}),
+        ("bam", {"name": "bam", "epsilon": 0.04, "projector_out": 64}),
         ("bam:epsilon=0.05:top_k=8", {"name": "bam", "epsilon": 0.05, "top_k": 8, "projector_out": 64}),
         ("vicreg", {"name": "vicreg", "projector_out": 64}),
         ("bam_core/objectives/bam.py:make_bam:top_k=null", {"top_k": None, "projector_out": 64}),
     ],
 )
 def test_objectives_share_the_shape_of_the_projector_only(label, section):
-    found = objective_section(label, load_recipe(RECIPE, ["objective.projector_out=64"]))
+    found = objective_section(label, load_recipe(RECIPE, ["objective.projector_out=64", "objective.epsilon=0.04"]))
     assert found == {"name": "bam_core/objectives/bam.py:make_bam", **section}
 
 
@@ -82,7 +50,7 @@ def test_the_plan_goes_seed_by_seed_on_equal_terms():
     ]
     assert [c.recipe.train.seed for c in cells] == [5, 5, 5, 5, 6, 6, 6]
     assert len({json.dumps(c.terms) for c in cells}) == 1
-    assert cells[2].objective["epsilon"] == 0.025
+    assert cells[2].objective["epsilon"] is None
     assert cells[3].objective == {
         "name": "simclr", "temperature": 0.1, "projector_hidden": 512, "projector_out": 256, "projector_layers": 3
     }  # fmt: skip
@@ -205,7 +173,7 @@ def test_finished_cells_are_not_run_again_and_other_terms_refused(stopped, capsy
     assert "train.epochs (1, now 2)" in error
     assert "evaluate.k (20, now 5)" in error
     assert main([*words, *QUICK, "objective.epsilon=0.05"]) == 1
-    assert "holds 'bam' with other options: epsilon (0.025, now 0.05)" in capsys.readouterr().err
+    assert "holds 'bam' with other options: epsilon (None, now 0.05)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
