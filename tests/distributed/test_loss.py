@@ -29,7 +29,8 @@ OPTIONS = [
     {"positive_weight": 1.0, "n_views": 3, "n_global": 2, "n_target": 1},
 ]
 CASES = list(product(OPTIONS, [False, True], ["auto", "dense", "stored", "streaming"], [torch.float64]))
-CASES += product(OPTIONS[:3], [False, True], ["dense", "stored", "streaming"], [torch.float32])
+MILD = [{**options, "epsilon": 0.05} for options in OPTIONS[:3]]  # sharper targets magnify rounding
+CASES += product(MILD, [False, True], ["dense", "stored", "streaming"], [torch.float32])
 
 
 def batch(dtype=torch.float64):
