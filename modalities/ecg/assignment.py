@@ -119,12 +119,14 @@ def _read_column(source: str, folder: Path, names: Sequence[str], writer: SplitW
     file, column = table_file(source, folder), source.rpartition(":")[2]
     table = read_text_table(file)
     columns = {str(name): values for name, values in table.frame.items()}
-    found = str(find_columns({"value": column}, list(columns), file.name).columns["value"])
+    found = find_columns({"value": column}, list(columns), file.name, required=()).columns["value"]
+    if found is None:
+        raise DataError(f"{file.name} expected a column {column!r}; it has {', '.join(columns)}.")
     record = _record_column({name: values for name, values in columns.items() if name != found}, table, names)
     if record is None:
         raise DataError(
-            f"no column of {file.name} names the {len(names)} records ({_listed(names[:5])}); it has "
-            f"{', '.join(map(str, columns))}."
+            f"none of the {len(names)} records ({', '.join(names[:5])}, ...) has a value in {source}: no column of "
+            f"{file.name} names them; it has {', '.join(map(str, columns))}."
         )
     values: dict[str, str] = {}
     unknown = []

@@ -139,8 +139,9 @@ def as_series(series: Any, channels_last: bool | None = None) -> Series:
     arrays = []
     for index, one in enumerate(series):
         if isinstance(one, pd.DataFrame):  # times in rows, as in sktime
-            arrays.append(one.to_numpy(np.float64).T)
-            continue
+            one, is_last = _values(one), True
+        else:
+            is_last = channels_last
         try:
             array = np.asarray(one)
         except ValueError as error:
@@ -149,9 +150,9 @@ def as_series(series: Any, channels_last: bool | None = None) -> Series:
             raise DataError(
                 f"series[{index}] expected numbers (t,) or (channels, t); got {array.dtype} of shape {array.shape}."
             )
-        if array.ndim == 2 and channels_last:
+        if array.ndim == 2 and is_last:
             array = array.T
-        elif array.ndim == 2 and channels_last is None:
+        elif array.ndim == 2 and is_last is None:
             check_orientation(array.shape, f"series[{index}]")
         arrays.append(array)
     return same_channels(arrays, "series")
@@ -164,7 +165,14 @@ def _of_frame(frame: pd.DataFrame) -> Any:
         return [one.sort_index(level=-1) for _, one in frame.groupby(level=levels, sort=False)]
     if len(frame) and all(isinstance(cell, pd.Series | np.ndarray | list) for cell in frame.iloc[0]):
         return [np.stack([np.asarray(cell, np.float64) for cell in row]) for row in frame.itertuples(index=False)]
-    return frame.to_numpy(np.float64, na_value=np.nan)
+    return _values(frame)
+
+
+def _values(frame: pd.DataFrame) -> np.ndarray:
+    try:
+        return frame.to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        return frame.to_numpy(object)  # which is refused with a word
 
 
 def _column(values: Any) -> np.ndarray:

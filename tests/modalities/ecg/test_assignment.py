@@ -53,8 +53,8 @@ def test_what_matches_nothing_is_said(tmp_path):
             "p,q,dx\n0,3,a\n1,2,b\n2,1,a\n3,0,b\n",
             "columns p, q each name 4 of the 4 records. Call the right one record",
         ),
-        ("record,dx\nx,a\ny,b\n", r"no column of l\.csv names the 4 records \(0, 1, 2, 3\); it has record, dx"),
-        ("record,rhythm\n0,a\n", "expected 'dx' as value; it has record, rhythm"),
+        ("record,dx\nx,a\ny,b\n", r"none of the 4 records .*no column of l\.csv names them; it has record, dx"),
+        ("record,rhythm\n0,a\n", "expected a column 'dx'; it has record, rhythm"),
     ],
 )
 def test_tables_that_do_not_say_who_is_who(tmp_path, table, message):

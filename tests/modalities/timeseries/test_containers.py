@@ -69,3 +69,9 @@ def test_small_signals_keep_their_scale():
     """In tesla, as magnetic sensors of the heart give them."""
     facts = from_memory(SERIES * 1e-12, normalize="train").facts
     np.testing.assert_allclose(facts["channel_std"], SERIES.std(axis=(0, 2)) * 1e-12, rtol=1e-4)
+
+
+@pytest.mark.parametrize("series", [[pd.DataFrame({"x": ["a", "b"]})] * 2, pd.DataFrame({"x": ["a", "b"]})])
+def test_frames_of_texts(series):
+    with pytest.raises(DataError, match=r"expected (real )?numbers.*got object of shape"):
+        as_series(series)
