@@ -138,10 +138,9 @@ def as_series(series: Any, channels_last: bool | None = None) -> Series:
             return with_channels(array, "series", channels_last)
     arrays = []
     for index, one in enumerate(series):
+        is_last = channels_last
         if isinstance(one, pd.DataFrame):  # times in rows, as in sktime
             one, is_last = _values(one), True
-        else:
-            is_last = channels_last
         try:
             array = np.asarray(one)
         except ValueError as error:
