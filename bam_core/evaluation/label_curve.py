@@ -1,6 +1,7 @@
 """Score against the number of labels: the picture that says whether pretraining pays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +24,25 @@ def label_curve(results: Results, *, ours: str | None = None) -> Drawing | None:
     """
     if len(results.protocol.fractions) < 2:
         return None
-    probe, metric = results.columns[-1][0], results.metrics[0]
-    with _figure(7.2, 3.4) as figure:
-        _draw(figure, results, probe, metric, ours or results.features[-1])
-        title = results.title(metric)
-        return _drawing(figure, f"{title} of the {probe} probe against the number of labels", vector=True)
+    with _drawn(results, ours) as figure:
+        alt = f"{results.title(results.metrics[0])} of the {results.columns[-1][0]} probe against the number of labels"
+        return _drawing(figure, alt, vector=True)
 
 
 def save_label_curve(results: Results, path: Path, *, ours: str | None = None) -> Path | None:
     """The same as a PNG file; None where there is nothing to draw."""
     if len(results.protocol.fractions) < 2:
         return None
-    with _figure(7.2, 3.4) as figure:
-        _draw(figure, results, results.columns[-1][0], results.metrics[0], ours or results.features[-1])
+    with _drawn(results, ours) as figure:
         figure.savefig(path, dpi=140)
     return path
+
+
+@contextmanager
+def _drawn(results: Results, ours: str | None) -> Iterator["Figure"]:
+    with _figure(7.2, 3.4) as figure:
+        _draw(figure, results, results.columns[-1][0], results.metrics[0], ours or results.features[-1])
+        yield figure
 
 
 def _draw(figure: "Figure", results: Results, probe: str, metric: str, ours: str) -> None:
@@ -45,7 +50,9 @@ def _draw(figure: "Figure", results: Results, probe: str, metric: str, ours: str
     fractions = sorted(fraction for name, fraction in results.columns if name == probe)
     colours = _colours(results.features, ours)
     for place, name in enumerate(results.features):
-        rows = [results.row(name, probe, fraction, metric) for fraction in fractions]
+        rows = [results.row(name, probe, part, metric) for part in fractions if results.has(name, probe, part)]
+        if not rows:  # a model on raw columns has no neighbours
+            continue
         shift = 1 + 0.02 * (place - len(results.features) / 2)  # so that bars stand beside each other
         axes.errorbar(
             [row.n_labels * shift for row in rows],

@@ -31,6 +31,12 @@ def test_a_line_a_set_of_features(results, tmp_path):
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_model_on_raw_columns_has_no_line_where_it_has_no_neighbours(results, tmp_path):
+    without = tuple(row for row in results.rows if (row.features, row.probe) != ("raw features", "linear"))
+    assert len(without) < len(results.rows)
+    assert save_label_curve(replace(results, rows=without), tmp_path / "curve.png").is_file()
+
+
 def test_one_number_of_labels_is_no_curve(results, tmp_path):
     one = replace(results, protocol=EvaluationProtocol(fractions=(1.0,)))
     assert label_curve(one) is None
