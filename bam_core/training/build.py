@@ -12,11 +12,11 @@ from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.errors import RecipeError
 from bam_core.protocols import Loader, Modality, Objective, ViewFn
 from bam_core.registry import choose, complete, load_modality, load_objective
+from bam_core.training.embedding import rows_at_a_time
 from bam_core.training.recipe import Recipe
 from bam_core.views import accepts_keyword
 
 N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
-N_CALIBRATION = 512  # samples that a new encoder and new views are shown, at most
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,12 @@ def assemble(recipe: Recipe, modality: Modality, data: PreparedData) -> Parts:
 
 
 def _calibrate(parts: Parts, seed: int) -> None:
-    """Show rows of train to an encoder and to views that have a method `calibrate(batch)`."""
+    """Show rows of train, as many as are embedded at a time, to encoder and views that have `calibrate(batch)`."""
     shown: list[Any] = [part for part in (parts.encoder, parts.view_fn) if hasattr(part, "calibrate")]
     if not shown:
         return
-    rows = np.random.default_rng(seed).permutation(len(parts.data.splits["train"]))[:N_CALIBRATION]
+    rows = np.random.default_rng(seed).permutation(len(parts.data.splits["train"]))
+    rows = rows[: rows_at_a_time(parts.data.facts)]
     batch = parts.dataset("train").__getitems__(rows.tolist())
     for part in shown:
         part.calibrate(batch)

@@ -106,8 +106,6 @@ class Patches(nn.Module):
         whiten = directions @ torch.diag((variances.clamp_min(0) + _FLOOR).rsqrt()) @ directions.T
         chosen = centred[torch.arange(len(self.filters), device=centred.device) % len(centred)] @ whiten
         self.filters.copy_(functional.normalize(chosen, dim=1) @ whiten)
-        self.shift.zero_()
-        self.scale.fill_(1)
         answers = self.answers(images)
         deviation = answers.std(dim=0, correction=0)
         self.shift.copy_(answers.mean(dim=0))

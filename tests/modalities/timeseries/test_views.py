@@ -312,6 +312,14 @@ def test_alignment_is_that_of_all_pairs_and_shifts():
     assert alignment({"signal": x, "length": torch.arange(8, 17)}) == 0
 
 
+def test_alignment_of_long_series_looks_at_fewer(monkeypatch):
+    x = torch.randn(9, 1, 16, generator=generator())
+    monkeypatch.setattr("modalities.timeseries.alignment._MOST_SHIFTS", 3 * 3 * 16)
+    assert alignment(x) == alignment(x[:3])
+    monkeypatch.setattr("modalities.timeseries.alignment._MOST_SHIFTS", 1)
+    assert alignment(x) == alignment(x[:2])
+
+
 def test_auto_is_settled_by_the_data():
     series = shifted_waves()
     anywhere, at_once = SeriesViews(), SeriesViews()
