@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bam_core.diagnostics import rankme
 from bam_core.errors import CollapseWarning
+from bam_core.positives import entropy_added
 
 NEAR_UNIFORM = 0.98  # of the entropy of a target that tells nobody apart
 NEAR_KL = 0.1  # nats from the kl of an attention that knows nothing
@@ -41,9 +42,8 @@ def uniform_entropy(
         >>> round(math.exp(uniform_entropy(16, positive_weight=0.5)), 6)  # half on one column, half on 16
         8.0
     """
-    w, kept = positive_weight, min(n_others, top_k or n_others)
-    between = -sum(p * math.log(p) for p in (w, 1 - w) if p)
-    return between + w * math.log(max(n_positives, 1)) + (1 - w) * math.log(max(kept, 1))
+    kept = max(min(n_others, top_k or n_others), 1)
+    return entropy_added(positive_weight, n_positives) + (1 - positive_weight) * math.log(kept)
 
 
 def collapse(

@@ -66,9 +66,22 @@ class MixedTargets:
         return torch.stack(mixed)
 
     def _entropy_added(self, view: int) -> float:
-        share = self._shares[view]
-        of_the_split = -sum(p * math.log(p) for p in (share, 1 - share) if p > 0)
-        return of_the_split + share * math.log(max(self._n_positives[view], 1))
+        return entropy_added(self._shares[view], self._n_positives[view])
+
+
+def entropy_added(weight: float | int, n_positives: float | int) -> float:
+    """What a weight on the positives adds to (1 - w) H(P): h(w) + w log n, in nats.
+
+    Args:
+        weight: w in [0, 1].
+        n_positives: columns that share it equally.
+
+    Example:
+        >>> round(entropy_added(0.5, 1), 4), entropy_added(0.0, 3)
+        (0.6931, 0.0)
+    """
+    of_the_split = -sum(p * math.log(p) for p in (weight, 1 - weight) if p > 0)
+    return of_the_split + weight * math.log(max(n_positives, 1))
 
 
 def uniform_loss(layout: ViewLayout, *, positive_weight: float, mask_positives: bool) -> float:

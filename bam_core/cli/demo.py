@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Pretrains a small network on real heartbeats of 22 people, without labels; then classifies beats of 21 other "
         "people with few and many labels, and compares with the untrained network and with raw features. The data come "
-        "with bam-ssl, nothing is downloaded. Two to three minutes on two cores."
+        "with bam-ssl, nothing is downloaded. One to two minutes on two cores."
     )
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="overrides of ecg/demo")
     parser.add_argument("--run", type=Path, help="folder of the run (default: runs/<recipe>-<date>)")
