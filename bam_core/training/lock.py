@@ -27,10 +27,10 @@ def only_here(folder: Path) -> Iterator[None]:
         RecipeError: another process is at work in it.
         OutputError: it cannot be made.
     """
+    make_folder(folder)
     if getattr(rank_zero_only, "rank", 0):
         yield
         return
-    make_folder(folder)
     lock = FileLock(folder / LOCK, fallback_to_soft=False)  # a marker file would outlive a process that was killed
     with suppress(NotImplementedError, OSError):  # a file system without locks
         try:

@@ -49,6 +49,12 @@ def test_the_other_processes_of_a_run_share_its_lock(tmp_path, monkeypatch):
             pass
 
 
+def test_another_process_may_come_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.rank_zero_only, "rank", 1)
+    with only_here(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
+
+
 @pytest.mark.parametrize("error", [NotImplementedError(), OSError(38, "no locks here")])
 def test_without_locks_nobody_is_kept_out(tmp_path, monkeypatch, error):
     def fail(*args, **kwargs):
