@@ -26,6 +26,7 @@ from bam_core.training.assess import RAW, UNTRAINED
 from bam_core.training.baselines import choose_baselines
 from bam_core.training.build import read_data
 from bam_core.training.cell import Cell
+from bam_core.training.lock import only_here
 from bam_core.training.recipe import _FILLED_IN, Recipe, check_recipe, load_recipe
 from bam_core.training.run import _WHERE
 
@@ -56,7 +57,8 @@ def compare(
         The table: raw features, baselines and the untrained encoder first, then the objectives.
 
     Raises:
-        RecipeError: mistakes in recipe or objectives; a folder of a comparison on other terms.
+        RecipeError: mistakes in recipe or objectives; a folder of a comparison on other terms, or in which another
+            process is at work.
         DataError: no labels for train and test; cells that failed, after all others were run.
     """
     recipe = load_recipe(path, overrides, trusted=trusted)
@@ -67,11 +69,17 @@ def compare(
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
     choice = choose_baselines(load_modality(recipe.modality), data, recipe.evaluate)
     cells = plan(recipe, objectives, n_seeds, data, baselines=choice.chosen)
+    with only_here(folder):
+        return _run(cells, choice.notes, folder, say)
+
+
+def _run(cells: Sequence[Cell], notes: Sequence[str], folder: Path, say: Callable[[str], None]) -> Results:
+    """The cells that are not finished yet, and the table."""
     results = folder / "results"
     make_folder(results)
     done = {cell.name for cell in cells if _is_done(cell, results / f"{cell.name}.json")}
     _check_terms(load_cells(folder), cells[0].terms, folder)
-    write_text(folder / LEFT_OUT, json.dumps(choice.notes))
+    write_text(folder / LEFT_OUT, json.dumps(notes))
     failed = []
     for number, cell in enumerate(cells, start=1):
         if cell.name not in done:

@@ -1,4 +1,4 @@
-"""A run folder belongs to one process at a time."""
+"""The folder of a run or comparison belongs to one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

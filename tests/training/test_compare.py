@@ -12,6 +12,7 @@ from bam_core.evaluation.cells import load_cells
 from bam_core.training import compare as module
 from bam_core.training.build import read_data
 from bam_core.training.compare import compare, objective_section, plan
+from bam_core.training.lock import only_here
 from bam_core.training.recipe import load_recipe
 
 RECIPE = find_recipe("smoke/image")
@@ -162,7 +163,7 @@ def test_tables_and_report(stopped):
 
 @pytest.mark.slow
 def test_finished_cells_are_not_run_again_and_other_terms_refused(stopped, capsys, monkeypatch):
-    _, words, *_ = stopped
+    folder, words, *_ = stopped
     monkeypatch.setattr(module, "start_cell", lambda *args: pytest.fail("a finished cell was started"))
     assert main([*words, *QUICK]) == 0
     assert main([*words, *QUICK, "train.num_workers=1"]) == 0
@@ -172,6 +173,9 @@ def test_finished_cells_are_not_run_again_and_other_terms_refused(stopped, capsy
     assert "holds a comparison on other terms; changed: views.corrupt (0.1, now 0.3)" in error
     assert "train.epochs (1, now 2)" in error
     assert "evaluate.k (20, now 5)" in error
+    with only_here(folder):
+        assert main([*words, *QUICK]) == 1
+    assert "another process is at work in the run folder" in capsys.readouterr().err
     assert main([*words, *QUICK, "objective.epsilon=0.05"]) == 1
     assert "holds 'bam' with other options: epsilon (None, now 0.05)" in capsys.readouterr().err
 
