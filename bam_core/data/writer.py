@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.arrow_writer import ArrowWriter
 
+from bam_core.data.folders import printable
 from bam_core.data.prepared import PreparedData, SetAside, listed
 from bam_core.errors import DataError
 
@@ -75,7 +76,7 @@ class SplitWriter:
 
     def set_aside(self, source: object, reason: object) -> None:
         """Record an input that could not be used."""
-        self._set_aside.append(SetAside(str(source), str(reason)))
+        self._set_aside.append(SetAside(printable(str(source)), printable(str(reason))))
 
     def repaired(self, kind: str, count: int = 1) -> None:
         """Count inputs that were mended and used."""
@@ -83,7 +84,7 @@ class SplitWriter:
 
     def note(self, sentence: str) -> None:
         """Say what was guessed or chosen; the same sentence is kept once."""
-        self._notes[sentence] = None
+        self._notes[printable(sentence)] = None
 
     def _flush(self, split: str) -> None:
         tables = self._pending.pop(split, [])
@@ -98,10 +99,11 @@ class SplitWriter:
         return ArrowWriter(stream=self._buffers[split], features=features)
 
     def _to_arrow(self, name: str, values: Any) -> pa.Array:
-        if not isinstance(values, np.ndarray):
-            return pa.array(list(values))
-        if values.ndim == 1:
-            return pa.array(values)
+        if not isinstance(values, np.ndarray) or values.ndim == 1:
+            try:
+                return pa.array(values if isinstance(values, np.ndarray) else list(values))
+            except UnicodeEncodeError:  # names of files may be any bytes
+                return pa.array([printable(value) if isinstance(value, str) else value for value in values])
         if name != "label":
             shape = list(values.shape[1:])
             known = (

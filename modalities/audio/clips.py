@@ -11,7 +11,16 @@ import torch
 
 from bam_core.errors import DataError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".caf")
+SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".w64", ".rf64", ".caf",
+    ".sph",
+)  # fmt: skip
+"""Of files that libsndfile reads."""
+OTHER_SUFFIXES = frozenset(
+    (".m4a", ".m4b", ".mp4", ".mov", ".wma", ".aac", ".amr", ".3gp", ".webm", ".mka", ".mkv", ".wv", ".ape", ".tta",
+     ".ac3", ".dts", ".mp2", ".mpc", ".dsf", ".dff", ".ra", ".rm", ".shn", ".avi", ".wmv")
+)  # fmt: skip
+"""Of files that hold sound too, and are not read."""
 
 
 class Samples(NamedTuple):

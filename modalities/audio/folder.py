@@ -2,19 +2,23 @@
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folders import find_files
+from bam_core.data.splits import read_layout, say_layout
 from bam_core.errors import DataError, InputError
-from modalities.audio.clips import SUFFIXES
-from modalities.audio.storage import SPLITS, Normalize, Sound, Treatment, write_sounds
+from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
+from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
 
 
 def read_folder(
     *,
     path: str,
     pattern: str | None = None,
+    splits: dict[str, str] | None = None,
     sampling_rate_hz: int | None = None,
     n_mels: int = 64,
     frame_ms: float = 25.0,
@@ -37,9 +41,11 @@ def read_folder(
         path: the folder, or one file.
         pattern: regular expression that is searched for in the path of a file below the folder, without suffix, with
             "/" between folders. Its named groups `label`, `group` (whose files stay together: the speaker) and
-            `split` are what the names say; files without a match are set aside. Without a pattern, folders `train`,
-            `validation`, `test` at the top are splits, and the folder that a file lies in is its label; an empty
-            pattern takes no labels from folders.
+            `split` are what the names say; files without a match are set aside. Without a pattern, the folder that a
+            file lies in is its label; an empty pattern takes no labels from folders. Folders `train`, `val`, `test`,
+            `unlabeled` (and other names of these, see `read_layout`) are splits, unless the pattern has a `split`.
+        splits: folder -> train, validation, test or unlabeled, where names do not say it; others are not read. {} if
+            no folder is a split.
         sampling_rate_hz: common rate to which clips are resampled; default: the one that most files have.
         n_mels: bands of the log-mel, from 0 Hz to half the sampling rate.
         frame_ms: length of its frames, in milliseconds.
@@ -67,22 +73,34 @@ def read_folder(
     settings = dict(locals())
     how = Treatment.of(settings)
     root = Path(path).expanduser()
-    files = find_sounds(root)
+    found = find_sounds(root)
     wanted = _compiled(pattern)
+    says_split = wanted is not None and "split" in wanted.groupindex
+    layout = read_layout(
+        found.names,
+        root.resolve().name,
+        splits={} if says_split and splits is None else splits,
+        kind="class" if wanted is None else "nothing",
+        is_new=fitted is not None,
+    )
 
     def build(writer: SplitWriter) -> None:
-        base = root if root.is_dir() else root.parent
-        names = [file.relative_to(base).as_posix() for file in files]
-        sounds = _from_folders(names, files) if wanted is None else []
-        if wanted is not None:
-            for name, file in zip(names, files, strict=True):
-                match = wanted.search(os.path.splitext(name)[0])
-                if match is not None:
-                    sounds.append(Sound(name, file, **match.groupdict()))
-                elif fitted is not None:  # new files, called otherwise
-                    sounds.append(Sound(name, file, group=name if "group" in wanted.groupindex else None))
-                else:
-                    writer.set_aside(name, f"its name does not match the pattern {pattern!r}")
+        found.say_others(writer)
+        say_layout(writer, found.names, layout, found.passed_over)
+        sounds = []
+        for name, file, place in zip(found.names, found.files, layout.places, strict=True):
+            match = None if wanted is None else wanted.search(os.path.splitext(name)[0])
+            if place.aside:
+                continue
+            if wanted is None:
+                label = place.folders[-1] if place.folders and place.is_labelled else None
+                sounds.append(Sound(name, file, label, split=place.split or None))
+            elif match is not None:
+                sounds.append(Sound(name, file, **{"split": place.split or None, **match.groupdict()}))
+            elif fitted is not None:  # new files, called otherwise
+                sounds.append(Sound(name, file, group=name if "group" in wanted.groupindex else None))
+            else:
+                writer.set_aside(name, f"its name does not match the pattern {pattern!r}")
         try:
             write_sounds(writer, sounds, how)
         except DataError as error:
@@ -90,7 +108,7 @@ def read_folder(
                 raise DataError(f"{error} Labels are names of folders here; for none set pattern: ''.") from error
             raise
 
-    return cached("audio_folder", files, {**settings, **how.settings()}, build)
+    return cached("audio_folder", found.files, {**settings, **how.settings()}, build)
 
 
 def read_speech_commands(
@@ -124,7 +142,12 @@ def read_speech_commands(
     """
     settings = dict(locals())
     root = Path(path).expanduser()
-    files = [file for file in find_sounds(root) if "_background_noise_" not in file.parts]
+    found = find_sounds(root)
+    words = [
+        (name, file)
+        for name, file in zip(found.names, found.files, strict=True)
+        if "_background_noise_" not in file.parts
+    ]
     lists = {"validation": root / "validation_list.txt", "test": root / "testing_list.txt"}
     missing = [file.name for file in lists.values() if not file.is_file()]
     if missing and fitted is None:
@@ -138,38 +161,64 @@ def read_speech_commands(
             if fitted is None
             for line in file.read_text(encoding="utf-8").splitlines()
         }
-        base = root if root.is_dir() else root.parent
-        names = [file.relative_to(base).as_posix() for file in files]
         sounds = [
             Sound(name, file, file.parent.name, file.stem.partition("_nohash_")[0], part_of.get(name, "train"))
-            for name, file in zip(names, files, strict=True)
+            for name, file in words
         ]
         write_sounds(writer, sounds, how)
 
     present = [file for file in lists.values() if file.is_file()]
-    return cached("speech_commands", [*files, *present], {**settings, **how.settings()}, build)
+    return cached("speech_commands", [*(file for _, file in words), *present], {**settings, **how.settings()}, build)
 
 
-def find_sounds(root: Path) -> list[Path]:
-    """All sound files at a path, in order, hidden ones left out.
+class Sounds(NamedTuple):
+    """What lies in a folder.
+
+    Attributes:
+        files: sounds, in order.
+        names: their paths below the folder.
+        others: names of all other files.
+        passed_over: see `find_files`.
+    """
+
+    files: list[Path]
+    names: list[str]
+    others: list[str]
+    passed_over: dict[str, str]
+
+    def say_others(self, writer: SplitWriter) -> None:
+        """Name the sounds of formats that are not read; count the files that are no sounds."""
+        counts: Counter[str] = Counter()
+        for name in self.others:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in OTHER_SUFFIXES:
+                writer.set_aside(
+                    name, f"is a sound of a format that is not read ({suffix}): convert it to .wav or .flac"
+                )
+            else:
+                counts[suffix or name] += 1
+        for suffix, count in counts.items():
+            writer.set_aside(f"{count} file(s) {suffix}", "not named as sounds are")
+
+
+def find_sounds(root: Path) -> Sounds:
+    """All sound files at a path.
 
     Raises:
         DataError: there are none.
     """
-    if root.is_file():
-        found = [root] if root.suffix.lower() in SUFFIXES else []
-    else:
-        if not root.is_dir():
-            raise DataError(f"expected a folder of sounds at {root}; there is none.")
-        found = [
-            Path(parent, name)
-            for parent, _, names in os.walk(root, followlinks=True)
-            for name in names
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-    if not found:
-        raise DataError(f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none.")
-    return sorted(found)
+    if not root.exists():
+        raise DataError(f"expected a folder of sounds at {root}; there is none.")
+    found = find_files(root)
+    is_sound = [file.suffix.lower() in SUFFIXES for file in found.files]
+    files = [file for file, yes in zip(found.files, is_sound, strict=True) if yes]
+    names = [name for name, yes in zip(found.names, is_sound, strict=True) if yes]
+    others = [name for name, yes in zip(found.names, is_sound, strict=True) if not yes]
+    if not files:
+        kinds = Counter(os.path.splitext(name)[1].lower() or name for name in others)
+        held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in kinds.most_common(5))}" if others else ""
+        raise DataError(f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
+    return Sounds(files, names, others, found.passed_over)
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -183,18 +232,3 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if unknown:
         raise InputError(f"pattern expected groups named label, group or split; got {', '.join(unknown)}.")
     return compiled
-
-
-def _from_folders(names: list[str], files: list[Path]) -> list[Sound]:
-    folders = [name.split("/")[:-1] for name in names]
-    tops = {path[0].lower() if path else "" for path in folders}
-    has_splits = tops <= set(SPLITS) and "train" in {SPLITS[top] for top in tops}
-    return [
-        Sound(
-            name,
-            file,
-            label=path[-1] if len(path) > has_splits else None,
-            split=path[0] if has_splits else None,
-        )
-        for name, file, path in zip(names, files, folders, strict=True)
-    ]

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folders import find_files
+from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
+from bam_core.data.splits import UNLABELED
 from bam_core.errors import DataError
-from modalities.audio.storage import SPLITS, Normalize, Sound, Treatment, write_sounds
+from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
 
 
 def read_huggingface(
@@ -34,12 +37,14 @@ def read_huggingface(
     """Read a data set of the `datasets` library with a column of audio.
 
     Args:
-        path: what `save_to_disk` wrote, a parquet file, or a folder of parquet files as the hub has them (a split is
-            the word before the first dash of their names).
+        path: what `save_to_disk` wrote, a parquet file, a folder of parquet files as the hub has them (a split is
+            the word before the first dash of their names, or the folder that they lie in), or of sounds with metadata.
         audio: column of sounds; default: the only one of that type.
-        label: column of labels, strings, numbers or class labels; default: `label`, if there is one.
+        label: column of labels, strings, numbers or class labels; default: `label`, if there is one; "none" for
+            none.
         group: column of what must stay together.
-        splits: split of the data set -> train, validation or test, others are not read. Default: those named so.
+        splits: split of the data set -> train, validation, test or unlabeled, others are not read. Default: those
+            named so.
         sampling_rate_hz: see `read_folder`, as for the following options.
         n_mels: as there.
         frame_ms: as there.
@@ -65,27 +70,28 @@ def read_huggingface(
     place = Path(path).expanduser()
     if not place.exists():
         raise DataError(f"expected a Hugging Face data set at {place}; there is nothing.")
-    files = [file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()]
+    files = find_files(place).files
 
     def build(writer: SplitWriter) -> None:
         with tempfile.TemporaryDirectory() as scratch:  # where the library converts parquet
-            write_sounds(writer, sounds_of(_load(place, scratch)), how)
+            loaded = load_splits(place, path, builder="audiofolder", cache_dir=scratch)
+            write_sounds(writer, sounds_of(loaded, choose_splits(loaded, splits, place.name, writer)), how)
 
-    def sounds_of(loaded: Mapping[str, Any]) -> list[Sound]:
+    def sounds_of(loaded: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Sound]:
         import datasets
 
-        wanted = _wanted(loaded, splits, place)
+        features = {key: feature for name in wanted for key, feature in loaded[name].features.items()}
+        column = _audio_column(features, audio, place)
+        if group is not None and group not in features:
+            raise DataError(f"{place.name} has no column {group!r} for group; it has {', '.join(features)}.")
+        named = label_column(features, label, ("label",), place.name)
+        is_open = fitted is not None or set(wanted.values()) <= {"train", UNLABELED}
         sounds = []
         for name, part in wanted.items():
             rows = loaded[name]
-            column = _audio_column(rows.features, audio, place)
-            for role in (label, group):
-                if role is not None and role not in rows.features:
-                    raise DataError(f"{place.name} has no column {role!r}; it has {', '.join(rows.features)}.")
-            labels = _values(rows, label or ("label" if "label" in rows.features else None))
-            groups = _values(rows, group)
+            labels = column_values(rows, None if part == UNLABELED else named, place.name)
+            groups = column_values(rows, group, place.name)
             encoded = rows.select_columns([column]).cast_column(column, datasets.Audio(decode=False))
-            is_open = len(wanted) == 1 or fitted is not None
             sounds += [
                 Sound(
                     f"{name}:{i}", partial(_fetch, encoded, column, i), labels[i], groups[i], None if is_open else part
@@ -95,44 +101,6 @@ def read_huggingface(
         return sounds
 
     return cached("huggingface_audio", files, {**settings, **how.settings()}, build)
-
-
-def _load(place: Path, scratch: str) -> Mapping[str, Any]:
-    import datasets
-
-    try:
-        if (place / "dataset_dict.json").exists() or (place / "state.json").exists():
-            loaded = datasets.load_from_disk(str(place))
-            return loaded if isinstance(loaded, Mapping) else {"train": loaded}
-        found = [place] if place.is_file() else sorted(place.rglob("*.parquet"))
-        data_files: dict[str, list[str]] = {}
-        for file in found:
-            data_files.setdefault("train" if place.is_file() else file.stem.split("-")[0], []).append(str(file))
-        if not found:
-            raise DataError(f"{place} is no Hugging Face data set: neither save_to_disk nor parquet files.")
-        tables: Mapping[str, Any] = datasets.load_dataset("parquet", data_files=data_files, cache_dir=scratch)
-        return tables
-    except DataError:
-        raise
-    except Exception as error:  # of files, of the library
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{place} is no Hugging Face data set that can be loaded: {reason}") from error
-
-
-def _wanted(loaded: Mapping[str, Any], splits: dict[str, str] | None, place: Path) -> Mapping[str, str]:
-    wanted = splits or {name: SPLITS[name.lower()] for name in loaded if name.lower() in SPLITS}
-    unknown = sorted(set(wanted) - set(loaded))
-    if unknown:
-        raise DataError(f"splits expected a choice of {', '.join(loaded)}, which {place.name} has; got {unknown}.")
-    if not wanted:
-        raise DataError(
-            f"{place.name} expected a split named train; it has {', '.join(loaded)}. Say which is which, such as "
-            f"splits: {{{next(iter(loaded), 'all')}: train}}."
-        )
-    wrong = sorted(set(wanted.values()) - set(SPLITS.values()))
-    if wrong:
-        raise DataError(f"splits expected train, validation or test as values; got {', '.join(wrong)}.")
-    return wanted
 
 
 def _audio_column(features: Mapping[str, Any], name: str | None, place: Path) -> str:
@@ -147,17 +115,6 @@ def _audio_column(features: Mapping[str, Any], name: str | None, place: Path) ->
             f"which {', '.join(found) or 'none'} hold audio. Name one: audio."
         )
     return found[0]
-
-
-def _values(rows: Any, column: str | None) -> list[Any]:
-    import datasets
-
-    if column is None:
-        return [None] * len(rows)
-    feature, values = rows.features[column], rows[column][:]
-    if isinstance(feature, datasets.ClassLabel):
-        return [None if value is None or value < 0 else feature.int2str(value) for value in values]
-    return list(values)
 
 
 def _fetch(rows: Any, column: str, index: int) -> Path | bytes:

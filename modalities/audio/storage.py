@@ -12,6 +12,7 @@ from bam_core.data import SplitWriter
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
+from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
 from modalities.audio.clips import Source, read_clip, sampling_rate
 from modalities.audio.mel import LogMel, mel_settings
@@ -19,13 +20,6 @@ from modalities.audio.mel import LogMel, mel_settings
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 N_PEEKED = 200  # sounds whose rates tell the usual one
-
-SPLITS = {
-    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
-"""As data sets call their splits -> the split."""
-
 
 Normalize = Literal["clip", "none"]
 
@@ -166,13 +160,7 @@ def _parts(
     if how.test_groups or how.validation_groups:
         return _by_group(groups, how)
     if named is not None:
-        unknown = sorted({name for name in named if name.lower() not in SPLITS})
-        if unknown:
-            raise DataError(
-                f"split expected train, validation or test for every sound; got {', '.join(unknown[:5])}. If these "
-                "are folds, read them as groups and name test_groups."
-            )
-        parts = [SPLITS[name.lower()] for name in named]
+        parts = read_splits(named, "sound")
     elif labels is not None and how.test_fraction:
         held_out = hold_out(len(sounds), how.test_fraction, seed=how.seed, labels=labels, groups=groups)
         parts = ["test" if out else "train" for out in held_out]

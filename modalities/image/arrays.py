@@ -9,8 +9,9 @@ import numpy as np
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import named_groups
 from bam_core.data.numpy_files import member, open_numpy
+from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
-from modalities.image.folder import SPLITS, image_facts
+from modalities.image.folder import image_facts
 from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
 
 KEYS = {
@@ -197,8 +198,4 @@ def _check_fits(images: np.ndarray, name: str, fitted: Mapping[str, Any] | None)
 def _parts(split: np.ndarray | None, n: int) -> list[str]:
     if split is None:
         return [""] * n
-    said = [str(value).lower() for value in split]
-    unknown = sorted(set(said) - set(SPLITS))
-    if unknown:
-        raise DataError(f"split expected train, validation or test for every image; got {', '.join(unknown[:5])}.")
-    return [SPLITS[value] for value in said]
+    return read_splits(split, "image")

@@ -1,20 +1,15 @@
 """Reader of folders of images."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folders import find_files
+from bam_core.data.splits import read_layout, say_layout
 from bam_core.errors import DataError
 from modalities.image.decode import SUFFIXES
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
-
-SPLITS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""Names of folders -> the split that they hold."""
 
 
 def read_folder(
@@ -22,6 +17,7 @@ def read_folder(
     path: str,
     size: int | None = None,
     folders: Literal["class", "group", "none"] = "class",
+    splits: dict[str, str] | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
     max_value: float = 65535,
@@ -31,9 +27,10 @@ def read_folder(
 ) -> PreparedData:
     """Read a folder of PNG, JPEG, WebP, TIFF, BMP or GIF images, with its subfolders.
 
-    Folders `train`, `val` (or `validation`), `test` at the top are splits; what lies below is classes, and images
-    that lie in no class folder are unlabelled. Images are turned as their EXIF data say, transparent parts are white,
-    and all become grey if all are, else colour. Files that are no images or broken are set aside by name.
+    Folders `train`, `val`, `test`, `unlabeled` (and other names of these, see `read_layout`) are splits; what lies
+    below is classes, and images that lie in no class folder are unlabelled. What was understood is printed. Images
+    are turned as their EXIF data say, transparent parts are white, and all become grey if all are, else colour. Files
+    that are no images or broken are set aside by name.
 
     Args:
         path: the folder, or one image.
@@ -41,6 +38,8 @@ def read_folder(
             Default: the size that all have; 224 if they differ.
         folders: what subfolders stand for: classes, groups (patients, sites) that are never divided between splits,
             or nothing.
+        splits: folder -> train, validation, test or unlabeled, where names do not say it; others are not read. {} if
+            no folder is a split, such as `train` among classes of vehicles.
         decoding: "ahead" decodes once and keeps the pixels, "in_workers" keeps the paths and decodes every batch
             anew, in the processes of `train.num_workers`; "auto" decodes ahead what takes at most 1 GB.
         check: for "in_workers", whether to decode every image once beforehand to find the broken ones, or to look
@@ -56,31 +55,50 @@ def read_folder(
 
     Raises:
         InputError: an option out of range.
-        DataError: no folder, or no readable image.
+        DataError: no folder, no readable image, or folders of which it is not clear whether they are splits.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
     options = Options(size, decoding, check, max_value, test_fraction, seed, fitted)
     check_options(options)
     root = Path(path).expanduser()
-    files, others = _find(root)
+    if not root.exists():
+        raise DataError(f"expected a folder of images at {root}; there is none.")
+    found = find_files(root)
+    is_image = [file.suffix.lower() in SUFFIXES for file in found.files]
+    files = [file for file, yes in zip(found.files, is_image, strict=True) if yes]
+    names = [name for name, yes in zip(found.names, is_image, strict=True) if yes]
+    others = Counter(
+        file.suffix.lower() or file.name for file, yes in zip(found.files, is_image, strict=True) if not yes
+    )
     if not files:
-        found = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in others.most_common(5))}" if others else ""
-        raise DataError(f"expected images ({', '.join(SUFFIXES)}) in {root} or below; there are none{found}.")
-    base = root if root.is_dir() else root.parent
-    relative = [file.relative_to(base) for file in files]
+        held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in others.most_common(5))}" if others else ""
+        raise DataError(f"expected images ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
+    layout = read_layout(
+        names,
+        root.resolve().name,
+        splits=splits,
+        kind="nothing" if folders == "none" else folders,
+        is_new=fitted is not None,
+    )
 
     def build(writer: SplitWriter) -> None:
         for suffix, count in others.items():
             writer.set_aside(f"{count} file(s) {suffix}", "not named as images are")
-        parts, names = _parts_and_names(relative, ignore_splits=fitted is not None)
-        different = {name for name in names if name}
-        labels = names if folders == "class" and len(different) > 1 else None
+        say_layout(writer, names, layout, found.passed_over)
+        kept = [i for i, place in enumerate(layout.places) if not place.aside]
+        places = [layout.places[i] for i in kept]
+        inner = [place.folders[0] if place.folders else None for place in places]
+        different = {name for name, place in zip(inner, places, strict=True) if name and place.is_labelled}
+        labels = None
+        if folders == "class" and len(different) > 1:
+            labels = [name if place.is_labelled else None for name, place in zip(inner, places, strict=True)]
         if folders == "class" and len(different) == 1 and fitted is None:
-            writer.repaired(f"one class folder only, {different.pop()!r}: images taken as unlabelled", len(files))
+            writer.repaired(f"one class folder only, {different.pop()!r}: images taken as unlabelled", len(kept))
         groups = None
         if folders == "group":
-            groups = [name or str(file) for name, file in zip(names, relative, strict=True)]
-        images = Encodeds(lambda i: str(files[i]), [str(file) for file in relative], parts, labels, groups)
+            groups = [name or names[i] for name, i in zip(inner, kept, strict=True)]
+        parts = [place.split for place in places]
+        images = Encodeds(lambda i: str(files[kept[i]]), [names[i] for i in kept], parts, labels, groups)
         write_encoded(writer, images, options)
 
     return cached("image_folder", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
@@ -89,40 +107,3 @@ def read_folder(
 def image_facts(fitted: dict[str, Any]) -> dict[str, Any]:
     """Those of the facts of an encoder that matter to reading new images."""
     return {name: fitted.get(name) for name in ("in_channels", "image_size", "classes")}
-
-
-def _find(root: Path) -> tuple[list[Path], Counter[str]]:
-    """Image files below the root in order, and the number of others by suffix; hidden files count as none."""
-    if root.is_file():
-        return ([root], Counter()) if root.suffix.lower() in SUFFIXES else ([], Counter([root.suffix or root.name]))
-    if not root.is_dir():
-        raise DataError(f"expected a folder of images at {root}; there is none.")
-    files: list[Path] = []
-    others: Counter[str] = Counter()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
-        for name in sorted(names):
-            if name.startswith(".") or name == "Thumbs.db":
-                continue
-            suffix = os.path.splitext(name)[1].lower()
-            if suffix in SUFFIXES:
-                files.append(Path(parent, name))
-            else:
-                others[suffix or name] += 1
-    return files, others
-
-
-def _parts_and_names(files: list[Path], *, ignore_splits: bool) -> tuple[list[str], list[str | None]]:
-    """Split of every file, "" for open, and the name of the folder that says its class or group."""
-    tops = {file.parts[0].lower() for file in files if len(file.parts) > 1}
-    has_splits = tops <= set(SPLITS) and "train" in {SPLITS[top] for top in tops}
-    parts: list[str] = []
-    names: list[str | None] = []
-    for file in files:
-        folders = file.parts[:-1]
-        split = "train"
-        if has_splits and folders:
-            split, folders = SPLITS[folders[0].lower()], folders[1:]
-        parts.append(split if has_splits and not ignore_splits else "")
-        names.append(folders[0] if folders else None)
-    return parts, names

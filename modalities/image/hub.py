@@ -11,9 +11,12 @@ import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.cache import cache_root
+from bam_core.data.folders import find_files
 from bam_core.data.holdout import named_groups
+from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
+from bam_core.data.splits import UNLABELED
 from bam_core.errors import DataError
-from modalities.image.folder import SPLITS, image_facts
+from modalities.image.folder import image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
 READER = "huggingface_images"
@@ -38,13 +41,15 @@ def read_huggingface(
     """Read a data set of the `datasets` library with a column of images.
 
     Args:
-        path: what `save_to_disk` wrote, a parquet file, or a folder of parquet files (a split is the word before the
-            first dash of their names) or of an image folder with metadata; with `download`, a name on the hub.
+        path: what `save_to_disk` wrote, a parquet file, a folder of parquet files (a split is the word before the
+            first dash of their names, or the folder that they lie in) or an image folder with metadata; with
+            `download`, a name on the hub.
         image: column of images; default: the only one of that type.
-        label: column of labels, strings, numbers or class labels; default: `label` or `labels`, if there is one.
+        label: column of labels, strings, numbers or class labels; default: `label` or `labels`, if there is one;
+            "none" for none.
         group: column of what must stay together.
-        splits: split of the data set -> "train", "validation" or "test", others are not read. Default: those named
-            so. Without a test split a part is held out if there are labels.
+        splits: split of the data set -> train, validation, test or unlabeled, others are not read. Default: those
+            named so. Without a test split a part is held out if there are labels.
         download: fetch the data set from the hub.
         size: see `read_folder`, as for the following options.
         decoding: as there; with "in_workers" encoded images are read where `datasets` has them, and copied into the
@@ -70,30 +75,25 @@ def read_huggingface(
         raise DataError(
             f"expected a data set at {place}; there is none. To fetch {path!r} from the hub: download: true."
         )
-    files = [f for f in (place.rglob("*") if place.is_dir() else [place]) if f.is_file()]
+    files = find_files(place).files if place.exists() else []
 
     def build(writer: SplitWriter) -> None:
-        loaded = _load(place, path, download)
-        wanted = _wanted(loaded, splits)
-        unknown = sorted(set(wanted) - set(loaded)) + sorted(set(wanted.values()) - set(SPLITS.values()))
-        if unknown or not wanted:
-            raise DataError(
-                f"splits of {place.name} expected a choice of {', '.join(loaded)}; got {unknown or 'none'}."
-            )
-        first = loaded[next(iter(wanted))]
-        column = _image_column(first.features, image, place.name)
-        named = {"label": label or next((n for n in ("label", "labels") if n in first.features), None), "group": group}
-        for role, name in named.items():
-            if name is not None and name not in first.features:
-                raise DataError(f"{place.name} has no column {name!r} for {role}; it has {', '.join(first.features)}.")
-        parts = [part for name, part in wanted.items() for _ in range(len(loaded[name]))]
+        loaded = load_splits(place, path, builder="imagefolder")
+        wanted = choose_splits(loaded, splits, place.name, writer)
+        features = {key: feature for name in wanted for key, feature in loaded[name].features.items()}
+        column = _image_column(features, image, place.name)
+        if group is not None and group not in features:
+            raise DataError(f"{place.name} has no column {group!r} for group; it has {', '.join(features)}.")
+        named = label_column(features, label, ("label", "labels"), place.name)
+        parts, labels, groups = [], [], []
+        for name, part in wanted.items():
+            rows = loaded[name]
+            parts += ["train" if part == UNLABELED else part] * len(rows)
+            labels += column_values(rows, None if part == UNLABELED else named, place.name)
+            groups += column_values(rows, group, place.name)
         images = _undecoded(loaded, wanted, column)
-        values = {
-            role: None if name is None else [v for split in wanted for v in _values(loaded[split], name)]
-            for role, name in named.items()
-        }
         is_open = set(parts) == {"train"}
-        by_chance = is_open and values["label"] is not None and test_fraction > 0 and fitted is None
+        by_chance = is_open and named is not None and test_fraction > 0 and fitted is None
         writer.facts["image_column"] = column
         writer.facts["origin"] = _origin(loaded)
         write_encoded(
@@ -102,8 +102,8 @@ def read_huggingface(
                 partial(_encoded, images, column),
                 [f"{name}:{row}" for name in wanted for row in range(len(loaded[name]))],
                 [""] * len(parts) if is_open else parts,
-                values["label"],
-                None if values["group"] is None else named_groups(values["group"]),
+                None if named is None else labels,
+                None if group is None else named_groups(groups),
                 stay=not by_chance,
             ),
             options,
@@ -112,24 +112,20 @@ def read_huggingface(
     prepared = cached(READER, files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
     if "row" not in prepared.splits["train"].column_names:
         return prepared
-    loaded = _load(place, path, download)
+    loaded = load_splits(place, path, builder="imagefolder")
     if _origin(loaded) != prepared.facts["origin"]:
         raise DataError(
             f"the data set {path!r} has changed since it was prepared: labels would no longer belong to their images. "
             f"Delete {cache_root() / f'{READER}-{prepared.fingerprint}'} to prepare it anew."
         )
     column = prepared.facts["image_column"]
-    images = _undecoded(loaded, _wanted(loaded, splits), column).rename_column(column, "encoded")
+    images = _undecoded(loaded, choose_splits(loaded, splits, place.name), column).rename_column(column, "encoded")
     return replace(prepared, splits={name: _beside(rows, images) for name, rows in prepared.splits.items()})
 
 
 def _origin(loaded: Mapping[str, Any]) -> list[list[Any]]:
     """What `datasets` knows every split by; it follows from the files, and on the hub from the revision."""
     return [[name, len(rows), rows._fingerprint] for name, rows in sorted(loaded.items())]
-
-
-def _wanted(loaded: Mapping[str, Any], splits: Mapping[str, str] | None) -> Mapping[str, str]:
-    return splits or {name: SPLITS[name.lower()] for name in loaded if name.lower() in SPLITS}
 
 
 def _undecoded(loaded: Mapping[str, Any], wanted: Mapping[str, str], column: str) -> Any:
@@ -150,28 +146,6 @@ def _beside(rows: Any, images: Any) -> Any:
     return datasets.concatenate_datasets([datasets.concatenate_datasets(parts), rows.remove_columns("row")], axis=1)
 
 
-def _load(place: Path, name: str, download: bool) -> Mapping[str, Any]:
-    import datasets
-
-    try:
-        if not place.exists():
-            loaded = datasets.load_dataset(name)
-        elif place.is_file():
-            loaded = datasets.load_dataset("parquet", data_files={"train": str(place)})
-        elif (place / "dataset_dict.json").exists() or (place / "state.json").exists():
-            loaded = datasets.load_from_disk(str(place))
-        elif found := sorted(place.rglob("*.parquet")):
-            data_files: dict[str, list[str]] = {}
-            for file in found:
-                data_files.setdefault(file.stem.split("-")[0], []).append(str(file))
-            loaded = datasets.load_dataset("parquet", data_files=data_files)
-        else:
-            loaded = datasets.load_dataset("imagefolder", data_dir=str(place))
-    except Exception as error:  # of files, of the network, of the library
-        raise DataError(f"{name} is no data set that can be loaded: {' '.join(str(error).split())[:300]}") from error
-    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
-
-
 def _image_column(features: Mapping[str, Any], name: str | None, what: str) -> str:
     import datasets
 
@@ -184,15 +158,6 @@ def _image_column(features: Mapping[str, Any], name: str | None, what: str) -> s
             f"{', '.join(features)}, of which {', '.join(found) or 'none'} hold images. Name one: image."
         )
     return found[0]
-
-
-def _values(rows: Any, name: str) -> list[Any]:
-    import datasets
-
-    feature, values = rows.features[name], rows[name][:]
-    if isinstance(feature, datasets.ClassLabel):
-        return [None if v is None or v < 0 else feature.int2str(v) for v in values]
-    return list(values)
 
 
 def _encoded(images: Any, column: str, index: int) -> bytes:

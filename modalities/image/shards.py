@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.progress import track
+from bam_core.data.splits import SPLIT_NAMES, UNLABELED, split_of
 from bam_core.errors import DataError
 from modalities.image.decode import SUFFIXES, Slice
-from modalities.image.folder import SPLITS, image_facts
+from modalities.image.folder import image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
 
@@ -72,8 +73,8 @@ def read_shards(
 
     def build(writer: SplitWriter) -> None:
         samples = [sample for file in track(files, "Listing tar files") for sample in _samples(file, label, writer)]
-        labels = [sample.label for sample in samples]
-        parts = [sample.split for sample in samples]
+        labels = [None if sample.split == UNLABELED else sample.label for sample in samples]
+        parts = ["train" if sample.split == UNLABELED else sample.split for sample in samples]
         images = Encodeds(
             lambda i: samples[i].image,
             [sample.id for sample in samples],
@@ -114,7 +115,7 @@ def _samples(file: Path, label: str, writer: SplitWriter) -> list[Sample]:
 def _split_of(file: Path) -> str:
     """Of train/00.tar by its folder, of imagenet1k-validation-00.tar by a word of its name; "" if neither says it."""
     words = (file.parent.name.lower(), *re.split(r"[^a-z]+", file.stem.lower()))
-    return next((SPLITS[word] for word in words if word in SPLITS), "")
+    return next((split for word in words if (split := split_of(word))), "")
 
 
 def _check_splits(files: Sequence[Path]) -> None:
@@ -122,8 +123,9 @@ def _check_splits(files: Sequence[Path]) -> None:
     unknown = [file.name for file in files if not _split_of(file)]
     if 0 < len(unknown) < len(files):
         raise DataError(
-            f"expected tar files that all say their split, by folder or by a word of the name ({', '.join(SPLITS)}), "
-            f"or none that does; {len(unknown)} of {len(files)} do not, such as {unknown[0]}. Rename or move them."
+            "expected tar files that all say their split, by folder or by a word of the name "
+            f"({', '.join(SPLIT_NAMES)}), or none that does; {len(unknown)} of {len(files)} do not, such as "
+            f"{unknown[0]}. Rename or move them."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from bam_core.data import SplitWriter
+from bam_core.data.folders import printable
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
@@ -101,7 +102,14 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
     else:
         writer.facts["max_value"] = options.max_value
         look = check_end if options.check == "header" else check
-        for position, tested in _chunks(kept, lambda index: look(images.get(index)), "Checking images"):
+
+        def checked(index: int) -> None:
+            source = images.get(index)
+            if isinstance(source, str) and printable(source) != source:
+                raise DataError("has a path that is not UTF-8, as workers need it: rename it, or decoding: ahead")
+            look(source)
+
+        for position, tested in _chunks(kept, checked, "Checking images"):
             rows, _ = _usable(writer, images, kept, position, tested)
             if rows:
                 write_rows(writer, _where(images, [kept[row] for row in rows]), columns, parts, rows)

@@ -10,6 +10,7 @@ import pandas as pd
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
+from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
 from bam_core.registry import did_you_mean
 from modalities.tabular.columns import tidy
@@ -24,7 +25,6 @@ USUAL_NAMES = {
 }
 """What is read besides features -> how it is called where nobody says otherwise."""
 
-SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 MAX_CLASSES = 1000
 N_COUNTED = 20  # rows from which a column that counts them is recognised
 
@@ -199,11 +199,7 @@ def _about_rows(
         groups = _joined(tables, names["group"])
         about["group"] = (_complete(groups, "group") if options.fitted is None else groups).astype(str)
     if names["split"] is not None and options.fitted is None:
-        said = [str(value) for value in _complete(_joined(tables, names["split"]), "split")]
-        unknown = sorted({value for value in said if value.lower() not in SPLITS})
-        if unknown:
-            raise DataError(f"split expected train, validation or test in every row; got {', '.join(unknown[:5])}.")
-        about["split"] = np.array([SPLITS[value.lower()] for value in said])
+        about["split"] = np.array(read_splits(_complete(_joined(tables, names["split"]), "split")))
     return about, classes
 
 

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.errors import DataError
-
-SPLITS = ("train", "validation", "test")
+from bam_core.data.splits import read_splits
 
 
 def split_rows(
@@ -37,10 +35,7 @@ def split_rows(
         ['test', 'train', 'test', 'train']
     """
     if named is not None:
-        parts = np.array([str(part) for part in named])
-        unknown = sorted(set(parts.tolist()) - set(SPLITS))
-        if unknown:
-            raise DataError(f"split expected {', '.join(SPLITS)} in every row; got {', '.join(unknown[:5])}.")
+        parts = np.array(read_splits(named))
     elif labels is not None and test_fraction:
         parts = np.where(hold_out(n, test_fraction, seed=seed, labels=labels, groups=groups), "test", "train")
     else:

@@ -130,9 +130,8 @@ def test_what_cannot_be_used_is_named(words, tone):
     (words / "no" / "notes.txt").write_text("not read")
     data = read_folder(path=str(words))
     found = {row.source: row.reason for row in data.set_aside}
-    assert set(found) == {
-        f"no/{name}.wav" for name in ("empty", "letter", "cut", "nothing", "silent", "click", "nan")
-    }  # fmt: skip
+    names = ("empty", "letter", "cut", "nothing", "silent", "click", "nan")
+    assert set(found) == {"1 file(s) .txt", *(f"no/{name}.wav" for name in names)}
     assert found["no/empty.wav"] == "is empty"
     assert found["no/letter.wav"].startswith("is no readable sound")
     assert found["no/cut.wav"].startswith("is no readable sound")
@@ -221,7 +220,7 @@ def test_where_there_are_no_sounds(tmp_path, words):
         with pytest.raises(DataError, match=r"expected sound files \(.wav, .flac.*there are none"):
             read_folder(path=str(tmp_path / path))
     (tmp_path / "empty" / "a.wav").touch()
-    with pytest.raises(DataError, match=r"no usable row for the split 'train'.\n  a.wav: is empty"):
+    with pytest.raises(DataError, match=r"no usable row for the split 'train'.\n  1 file.*\n  a.wav: is empty"):
         read_folder(path=str(tmp_path / "empty"))
     with pytest.raises(DataError, match="at least two usable sounds to train on; got one"):
         read_folder(path=str(words / "no" / "bob_0.wav"))
@@ -307,3 +306,38 @@ def test_reasons_of_single_files(tmp_path, tone):
     with pytest.raises(DataError, match="is empty"):
         sampling_rate(b"")
     assert sampling_rate(tone(tmp_path / "a.wav", rate=11025)) == 11025
+
+
+def test_unlabelled_folders_stray_files_and_what_systems_leave(tmp_path, tone):
+    for split in ("train", "test"):
+        for word in ("no", "yes"):
+            tone(tmp_path / split / word / "a.wav")
+    for name in ("unlabeled/1.wav", "intro.wav", ".Trash-1000/1.wav", "__MACOSX/no/1.wav", "train/.hidden/1.wav"):
+        tone(tmp_path / name)
+    data = read_folder(path=str(tmp_path))
+    assert data.facts["classes"] == ["no", "yes"]
+    assert list(data.splits["train"]["id"]) == ["train/no/a.wav", "train/yes/a.wav", "unlabeled/1.wav"]
+    assert data.labels("train").tolist() == [0, 1, -1]
+    assert list(data.splits["test"]["id"]) == ["test/no/a.wav", "test/yes/a.wav"]
+    assert [row.source for row in data.set_aside] == ["intro.wav"]
+    assert "unlabeled/ -> train, without labels, 1 file(s)" in data.account()
+    by_name = read_folder(path=str(tmp_path), pattern=r"(?P<label>no|yes)")
+    assert sizes(by_name) == {"train": 2, "test": 2}
+
+
+def test_sounds_of_formats_that_are_not_read_are_named(words):
+    for name in ("a.m4a", "b.WMA", "c.mp4"):
+        (words / "no" / name).write_bytes(b"\0\0\0\x20ftypM4A ")
+    (words / "no" / "d.sph").write_bytes(b"no sphere")
+    found = {row.source: row.reason for row in read_folder(path=str(words)).set_aside}
+    assert set(found) == {"no/a.m4a", "no/b.WMA", "no/c.mp4", "no/d.sph"}
+    assert found["no/b.WMA"] == "is a sound of a format that is not read (.wma): convert it to .wav or .flac"
+    assert found["no/d.sph"].startswith("is no readable sound")
+    with pytest.raises(DataError, match=r"there are none; it holds 1 x .m4a"):
+        read_folder(path=str(words / "no" / "a.m4a"))
+
+
+def test_sphere_files_are_read(tmp_path):
+    wave = np.sin(np.arange(4000) / 3).astype(np.float32) / 2
+    soundfile.write(tmp_path / "a.sph", wave, 8000, format="NIST", subtype="PCM_16")
+    assert np.abs(read_clip(tmp_path / "a.sph", 8000) - wave).max() < 1e-4

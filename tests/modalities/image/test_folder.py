@@ -1,4 +1,5 @@
 import json
+import os
 import warnings
 
 import numpy as np
@@ -237,3 +238,46 @@ def test_files_that_were_cut_off_are_found_without_decoding_the_others(tmp_path,
     assert sorted(data.splits["train"]["id"]) == ["0.jpg", "1.png", "2.webp", "padded.jpg"]
     names = {name.rpartition("/")[2] for name in loaded}  # Pillow reads a PNG to its end to see which way is up
     assert names - {"1.png", "cut 1.png"} == {"cut 0.jpg", "padded.jpg"}
+
+
+def test_folders_of_unlabelled_images_and_what_lies_beside_splits(tmp_path, picture):
+    """The layout of STL-10."""
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            picture(tmp_path / split / name / "a.png")
+    picture(tmp_path / "unlabeled" / "x" / "1.png")
+    picture(tmp_path / ".ipynb_checkpoints" / "1.png")
+    picture(tmp_path / "cover.png")
+    (tmp_path / "train" / "back").symlink_to(tmp_path)
+    data = read_folder(path=str(tmp_path))
+    assert data.facts["classes"] == ["cat", "dog"]
+    assert list(data.splits["train"]["id"]) == ["train/cat/a.png", "train/dog/a.png", "unlabeled/x/1.png"]
+    assert data.labels("train").tolist() == [0, 1, -1]
+    assert list(data.splits["test"]["id"]) == ["test/cat/a.png", "test/dog/a.png"]
+    assert {row.source for row in data.set_aside} == {"cover.png", "train/back"}
+    assert "unlabeled/ -> train, without labels, 1 file(s) in x" in data.account()
+    (tmp_path / "unlabeled").rename(tmp_path / "misc")
+    with pytest.raises(DataError, match="test, train are splits by name; misc not"):
+        read_folder(path=str(tmp_path))
+    left_out = read_folder(path=str(tmp_path), splits={"train": "train", "test": "test"})
+    assert sizes(left_out) == {"train": 2, "test": 2}
+
+
+@pytest.mark.parametrize("decoding", ["ahead", "in_workers"])
+def test_names_that_are_not_utf_8(tmp_path, picture, decoding):
+    for i in range(3):
+        picture(tmp_path / f"{i}.png")
+    try:
+        (tmp_path / "0.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    data = read_folder(path=str(tmp_path), decoding=decoding)
+    read = list(data.splits["train"]["id"])
+    assert len(batch_of(data)) == len(read)
+    if decoding == "ahead":
+        assert read == ["1.png", "2.png", r"caf\udce9.png"]
+    else:
+        assert read == ["1.png", "2.png"]
+        assert [row.source for row in data.set_aside] == [r"caf\udce9.png"]
+        assert "not UTF-8" in data.set_aside[0].reason
+    data.account().encode()

@@ -78,7 +78,7 @@ def test_splits_by_column(frame):
     frame["split"] = ["train"] * 40 + ["Val"] * 10 + ["test"] * 10
     prepared = read_frame(frame=frame, drop=["person"])
     assert {split: len(rows) for split, rows in prepared.splits.items()} == {"test": 10, "train": 40, "validation": 10}
-    with pytest.raises(DataError, match="split expected train, validation or test in every row; got first"):
+    with pytest.raises(DataError, match="split expected train, validation or test for every row; got first"):
         read_frame(frame=frame.assign(split="first"))
     with pytest.raises(DataError, match="split expected a value in every row; 1 have none, the first is row 3"):
         read_frame(frame=frame.assign(split=frame["split"].where(frame.index != 3)))

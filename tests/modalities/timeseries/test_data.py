@@ -225,7 +225,7 @@ def test_a_column_of_splits(folder, values, labels):
     frame(values, label=labels, part=part).to_csv(folder / "data.csv", index=False)
     prepared = read(folder / "data.csv", split="part")
     assert {name: len(rows) for name, rows in prepared.splits.items()} == {"train": 10, "validation": 4, "test": 6}
-    with pytest.raises(DataError, match="split expected train, validation, test in every row; got flutter, sinus"):
+    with pytest.raises(DataError, match="split expected train, validation or test for every row; got flutter, sinus"):
         read(folder / "data.csv", split="label", label="part")
 
 
