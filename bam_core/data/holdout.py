@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError, InputError
+from bam_core.strata import strata
 
 
 def hold_out(
@@ -14,16 +15,17 @@ def hold_out(
     fraction: float,
     *,
     seed: int,
-    labels: Sequence[int] | np.ndarray | None = None,
+    labels: Sequence[int] | Sequence[float] | np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
 ) -> np.ndarray:
-    """Choose rows for testing: whole groups if there are groups, else the same fraction of every class.
+    """Choose rows for testing: whole groups if there are groups, else the same fraction of every class or quantile.
 
     Args:
         n: number of rows.
         fraction: to hold out, in (0, 1).
         seed: of the choice.
-        labels: (n,) class indices; rows with -1 are not held out, since they cannot be scored.
+        labels: (n,) class indices, -1 for none, or real numbers, NaN for none; rows without a label are not held out,
+            since they cannot be scored.
         groups: (n,) names of what must stay together.
 
     Returns:
@@ -50,12 +52,14 @@ def hold_out(
         n_test = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
         return np.isin(group_of_row, generator.permutation(len(names))[:n_test])
     held_out = np.zeros(n, bool)
-    classes = np.zeros(n, np.int64) if labels is None else np.asarray(labels)
+    classes = np.zeros(n, np.int64) if labels is None else strata(labels)
     for label in np.unique(classes[classes >= 0]):
         rows = generator.permutation(np.flatnonzero(classes == label))
         held_out[rows[: round(fraction * len(rows))]] = True
     if not held_out.any():
-        raise DataError(f"cannot hold out {fraction:g} of {n} rows: no class is large enough. Set test_fraction to 0.")
+        raise DataError(
+            f"cannot hold out {fraction:g} of {n} rows: no class or quantile is large enough. Set test_fraction to 0."
+        )
     return held_out
 
 

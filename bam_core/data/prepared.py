@@ -1,8 +1,8 @@
 """What a reader returns: splits of rows, facts about them, and what was guessed, mended or left out.
 
 Columns of every split: the inputs (named by the modality, `signal` for sampled signals), `id`, and where known
-`label` (int64, -1 for none; or a row of 0/1 for multi-label data) and `group` (whose rows must stay together: the
-person, the machine, the recording).
+`label` (int64, -1 for none; a row of 0/1 for multi-label data; or float64, NaN for none, for regression) and `group`
+(whose rows must stay together: the person, the machine, the recording).
 """
 
 import hashlib
@@ -90,7 +90,10 @@ class PreparedData:
         return np.asarray(rows.with_format("numpy")[name][:]) if name in rows.column_names else None
 
     def labels(self, split: str) -> np.ndarray | None:
-        """(n,) int64 class indices with -1 for unlabelled, (n, k) 0/1 for multi-label data, or None."""
+        """(n,) int64 class indices, -1 for none; (n, k) 0/1, several a row; (n,) float64, NaN for none; or None."""
+        rows = self.splits[split]
+        if rows.features.get("label") == datasets.Value("float64"):  # the format "numpy" makes float32 of it
+            return np.asarray(rows.select_columns("label").with_format("arrow")[:]["label"])
         return self.column(split, "label")
 
     def groups(self, split: str) -> np.ndarray | None:

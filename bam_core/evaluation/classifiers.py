@@ -2,20 +2,24 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from bam_core.evaluation.fractions import draw_rows
 from bam_core.evaluation.logistic import standardisation, threads_for
+from bam_core.strata import is_real
 
 RIDGE_NUMBERS = 50_000_000  # rows x width of one fit, at most
 ALPHAS = np.logspace(-3, 3, 10)
 
 
 class Scored(NamedTuple):
-    """Scores of test, the largest of a row being the prediction; and a sentence if not all rows were fitted."""
+    """Scores of test, the largest of a row being the prediction, or predicted numbers (m, 1).
+
+    And a sentence if not all rows were fitted.
+    """
 
     scores: Float[np.ndarray, "m c"]
     note: str = ""
@@ -30,9 +34,9 @@ class Classifier(Protocol):
 
         Args:
             x: (n, d) float32 rows.
-            y: (n,) class indices, or (n, n_classes) 0/1 for multi-label data.
+            y: (n,) class indices, (n, n_classes) 0/1 for multi-label data, or (n,) real numbers (float).
             x_test: (m, d) float32.
-            n_classes: columns of the scores.
+            n_classes: columns of the scores; of real numbers there is one, the predictions.
             seed: of what is random.
         """
         ...
@@ -41,6 +45,7 @@ class Classifier(Protocol):
 def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, seed: int) -> Scored:
     """Ridge classifier on standardised features, its alpha by leave-one-out: what MiniRocket's authors fit.
 
+    Ridge regression where labels are real numbers.
     Ten alphas from 1e-3 to 1e3. A fit of more than 50 million numbers sees a stratified draw of rows.
 
     Example:
@@ -50,7 +55,7 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, s
 
     Source: Dempster et al., "MiniRocket", KDD 2021, arXiv 2012.08791, section 3.
     """
-    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 
     note = ""
     limit = max(RIDGE_NUMBERS // x.shape[1], 20)
@@ -59,6 +64,11 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, s
         rows = draw_rows(y, limit / len(x), seed=seed)
         x, y = x[rows], y[rows]
     mean, scale = standardisation(x)
+    if is_real(y):
+        offset, unit = float(y.mean()), float(y.std()) or 1.0
+        with threads_for(x):
+            line = RidgeCV(ALPHAS).fit((x - mean) / scale, (y - offset) / unit)
+            return Scored(line.predict((x_test - mean) / scale).astype(np.float64)[:, None] * unit + offset, note)
     with threads_for(x):
         model = RidgeClassifierCV(ALPHAS).fit((x - mean) / scale, y)
         found = np.asarray(model.decision_function((x_test - mean) / scale))
@@ -73,7 +83,8 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, s
 def gradient_boosting(*, categorical: Sequence[int] = ()) -> Classifier:
     """Gradient boosting on histograms, scikit-learn's; one model a label for multi-label data.
 
-    Its defaults, but leaves of a tenth of the rows where that is less than 20: with few labels there are no others.
+    Regression where labels are real numbers. Its defaults, but leaves of a tenth of the rows where that is less than 20:
+    with few labels there are no others.
 
     Args:
         categorical: columns that hold indices of categories, from 0 to at most 254.
@@ -84,18 +95,22 @@ def gradient_boosting(*, categorical: Sequence[int] = ()) -> Classifier:
 def _boosted(
     categorical: Sequence[int], x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, seed: int
 ) -> Scored:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    options: dict[str, Any] = {
+        "categorical_features": list(categorical) or None,
+        "min_samples_leaf": min(20, max(2, len(x) // 10)),
+        "random_state": seed,
+    }
+    if is_real(y):
+        return Scored(HistGradientBoostingRegressor(**options).fit(x, y).predict(x_test)[:, None])
 
     def fitted(y: np.ndarray, n: int) -> np.ndarray:
         scores = np.zeros((len(x_test), n))
         if len(np.unique(y)) == 1:
             scores[:, int(y[0])] = 1
             return scores
-        model = HistGradientBoostingClassifier(
-            categorical_features=list(categorical) or None,
-            min_samples_leaf=min(20, max(2, len(x) // 10)),
-            random_state=seed,
-        )
+        model = HistGradientBoostingClassifier(**options)
         model.fit(x, y)
         scores[:, model.classes_] = model.predict_proba(x_test)
         return scores

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from bam_core.strata import N_STRATA, is_real, strata
+
 
 class Split(NamedTuple):
     """Rows to fit on, and rows held out."""
@@ -29,7 +31,8 @@ def make_splits(labels: np.ndarray, groups: np.ndarray | None, *, folds: int = 3
     so it has no say. If that would leave fewer than two classes with a say, folds are made of rows.
 
     Args:
-        labels: (n,) class indices, or (n, c) 0/1 for multi-label data (whose folds are not stratified); no -1.
+        labels: (n,) class indices, (n, c) 0/1 for multi-label data (whose folds are not stratified), or (n,) real
+            numbers (stratified by quantile); every row has one.
         groups: (n,) whose rows must stay together, or None.
         folds: wanted; fewer where there are not so many groups or rows of a class.
         seed: of the shuffling.
@@ -49,12 +52,12 @@ def make_splits(labels: np.ndarray, groups: np.ndarray | None, *, folds: int = 3
 
 
 def varies(labels: np.ndarray) -> bool:
-    """Whether there are two classes, or a label that some rows carry and others do not."""
+    """Whether there are two classes or two values, or a label that some rows carry and others do not."""
     return bool((labels.min(axis=0) != labels.max(axis=0)).any())
 
 
 def _spread_over_groups(labels: np.ndarray, groups: np.ndarray) -> bool:
-    if labels.ndim == 2:
+    if labels.ndim == 2 or is_real(labels):
         return len(np.unique(groups)) > 1
     return sum(len(np.unique(groups[labels == c])) > 1 for c in np.unique(labels)) > 1
 
@@ -62,17 +65,18 @@ def _spread_over_groups(labels: np.ndarray, groups: np.ndarray) -> bool:
 def _split(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> Iterator[Split]:
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+    classes = labels if labels.ndim == 2 else strata(labels, max(1, min(N_STRATA, len(labels) // folds)))
     if labels.ndim == 2:
         limit, kind = len(labels), KFold if groups is None else GroupKFold
     else:
-        limit = int(np.unique(labels, return_counts=True)[1].max())
+        limit = int(np.unique(classes, return_counts=True)[1].max())
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = min(folds, limit if groups is None else min(limit, len(np.unique(groups))))
     if folds < 2:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds is usual at 1 % of the labels
-        found = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
+        found = list(kind(folds, shuffle=True, random_state=seed).split(labels, classes, groups))
     for fit, held_out in found:
         if len(held_out) and varies(labels[fit]):
             yield Split(fit, held_out)

@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from bam_core.errors import InputError
 from bam_core.evaluation.inputs import labelled
+from bam_core.strata import is_real, strata
 
 
 def draw_rows(
@@ -17,7 +18,8 @@ def draw_rows(
     """Rows whose labels are kept.
 
     Args:
-        labels: (n,) class indices, -1 for no label; or (n, c) 0/1 for multi-label data, a row of -1 for none.
+        labels: (n,) class indices, -1 for no label; (n, c) 0/1 for multi-label data, a row of -1 for none; or (n,)
+            real numbers, NaN for none, whose tenths by quantile count as classes.
         fraction: part of the labelled rows, in (0, 1]. Of every class, round(fraction * count) rows are drawn.
             Multi-label data: round(fraction * labelled rows) in all, then for every label that is still short
             the next rows that carry it.
@@ -39,12 +41,13 @@ def draw_rows(
         raise InputError(f"draw_rows expected a fraction in (0, 1]; got {fraction}.")
     rows = np.flatnonzero(labelled(labels))
     if not len(rows):
-        raise InputError("draw_rows expected labelled rows; got none (all labels are -1).")
+        raise InputError("draw_rows expected labelled rows; got none.")
     if fraction == 1:
         return rows
     order = np.random.default_rng([seed, draw]).permutation(rows)
     if labels.ndim == 1:
-        by_class = [order[labels[order] == c] for c in np.unique(labels[rows])]
+        classes = strata(labels)
+        by_class = [order[classes[order] == c] for c in np.unique(classes[rows])]
         kept = np.concatenate([c[: max(round(fraction * len(c)), min_per_class)] for c in by_class])
     else:
         n = max(round(fraction * len(order)), min_per_class)
@@ -74,7 +77,7 @@ def balanced_rows(labels: np.ndarray, fraction: float, *, seed: int = 0) -> Int[
     """
     if not 0 < fraction <= 1:
         raise InputError(f"a class-balanced draw expected a fraction in (0, 1]; got {fraction}.")
-    if labels.ndim != 1 or not labelled(labels).any():
+    if labels.ndim != 1 or is_real(labels) or not labelled(labels).any():
         raise InputError("a class-balanced draw expected labelled rows with one class each; there are none.")
     rows = np.flatnonzero(labelled(labels))
     if fraction == 1:

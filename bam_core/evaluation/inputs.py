@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bam_core.errors import InputError
+from bam_core.strata import is_real
 
 
 class Features(NamedTuple):
@@ -26,15 +27,17 @@ class SplitLabels:
     """Labels and groups of the splits, in the order of the features' rows.
 
     Attributes:
-        train: (n,) class indices with -1 for no label; or (n, k) 0/1 for multi-label data, a row of -1 for none.
+        train: (n,) class indices with -1 for no label; (n, k) 0/1 for multi-label data, a row of -1 for none; or, for
+            regression, (n,) real numbers with NaN for no label.
         test: the same for test.
         validation: the same for validation, where the data comes with one.
         classes: names of the classes, in the order of the indices. Default: the indices as text.
         train_groups: (n,) whose rows must stay together (the person, the recording), or None.
         test_groups: the same for test.
+        regression: whether labels are real numbers, to be predicted as such.
 
     Raises:
-        InputError: shapes that do not fit, labels that are no class indices or 0/1, too few classes.
+        InputError: shapes that do not fit, labels that are no class indices, 0/1 or finite numbers, too few classes.
 
     Example:
         >>> labels = SplitLabels(train=np.array([0, 1, -1]), test=np.array([1, 0]), classes=["no", "yes"])
@@ -48,12 +51,14 @@ class SplitLabels:
     classes: Sequence[str] = ()
     train_groups: np.ndarray | None = None
     test_groups: np.ndarray | None = None
+    regression: bool = False
 
     def __post_init__(self) -> None:
         keep = partial(object.__setattr__, self)
         for split in ("train", "test", "validation"):
             if getattr(self, split) is not None:
-                keep(split, _label_array(getattr(self, split), split))
+                check = _number_array if self.regression else _label_array
+                keep(split, check(getattr(self, split), split))
         keep("train_groups", _group_array(self.train_groups, len(self.train), "train"))
         keep("test_groups", _group_array(self.test_groups, len(self.test), "test"))
         parts = [part for part in (self.train, self.test, self.validation) if part is not None]
@@ -61,6 +66,8 @@ class SplitLabels:
             raise InputError(
                 f"SplitLabels expected the same kind of labels in all splits; got {[part.shape for part in parts]}."
             )
+        if self.regression:
+            return
         n = self.train.shape[1] if self.multi_label else max(int(part.max(initial=-1)) for part in parts) + 1
         if self.classes and (n > len(self.classes) or (self.multi_label and n != len(self.classes))):
             raise InputError(f"SplitLabels expected a name for each of {n} classes; got {len(self.classes)} names.")
@@ -87,7 +94,9 @@ class SplitLabels:
 
 
 def labelled(labels: np.ndarray) -> np.ndarray:
-    """(n,) True where a row has a label."""
+    """(n,) True where a row has a label: class indices from 0, real numbers that are not NaN."""
+    if is_real(labels):
+        return np.asarray(np.isfinite(labels))
     return labels >= 0 if labels.ndim == 1 else labels.min(axis=1) >= 0
 
 
@@ -157,6 +166,15 @@ def _label_array(values: Any, split: str) -> np.ndarray:
             f"values from {array.min()} to {array.max()}."
         )
     return array
+
+
+def _number_array(values: Any, split: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "fiu" or np.isinf(array).any():
+        raise InputError(
+            f"SplitLabels expected finite numbers (n,) for {split}, NaN for no label; got {array.dtype} {array.shape}."
+        )
+    return array.astype(np.float64)
 
 
 def _group_array(values: Any, n: int, split: str) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bam_core.errors import InputError
 from bam_core.evaluation.inputs import feature_matrix, labelled
+from bam_core.strata import is_real
 
 
 class Neighbours(NamedTuple):
@@ -82,18 +83,19 @@ def nearest(
 def knn_probe(
     train: Any, labels: np.ndarray, test: Any, *, n_classes: int | None = None, k: int = 20, temperature: float = 0.07
 ) -> Float[np.ndarray, "m c"]:
-    """Class probabilities from the weighted votes of the k nearest labelled rows of train.
+    """Class probabilities, or a number, from the weighted votes of the k nearest labelled rows of train.
 
     Args:
         train: (n, d) features, tensor or array.
-        labels: (n,) class indices, -1 for no label; or (n, c) 0/1 for multi-label data, a row of -1 for none.
+        labels: (n,) class indices, -1 for no label; (n, c) 0/1 for multi-label data, a row of -1 for none; or (n,)
+            real numbers (float), NaN for none.
         test: (m, d) features.
-        n_classes: c; default: the largest label plus one, or the width of `labels`.
+        n_classes: c; default: the largest label plus one, or the width of `labels`. Of real numbers c is 1.
         k: neighbours that vote. If train has fewer labelled rows, all of them vote.
         temperature: a neighbour's vote weighs exp(cosine / temperature).
 
     Returns:
-        (m, c) the weighted mean of the neighbours' one-hot or 0/1 labels. One-hot rows sum to one.
+        (m, c) the weighted mean of the neighbours' one-hot or 0/1 labels, or numbers. One-hot rows sum to one.
 
     Raises:
         InputError: features that do not fit or are not finite, or no labelled row.
@@ -108,7 +110,9 @@ def knn_probe(
         raise InputError("knn_probe expected labelled rows in train; got none.")
     bank = torch.from_numpy(feature_matrix(train, len(labels), name="train features")[known])
     queries = torch.from_numpy(feature_matrix(test, name="test features"))
-    votes = torch.from_numpy(labels[known])
+    real = is_real(labels)
+    offset = float(labels[known].mean(dtype=np.float64)) if real else 0.0  # float32 holds what is left
+    votes = torch.from_numpy((labels[known] - offset)[:, None] if real else labels[known])
     if votes.ndim == 1:
         votes = torch.nn.functional.one_hot(votes, n_classes or -1)
     votes = votes.float()
@@ -119,4 +123,4 @@ def knn_probe(
     for q in range(0, len(queries), 1024):
         rows = slice(q, q + 1024)
         scores[rows] = torch.einsum("qk,qkc->qc", weights[rows], votes[found.indices[rows]])
-    return scores.numpy()
+    return scores.double().numpy() + offset if real else scores.numpy()

@@ -11,14 +11,26 @@ import numpy as np
 from jaxtyping import Float
 
 from bam_core.errors import InputError
+from bam_core.evaluation.regression import REGRESSION, regression_metric
+from bam_core.strata import is_real
 
 MetricOfWeights = Callable[[np.ndarray], float]
 
-TITLES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro-F1", "auc": "AUC"}
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "auc": "AUC",
+    **REGRESSION,
+}
+LOWER_IS_BETTER = frozenset(("mae",))
+UNDEFINED = "-"  # in tables
 
 
-def default_metrics(n_classes: int, *, multi_label: bool) -> tuple[str, ...]:
-    """Metrics that suit a kind of labels, the headline first: macro-AUC, AUC, or macro-F1."""
+def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = False) -> tuple[str, ...]:
+    """Metrics that suit a kind of labels, the headline first: macro-AUC, AUC, macro-F1, or R²."""
+    if regression:
+        return tuple(REGRESSION)
     if multi_label:
         return ("auc",)
     return (
@@ -30,7 +42,28 @@ def default_metrics(n_classes: int, *, multi_label: bool) -> tuple[str, ...]:
 
 def metric_title(name: str, classes: Sequence[str] = ()) -> str:
     """Name of a metric for tables, with the classes that it averages over."""
-    return f"{TITLES[name]} ({', '.join(classes)})" if classes and name != "accuracy" else TITLES[name]
+    return (
+        f"{TITLES[name]} ({', '.join(classes)})" if classes and name not in ("accuracy", *REGRESSION) else TITLES[name]
+    )
+
+
+def figure(value: float, metric: str, *, beside: float | None = None) -> str:
+    """A value of a metric in print: three decimals; four digits of an error, which has the unit of the label.
+
+    Args:
+        value: to print.
+        metric: that it is of.
+        beside: the value that it is a spread of; both get equally many decimals.
+
+    Example:
+        >>> figure(0.12345, "auc"), figure(1234.56, "mae"), figure(0.00012345, "mae"), figure(float("nan"), "spearman")
+        ('0.123', '1235', '0.0001234', '-')
+    """
+    if not np.isfinite(value):
+        return UNDEFINED
+    size = abs(value if beside is None else beside)
+    decimals = 3 if metric not in LOWER_IS_BETTER or not size else max(0, 3 - int(np.floor(np.log10(size))))
+    return f"{value:.{decimals}f}"
 
 
 def metric_of_weights(
@@ -40,9 +73,9 @@ def metric_of_weights(
 
     Args:
         name: "accuracy", "balanced_accuracy" (mean recall), "macro_f1" or "auc" (binary: of the second class;
-            else the mean of one class against the rest).
-        labels: (n,) class indices, or (n, c) 0/1 for multi-label data, which only "auc" fits.
-        scores: (n, c); the largest of a row is the prediction.
+            else the mean of one class against the rest); of real numbers "r2", "mae" or "spearman".
+        labels: (n,) class indices, (n, c) 0/1 for multi-label data, which only "auc" fits, or (n,) real numbers.
+        scores: (n, c); the largest of a row is the prediction. Of real numbers (n, 1), the predictions.
         subset: indices of the classes that macro-averages run over. Default: all.
 
     Returns:
@@ -59,6 +92,12 @@ def metric_of_weights(
     """
     if name not in TITLES:
         raise InputError(f"unknown metric {name!r}; there are {', '.join(TITLES)}.")
+    if is_real(labels) != (name in REGRESSION):
+        fitting = [known for known in TITLES if (known in REGRESSION) == is_real(labels)]
+        kind = "real numbers" if is_real(labels) else "classes"
+        raise InputError(f"metric {name!r} does not fit labels that are {kind}; there are {', '.join(fitting)}.")
+    if name in REGRESSION:
+        return regression_metric(name, labels, scores[:, 0])
     if labels.ndim == 2 and name != "auc":
         raise InputError(f"metric {name!r} expected one class a row; these labels are multi-label. Use 'auc'.")
     if name == "auc":

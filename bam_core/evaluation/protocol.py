@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 VERSION = 1  # raise it when the same values would give other numbers
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "r2", "mae", "spearman"]
 ProbeName = Literal["knn", "linear"]
 
 
@@ -23,10 +23,12 @@ class EvaluationProtocol(BaseModel):
         min_per_class: labels of every class that a draw keeps at least, where train has them.
         k: neighbours of the kNN probe; with fewer labelled rows all of them vote.
         temperature: of the kNN votes exp(cosine / temperature).
-        c_grid: candidates of the linear probe's C, as in scikit-learn: small is strong regularisation.
+        c_grid: candidates of the linear probe's C, as in scikit-learn: small is strong regularisation. Ridge
+            regression, the linear probe of real numbers, takes 1 / (2 C) as its alpha.
         folds: folds of the cross-validation inside train that chooses C, unless there is a validation split.
         max_search_rows: rows of train that the choice of C looks at.
-        metrics: the first is the headline, and chooses C. Empty: by kind of labels, see `default_metrics`.
+        metrics: the first is the headline, and chooses C (of ridge regression the squared error does). Empty: by kind
+            of labels, see `default_metrics`.
         classes: names of the classes that macro-averages run over. Empty: all that occur in test.
         bootstrap: resamples of test behind the intervals at fraction 1.
         max_train_rows: a larger train is reduced by a seeded stratified draw.

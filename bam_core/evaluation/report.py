@@ -25,6 +25,7 @@ from bam_core.evaluation.label_curve import label_curve
 from bam_core.evaluation.layout import Layout, drawn, pca_layout, tsne_layout
 from bam_core.evaluation.palette import MARKERS, ClassStyle, class_styles, restricted
 from bam_core.evaluation.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
+from bam_core.evaluation.regression import REGRESSION
 from bam_core.evaluation.results import Results
 from bam_core.evaluation.tables import identity, table_view
 from bam_core.outputs import write_text
@@ -111,6 +112,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         label_curve=None if content.results is None else label_curve(content.results, ours=content.ours),
         tables=[] if content.results is None else [table_view(content.results, m) for m in content.results.metrics],
         identity="" if content.results is None else identity(content.results),
+        regression=content.results is not None and content.results.metrics[0] in REGRESSION,
         figures=figures,
         curves=[] if content.metrics is None else curve_drawings(content.metrics, uniform_loss=content.uniform_loss),
         of_bam=content.metrics is not None and "kl" in read_curves(content.metrics),

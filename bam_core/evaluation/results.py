@@ -272,4 +272,4 @@ class Results:
 
 
 def _plain(row: Result) -> dict[str, Any]:
-    return {**asdict(row), "values": [round(value, 5) for value in row.values]}
+    return {**asdict(row), "values": [float(f"{value:.6g}") for value in row.values]}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,9 @@ from bam_core.evaluation.metrics import default_metrics, metric_of_weights, resa
 from bam_core.evaluation.notes import task_notes
 from bam_core.evaluation.protocol import EvaluationProtocol
 from bam_core.evaluation.results import Result, Results
+from bam_core.evaluation.ridge import ridge_probe
 from bam_core.evaluation.verdict import spread_of_values
+from bam_core.strata import is_real
 
 
 def evaluate(
@@ -33,6 +36,8 @@ def evaluate(
     describe: bool = True,
 ) -> Results:
     """Judge frozen features with kNN and linear probes at several fractions of the labels.
+
+    The linear probe is a logistic regression, or a ridge regression where labels are real numbers.
 
     All sets of features see the same draws of labels, folds and resamplings of test. Below fraction 1 the spread is
     the standard deviation over the draws; at fraction 1 a bootstrap interval over the groups of test, or over its
@@ -51,8 +56,8 @@ def evaluate(
         A table with spreads, label-free figures and notes.
 
     Raises:
-        InputError: features that do not fit the labels or are not finite, fewer than two classes in train or test,
-            or class names that the labels do not have.
+        InputError: features that do not fit the labels or are not finite, fewer than two classes, or different
+            numbers, in train or test, or class names that the labels do not have.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -122,7 +127,7 @@ def rows_in_use(labels: SplitLabels, protocol: EvaluationProtocol) -> RowsInUse:
 
 @dataclass(frozen=True)
 class _Task:
-    """What all sets of features share. Rows of train and validation that are out of use have the label -1."""
+    """What all sets of features share. Rows of train and validation that are out of use have the label -1, or NaN."""
 
     protocol: EvaluationProtocol
     metrics: tuple[str, ...]
@@ -143,15 +148,17 @@ def _task(labels: SplitLabels, protocol: EvaluationProtocol) -> _Task:
     for split in ("train", "test"):
         values = getattr(labels, split)
         if not labelled(values).any() or not varies(values[labelled(values)]):
+            what = "two different numbers" if labels.regression else "two classes"
             raise InputError(
-                f"evaluate expected labels of at least two classes in {split}; got {int(labelled(values).sum())} "
+                f"evaluate expected labels of at least {what} in {split}; got {int(labelled(values).sum())} "
                 f"labelled of {len(values)} rows, without a difference. Evaluate without labels, or split otherwise."
             )
     test_rows = draw_rows(labels.test, _share(labels.test, protocol.max_test_rows), seed=protocol.seed)
     groups = None if labels.test_groups is None else labels.test_groups[test_rows]
     return _Task(
         protocol=protocol,
-        metrics=protocol.metrics or default_metrics(labels.n_classes, multi_label=labels.multi_label),
+        metrics=protocol.metrics
+        or default_metrics(labels.n_classes, multi_label=labels.multi_label, regression=labels.regression),
         subset=[list(labels.classes).index(name) for name in protocol.classes],
         n_classes=labels.n_classes,
         train=_keep(labels.train, _share(labels.train, protocol.max_train_rows), 0, protocol),
@@ -168,9 +175,9 @@ def _share(labels: np.ndarray, limit: int) -> float:
 
 
 def _keep(labels: np.ndarray, fraction: float, draw: int, protocol: EvaluationProtocol) -> np.ndarray:
-    """The labels of a draw; all others are -1."""
+    """The labels of a draw; all others are -1, or NaN."""
     rows = draw_rows(labels, fraction, draw=draw, seed=protocol.seed, min_per_class=protocol.min_per_class)
-    kept = np.full_like(labels, -1)
+    kept = np.full_like(labels, np.nan if is_real(labels) else -1)
     kept[rows] = labels[rows]
     return kept
 
@@ -250,16 +257,18 @@ def _scores(
     validation = None
     if task.validation is not None and labelled(task.validation).any():
         validation = (parts.validation, _keep(task.validation, fraction, draw, protocol))
-    fitted = linear_probe(
+    probe_of = (
+        ridge_probe
+        if is_real(train_labels)
+        else partial(linear_probe, n_classes=task.n_classes, metric=task.metrics[0], subset=task.subset)
+    )
+    fitted = probe_of(
         parts.train,
         train_labels,
         test,
-        n_classes=task.n_classes,
         groups=task.train_groups,
         validation=validation,
         c_grid=protocol.c_grid,
-        metric=task.metrics[0],
-        subset=task.subset,
         folds=protocol.folds,
         max_search_rows=protocol.max_search_rows,
         seed=protocol.seed,

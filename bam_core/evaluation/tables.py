@@ -4,6 +4,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from bam_core.errors import InputError
+from bam_core.evaluation.metrics import LOWER_IS_BETTER, UNDEFINED, figure
 from bam_core.evaluation.results import Cost, Result, Results
 from bam_core.evaluation.verdict import PROBE_TITLES
 
@@ -20,7 +21,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number, its spread (as an interval where it is one; and in short), and whether none of its column is larger."""
+    """A number, its spread (as an interval where it is one; and in short), and whether none of its column is better."""
 
     value: str
     spread: str = ""
@@ -66,11 +67,16 @@ def table_view(results: Results, metric: str | None = None) -> TableView:
         column = [results.row(name, probe, fraction, metric) for name in have]
         share = f"{fraction * 100:g} %"
         columns.append(Column(PROBE_TITLES[probe], share, f"{column[0].n_labels:,}"))
-        top = max(round(row.mean, 3) for row in column)
+        shown = {row.features: figure(row.mean, metric) for row in column}
+        defined = [float(value) for value in shown.values() if value != UNDEFINED]
+        top = (min if metric in LOWER_IS_BETTER else max)(defined, default=None)
         for row in column:
-            best = round(row.mean, 3) == top
-            short = f"±{row.spread:.3f}".replace("0.", ".")
-            rows[row.features].append(Cell(f"{row.mean:.3f}", _spread(row), short, best))
+            value = shown[row.features]
+            if value == UNDEFINED:
+                rows[row.features].append(Cell(value))
+                continue
+            short = f"±{figure(row.spread, metric, beside=row.mean)}".replace("0.", ".")
+            rows[row.features].append(Cell(value, _spread(row), short, float(value) == top))
         for name in set(rows) - set(have):
             rows[name].append(Cell("-"))
         spreads.setdefault(column[0].spread_of, {})[share] = None
@@ -151,6 +157,6 @@ def identity(results: Results) -> str:
 
 def _spread(row: Result) -> str:
     if not row.bootstrapped:
-        return f"± {row.spread:.3f}"
-    low, high = row.interval
-    return f"[{low:.3f}, {high:.3f}]"
+        return f"± {figure(row.spread, row.metric, beside=row.mean)}"
+    low, high = (figure(value, row.metric, beside=row.mean) for value in row.interval)
+    return f"[{low}, {high}]"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bam_core.errors import InputError
+from bam_core.evaluation.metrics import LOWER_IS_BETTER, figure
 from bam_core.evaluation.results import Result
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ class Comparison(NamedTuple):
     @property
     def beats(self) -> bool:
         """Ours is better by more than the spread."""
-        return self.difference > self.spread
+        return self.gain > self.spread
+
+    @property
+    def gain(self) -> float:
+        """The difference, positive where ours is better: errors are better where they are smaller."""
+        return -self.difference if self.ours.metric in LOWER_IS_BETTER else self.difference
 
     @property
     def loses(self) -> bool:
         """Ours is worse by more than the spread."""
-        return -self.difference > self.spread
+        return -self.gain > self.spread
 
 
 def compare(ours: Result, baseline: Result) -> Comparison:
@@ -77,7 +83,7 @@ def verdict(results: "Results", ours: str | None = None) -> str:
     probe, fraction = min(results.columns, key=lambda column: (column[1], column[0] != "linear"))
     row = results.row(ours, probe, fraction)
     share = f"{fraction * 100:g} % of the labels ({row.n_labels:,})" if fraction < 1 else f"all {row.n_labels:,} labels"
-    values = ", ".join(f"{name} {results.row(name, probe, fraction).mean:.3f}" for name in [ours, *others])
+    values = ", ".join(f"{name} {figure(results.row(name, probe, fraction).mean, metric)}" for name in [ours, *others])
     title = results.title(metric)
     words = [f"{title[0].upper()}{title[1:]} of the {PROBE_TITLES[probe]} with {share}: {values}."]
     for other in others:
@@ -90,11 +96,16 @@ def verdict(results: "Results", ours: str | None = None) -> str:
     return "\n".join(words)
 
 
+def _shown(comparison: Comparison) -> str:
+    metric, size = comparison.ours.metric, comparison.ours.mean
+    difference = figure(abs(comparison.difference), metric, beside=size)
+    sign = "-" if comparison.difference < 0 else "+"
+    return f"{sign}{difference} ± {figure(comparison.spread, metric, beside=size)}"
+
+
 def _against(ours: str, other: str, comparisons: Sequence[Comparison]) -> str:
     def listed(chosen: Sequence[Comparison]) -> str:
-        return "; ".join(
-            f"{column_title(c.ours.probe, c.ours.fraction)}: {c.difference:+.3f} ± {c.spread:.3f}" for c in chosen
-        )
+        return "; ".join(f"{column_title(c.ours.probe, c.ours.fraction)}: {_shown(c)}" for c in chosen)
 
     n = len(comparisons)
     won = [c for c in comparisons if c.beats]

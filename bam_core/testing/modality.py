@@ -163,9 +163,14 @@ def _example(contract: Contract, modality: Modality, folder: Path) -> Any:
             need(len(set(rows["id"])) == len(rows), f"ids of {split} come twice")
         groups = [set(found.tolist()) for split in data.splits if (found := data.groups(split)) is not None]
         need(len(set().union(*groups)) == sum(map(len, groups)), "a group is in two splits")
-    with contract.rule("labels are indices of facts['classes'], -1 for none; or rows of 0 and 1") as need:
+    with contract.rule(
+        "labels are indices of facts['classes'], -1 for none; rows of 0 and 1; or numbers, NaN for none"
+    ) as need:
         for split in data.splits:
             labels, n = data.labels(split), len(data.facts.get("classes") or ())
+            if data.facts.get("task") == "regression":
+                need(labels.dtype == np.float64 and np.nanstd(labels) > 0, f"{labels.dtype}, {np.unique(labels)[:5]}")
+                continue
             need(n, "no classes in the facts")
             if data.multi_label:
                 need(labels.shape[1] == n and np.isin(labels, (0, 1)).all(), f"labels of shape {labels.shape}")

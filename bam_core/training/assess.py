@@ -30,6 +30,7 @@ from bam_core.evaluation import (
 from bam_core.evaluation.pictures import take_sample
 from bam_core.objective import BAMObjective
 from bam_core.registry import displayed, load_modality
+from bam_core.strata import is_real, named_strata
 from bam_core.training.baselines import Choice, choose_baselines, judge_baseline, split_labels
 from bam_core.training.batches import mixed_seed
 from bam_core.training.build import Parts, build, read_data
@@ -156,7 +157,7 @@ def _content(
     name: str,
 ) -> ReportContent:
     split = "test" if "test" in parts.data.splits else "train"
-    labels, classes = parts.data.labels(split), tuple(parts.data.facts.get("classes") or ())
+    labels, classes = pictured_labels(parts.data, split)
     embeddings, dataset = features[name][split], parts.dataset(split)
     metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").exists() else None
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -190,6 +191,15 @@ def _content(
         seeds={"training": recipe.train.seed, "evaluation": recipe.evaluate.seed},
         command=environment["command"],
     )
+
+
+def pictured_labels(data: PreparedData, split: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels for pictures and the names of their classes: real numbers as fifths by quantile."""
+    labels = data.labels(split)
+    if labels is None or not is_real(labels):
+        return labels, tuple(data.facts.get("classes") or ())
+    fifths, names = named_strata(labels)
+    return fifths, tuple(names)
 
 
 def _gallery(

@@ -30,6 +30,7 @@ from bam_core.evaluation.run import rows_in_use
 from bam_core.outputs import make_folder
 from bam_core.protocols import Baseline, Modality
 from bam_core.registry import choose
+from bam_core.strata import is_real
 from bam_core.training.embedding import rows_at_a_time
 
 FORMAT = 1  # of what is kept; raise it when the same key would give other numbers
@@ -125,6 +126,7 @@ def split_labels(data: PreparedData) -> SplitLabels | None:
         classes=data.facts.get("classes") or (),
         train_groups=data.groups("train"),
         test_groups=data.groups("test"),
+        regression=is_real(labels["train"]),
     )
 
 

@@ -15,6 +15,7 @@ from bam_core.errors import DataError, RecipeError
 from bam_core.evaluation import EvaluationProtocol, Features, Results, SplitLabels, balanced_rows, evaluate
 from bam_core.evaluation.inputs import labelled
 from bam_core.registry import displayed, load_modality
+from bam_core.strata import is_real
 from bam_core.training.assess import RAW, UNTRAINED, Function
 from bam_core.training.build import Parts, assemble, read_data
 from bam_core.training.classifier import Accuracy, Classifier, Labelled, fit_classifier
@@ -182,8 +183,9 @@ def _labels(data: PreparedData) -> tuple[str, np.ndarray, np.ndarray]:
     held_out = next((split for split in ("test", "validation") if split in usable), None)
     if held_out is None or "train" not in usable:
         raise DataError(f"the protocol expected labels for train and for test or validation; got them for {[*usable]}.")
-    if usable["train"].ndim > 1:
-        raise DataError("the protocol expected one class a row; these data carry several labels.")
+    if usable["train"].ndim > 1 or is_real(usable["train"]):
+        kind = "real numbers as" if is_real(usable["train"]) else "several"
+        raise DataError(f"the protocol expected one class a row; these data carry {kind} labels.")
     return held_out, usable["train"], usable[held_out]
 
 

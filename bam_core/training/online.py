@@ -13,6 +13,7 @@ from bam_core.data.holdout import hold_out
 from bam_core.errors import RecipeError
 from bam_core.evaluation import balanced_rows, knn_probe
 from bam_core.evaluation.inputs import labelled
+from bam_core.strata import is_real
 from bam_core.training.build import Parts
 from bam_core.training.following import look_at
 from bam_core.training.recipe import TrainSettings
@@ -43,7 +44,7 @@ class OnlineKNN(lightning.Callback):
     def __init__(self, parts: Parts, settings: TrainSettings, path: Path) -> None:
         self.settings, self.path = settings, path
         labels = parts.data.labels("train")
-        if labels is None or labels.ndim != 1 or not labelled(labels).any():
+        if labels is None or labels.ndim != 1 or is_real(labels) or not labelled(labels).any():
             raise RecipeError("train.knn_every expected labels of train, one class a row; these data have none.")
         self.queries_of, of_split = "train", labels
         validation = parts.data.labels("validation") if "validation" in parts.data.splits else None

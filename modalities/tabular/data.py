@@ -9,8 +9,8 @@ import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.data.labels import encode_labels
 from bam_core.data.splits import read_splits
+from bam_core.data.targets import Target, read_target
 from bam_core.errors import DataError, InputError
 from bam_core.registry import did_you_mean
 from modalities.tabular.columns import tidy
@@ -36,6 +36,7 @@ class Options(NamedTuple):
     drop: Sequence[str]
     categorical: Sequence[str]
     max_categories: int
+    task: str | None
     test_fraction: float
     seed: int
     fitted: Mapping[str, Any] | None
@@ -46,6 +47,7 @@ def read_table(
     path: str,
     test_path: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
@@ -69,10 +71,12 @@ def read_table(
         test_path: file with the test split.
         label: column of labels, strings or numbers; default: `label`, `y`, `target` or `class`, if there is one.
             Labels are optional, also row by row: missing, empty or -1.
+        task: "classification" or "regression", whether labels are classes or numbers to be predicted; default: what
+            they look like, see `read_target`.
         group: column of persons, machines, ..., whose rows are never divided between splits.
         id: column with names of the rows; default: `id`, else file and row number.
         split: column of "train", "validation", "test". Without any of these ways to a test split, a part of the
-            groups, or of every class, is held out if there are labels.
+            groups, or of every class or quantile, is held out if there are labels.
         drop: columns not to use, such as those that give the label away.
         categorical: columns whose numbers are codes.
         max_categories: a column of texts with more different ones is set aside as id or free text.
@@ -103,7 +107,7 @@ def read_table(
     paths = [Path(file).expanduser() for file in (path, test_path) if file]
     options = Options(
         {"label": label, "group": group, "id": id, "split": split},
-        drop or [], categorical or [], max_categories, test_fraction, seed, fitted,
+        drop or [], categorical or [], max_categories, task, test_fraction, seed, fitted,
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
@@ -116,7 +120,7 @@ def read_table(
 def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options) -> None:
     """Turn tables into rows: a training table and, maybe, one for testing; or new data for a saved encoder."""
     names = _named_columns(tables, options)
-    about, classes = _about_rows(tables, names, options)
+    about, target = _about_rows(tables, names, options)
     parts = _parts(tables, about, options)
     for table in tables:
         for note in table.notes:
@@ -131,7 +135,10 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
         for name in features:
             if name not in known:
                 writer.set_aside(f"column {name!r}", "not among the columns that the encoder was trained on")
-    writer.facts |= facts | {"classes": classes}
+    for note in target.notes if target is not None else ():
+        writer.note(note)
+    known_labels = _fitted_labels(options.fitted) if target is None else target.facts
+    writer.facts |= facts | known_labels
     if len(tables) > 1:
         _compare_columns(tables, features, writer)
     rows = _joined_rows([apply(facts, table.frame, f"{table.name}") for table in tables], writer)
@@ -185,22 +192,24 @@ def _named_columns(tables: Sequence[Table], options: Options) -> dict[str, str |
 
 def _about_rows(
     tables: Sequence[Table], names: Mapping[str, str | None], options: Options
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Columns `id` and, where known, `label`, `group` and `split`; and the names of the classes."""
+) -> tuple[dict[str, np.ndarray], Target | None]:
+    """Columns `id` and, where known, `label`, `group` and `split`; and what is known of the labels."""
     about: dict[str, np.ndarray] = {"id": np.concatenate([_ids(table, names["id"]) for table in tables])}
-    classes = list(options.fitted.get("classes") or []) if options.fitted is not None else []
-    if names["label"] is not None and (options.fitted is None or classes):
+    target = None
+    if names["label"] is not None:
         values = _joined(tables, names["label"])
-        labels = encode_labels(values, classes=classes or None)
-        _check_classes(values, labels.classes, names["label"])
-        if labels.classes:
-            about["label"], classes = labels.indices, labels.classes
+        target = read_target(values, name=names["label"], task=options.task, fitted=options.fitted)
+        if target is not None:
+            _check_classes(values, target.classes, names["label"])
+            about["label"] = target.values
+    elif options.task is not None and options.fitted is None:
+        raise DataError(f"{tables[0].name} expected a column of labels for the task {options.task!r}; name it: label.")
     if names["group"] is not None:
         groups = _joined(tables, names["group"])
         about["group"] = (_complete(groups, "group") if options.fitted is None else groups).astype(str)
     if names["split"] is not None and options.fitted is None:
         about["split"] = np.array(read_splits(_complete(_joined(tables, names["split"]), "split")))
-    return about, classes
+    return about, target
 
 
 def _parts(tables: Sequence[Table], about: dict[str, np.ndarray], options: Options) -> np.ndarray:
@@ -255,13 +264,16 @@ def _complete(values: np.ndarray, role: str) -> np.ndarray:
 
 
 def _check_classes(values: np.ndarray, classes: Sequence[str], name: str) -> None:
-    known = pd.Series(values).dropna()
-    fractions = [c for c in classes if "." in c and c.replace(".", "", 1).lstrip("-").isdigit()]
-    if len(classes) > MAX_CLASSES or len(fractions) > 20:
+    if len(classes) > MAX_CLASSES:
+        known = pd.Series(values).dropna()
         raise DataError(
             f"label {name!r} expected classes; got {len(classes)} different values in {len(known)} rows, such as "
-            f"{(fractions or list(classes))[0]}. Divide them into classes; or drop the column to train without labels."
+            f"{classes[0]}. Divide them into classes; or drop the column to train without labels."
         )
+
+
+def _fitted_labels(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"classes": []} | {key: value for key, value in (fitted or {}).items() if key in ("classes", "task")}
 
 
 def _compare_columns(tables: Sequence[Table], features: Sequence[str], writer: SplitWriter) -> None:

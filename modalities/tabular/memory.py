@@ -16,6 +16,7 @@ def read_frame(
     frame: Any,
     test_frame: Any = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
@@ -32,6 +33,7 @@ def read_frame(
         frame: pandas DataFrame, or what makes one: an array (n, columns), a dict of columns.
         test_frame: the same with the test split.
         label: see `read_table`, as for the other options.
+        task: as there.
         group: as there.
         id: as there.
         split: as there.
@@ -57,7 +59,7 @@ def read_frame(
     frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
     options = Options(
         {"label": label, "group": group, "id": id, "split": split},
-        drop or [], categorical or [], max_categories, test_fraction, seed, fitted,
+        drop or [], categorical or [], max_categories, task, test_fraction, seed, fitted,
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
@@ -93,5 +95,5 @@ def from_memory(
     """
     rows = from_frame(pd.DataFrame(table), "X")
     rows = rows._replace(row_names=pd.Series(np.arange(len(rows.frame)).astype(str)))
-    options = Options({}, drop or [], categorical or [], max_categories, 0, 0, fitted)
+    options = Options({}, drop or [], categorical or [], max_categories, None, 0, 0, fitted)
     return in_memory("table", lambda writer: write_tables(writer, [rows], options))

@@ -179,7 +179,9 @@ def test_columns_of_the_test_file_only(frame, save):
         ({}, {"group": "zzz"}, "no column 'zzz' for group; it has age, city"),
         ({}, {"drop": ["ages"]}, r"no column 'ages'; did you mean 'age'\?"),
         ({"label": "no"}, {}, "labels expected at least two classes"),
-        ({"label": np.linspace(0, 1, 60)}, {}, "label 'label' expected classes; got 60 different values in 60 rows"),
+        ({"label": range(10, 70)}, {}, "labels 'label' are 60 different whole numbers, 10 to 69"),
+        ({"label": "x"}, {"task": "regression"}, "task: regression expected numbers as labels: .*holds 'x'"),
+        ({}, {"task": "regression", "drop": ["label"]}, "expected a column of labels for the task 'regression'"),
         ({"person": [None] + ["a"] * 59}, {"group": "person"}, "group expected a value in every row; 1 have none"),
         ({"person": "a"}, {"group": "person"}, "at least two groups"),
     ],
@@ -187,6 +189,36 @@ def test_columns_of_the_test_file_only(frame, save):
 def test_unsuitable_tables(frame, change, options, message):
     with pytest.raises(DataError, match=message):
         read_frame(frame=frame.assign(**change), **options)
+
+
+def test_too_many_classes(frame):
+    many = pd.DataFrame({"size": np.linspace(0, 1, 1200), "label": [f"c{i % 1100}" for i in range(1200)]})
+    with pytest.raises(DataError, match="label 'label' expected classes; got 1100 different values in 1200 rows"):
+        read_frame(frame=many)
+
+
+def test_labels_that_are_real_numbers(frame, save):
+    prices = np.exp(np.random.default_rng(0).normal(size=60))
+    prices[3] = np.nan
+    path = save(frame.assign(label=prices))
+    data = read_table(path=path)
+    assert data.facts["task"] == "regression"
+    assert data.facts["classes"] == []
+    assert data.notes == [
+        f"Labels 'label' are real numbers, {np.nanmin(prices):g} to {np.nanmax(prices):g}: regression; for classes, "
+        "task: classification."
+    ]
+    tested = data.labels("test")
+    assert (tested.dtype, len(tested)) == (np.float64, 10)
+    assert np.sort(np.concatenate([data.labels("train"), tested])) == pytest.approx(np.sort(prices), nan_ok=True)
+    tenths = np.nanquantile(prices, np.arange(1, 10) / 10)
+    assert np.bincount(np.digitize(tested, tenths)).tolist() == [1] * 10
+    new = read_frame(frame=frame.assign(label=range(60)), fitted=data.facts)
+    assert new.labels("train").tolist() == list(range(60))
+    assert new.facts["task"] == "regression"
+    ages = read_frame(frame=frame, label="age", task="regression")
+    assert ages.labels("train").dtype == np.float64
+    assert "age" not in ages.facts.get("numeric_names", [])
 
 
 def test_too_few_rows(frame):

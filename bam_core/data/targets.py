@@ -1,0 +1,159 @@
+"""What a column of labels holds: classes, or real numbers to be predicted as such."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from bam_core.data.labels import encode_labels
+from bam_core.data.numbers import read_numbers
+from bam_core.errors import DataError, InputError
+
+Task = Literal["classification", "regression"]
+REGRESSION: Task = "regression"
+
+FEW = 20  # different numbers that may be codes of classes without a word
+
+
+class Target(NamedTuple):
+    """Labels of rows.
+
+    Attributes:
+        values: (n,) int64 class indices, -1 for none; or float64, NaN for none.
+        classes: their names; empty for real numbers.
+        notes: what was guessed.
+    """
+
+    values: np.ndarray
+    classes: list[str]
+    notes: list[str]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the facts of prepared data say of them; `task` only of real numbers."""
+        found: dict[str, Any] = {"classes": self.classes}
+        return found | ({"task": REGRESSION} if self.values.dtype.kind == "f" else {})
+
+
+def read_target(
+    values: Sequence[Any] | np.ndarray | pd.Series,
+    *,
+    name: str = "label",
+    task: str | None = None,
+    minus_one_is_missing: bool = True,
+    fitted: Mapping[str, Any] | None = None,
+) -> Target | None:
+    """Read a column of labels; None if no row has one.
+
+    Numbers with decimals are real numbers, unless they are few and come again and again. Whole numbers are classes,
+    unless they are many and leave gaps: then the option `task` has to say what they are.
+
+    Args:
+        values: (n,); missing and empty values are unlabelled.
+        name: of the column, for messages.
+        task: "classification" or "regression"; default: what the values look like.
+        minus_one_is_missing: whether -1 means unlabelled, too; never of real numbers.
+        fitted: facts of a saved encoder, whose classes or real numbers these are; what is neither is unlabelled.
+
+    Raises:
+        InputError: an unknown task.
+        DataError: one class or one number only; numbers that may be both; or, of regression, values that are none.
+
+    Example:
+        >>> read_target([1.5, 2.25, None]).values.tolist(), read_target([3, 1, -1]).values.tolist()
+        ([1.5, 2.25, nan], [1, 0, -1])
+        >>> read_target([3, 1, -1], task="regression").values.tolist()
+        [3.0, 1.0, -1.0]
+    """
+    if task is not None and task not in get_args(Task):
+        raise InputError(f"task expected {' or '.join(get_args(Task))}; got {task!r}.")
+    column = pd.Series(values, dtype=None if isinstance(values, pd.Series) else object).reset_index(drop=True)
+    if fitted is not None:
+        return _known_target(column, fitted, minus_one_is_missing)
+    numbers = _numbers(column, name, must=task == REGRESSION)
+    notes: list[str] = []
+    if task is None and numbers is not None:
+        task, notes = _guess(numbers[0], name, minus_one_is_missing)
+    if task == REGRESSION and numbers is not None:
+        known = np.unique(numbers[0][np.isfinite(numbers[0])])
+        notes += [f"Labels {name!r}: {mark!r} counts as missing, {count} times." for mark, count in numbers[1].items()]
+        if len(known) < 2:
+            if not len(known):
+                return None
+            raise DataError(f"{name!r} expected at least two different numbers; all labelled rows are {known[0]:g}.")
+        return Target(numbers[0], [], notes)
+    labels = encode_labels(column, minus_one_is_missing=minus_one_is_missing)
+    return Target(labels.indices, labels.classes, notes) if labels.classes else None
+
+
+def _known_target(column: pd.Series, fitted: Mapping[str, Any], minus_one_is_missing: bool) -> Target | None:
+    if fitted.get("task") == REGRESSION:
+        return _known_numbers(column)
+    classes = list(fitted.get("classes") or [])
+    if not classes:
+        return None
+    labels = encode_labels(column, minus_one_is_missing=minus_one_is_missing, classes=classes)
+    return Target(labels.indices, classes, [])
+
+
+def _known_numbers(column: pd.Series) -> Target:
+    numbers = _numbers(column, "label", must=False)
+    if numbers is None:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        numbers = np.where(np.isinf(values), np.nan, values), {}
+    n_lost = int((np.isnan(numbers[0]) & column.notna().to_numpy() & (column.astype(str) != "").to_numpy()).sum())
+    lost = f"{n_lost} label(s) are no numbers, as those of training are, and count as missing."
+    return Target(numbers[0], [], [lost] if n_lost else [])
+
+
+def _numbers(column: pd.Series, name: str, *, must: bool) -> tuple[np.ndarray, dict[str, int]] | None:
+    """(n,) float64, NaN where missing, and what was taken as missing; None for what is no number."""
+    known = column.dropna()
+    codes = [value for value in known if isinstance(value, bool | np.bool_) or _is_code(value)]
+    try:
+        if codes:
+            raise DataError(f"{name!r} expected numbers; got {codes[0]!r}.")
+        found = read_numbers(pd.DataFrame({name: column}), "the table")
+        values = found.frame[name].to_numpy(np.float64)
+        if np.isinf(values).any():
+            raise DataError(f"{name!r} expected finite numbers; row {int(np.flatnonzero(np.isinf(values))[0])} is not.")
+    except DataError as error:
+        if must:
+            raise DataError(f"task: regression expected numbers as labels: {error}") from error
+        return None
+    return values, found.missing
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a text is a code, such as 007, though it can be read as a number."""
+    digits = value.strip().lstrip("+-") if isinstance(value, str) else ""
+    return len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+
+
+def _guess(numbers: np.ndarray, name: str, minus_one_is_missing: bool) -> tuple[Task, list[str]]:
+    known = numbers[np.isfinite(numbers)]
+    different = np.unique(known)
+    if (different != np.round(different)).any():
+        if len(different) > FEW or 2 * len(different) > len(known):
+            said = f"Labels {name!r} are real numbers, {different[0]:g} to {different[-1]:g}: regression;"
+            return REGRESSION, [f"{said} for classes, task: classification."]
+        said = (
+            f"Labels {name!r} are {len(different)} different numbers, such as {_with_decimals(different):g}: classes;"
+        )
+        return "classification", [f"{said} to predict them as numbers, task: regression."]
+    classes = different[different != -1] if minus_one_is_missing else different
+    if len(classes) <= FEW:
+        return "classification", []
+    if np.array_equal(classes, classes[0] + np.arange(len(classes))) and classes[0] in (0, 1):
+        said = f"Labels {name!r} are the whole numbers {classes[0]:g} to {classes[-1]:g}: {len(classes)} classes;"
+        return "classification", [f"{said} to predict them as numbers, task: regression."]
+    raise DataError(
+        f"labels {name!r} are {len(classes)} different whole numbers, {classes[0]:g} to {classes[-1]:g}: they may be "
+        "quantities or codes of classes. Say which: task: regression, or task: classification. To train without "
+        "labels, leave the column out."
+    )
+
+
+def _with_decimals(different: np.ndarray) -> float:
+    return float(different[different != np.round(different)][0])
