@@ -83,8 +83,8 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, n_classes: int, s
 def gradient_boosting(*, categorical: Sequence[int] = ()) -> Classifier:
     """Gradient boosting on histograms, scikit-learn's; one model a label for multi-label data.
 
-    Regression where labels are real numbers. Its defaults, but leaves of a tenth of the rows where that is less than 20:
-    with few labels there are no others.
+    Regression where labels are real numbers. Its defaults, but leaves of a tenth of the rows where that is less than
+    20: with few labels there are no others.
 
     Args:
         categorical: columns that hold indices of categories, from 0 to at most 254.
