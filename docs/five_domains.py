@@ -3,41 +3,53 @@
     python docs/five_domains.py docs/results/japanesevowels docs/results/fsdd ...
 
 A row for each folder that `bam compare` wrote, named after it; a table for each part of the labels. Numbers are of
-the linear probe in the recipe's first metric: mean and spread over the seeds and draws of labels.
+the linear probe in the recipe's first metric: mean and spread over the seeds and draws of labels. Of the baselines,
+what a user would take instead, the one with the best mean is shown, with its name.
 """
 
 import sys
 from pathlib import Path
 
 from bam_core.evaluation import Results, join_cells
-from bam_core.evaluation.cells import load_cells
+from bam_core.evaluation.cells import CellRecord, load_cells
+
+RAW, UNTRAINED, INSTEAD = "raw features", "untrained encoder", "best baseline"
 
 
 def main(folders: list[Path]) -> None:
     """Print the tables in Markdown."""
-    found = {folder.name: join_cells(load_cells(folder)) for folder in folders}
-    features = list(dict.fromkeys(name for results in found.values() for name in results.features))
+    kept = {folder.name: load_cells(folder) for folder in folders}
+    columns = [RAW, INSTEAD] if any(map(baselines, kept.values())) else [RAW]
+    columns += dict.fromkeys([UNTRAINED, *(cell.label for cells in kept.values() for cell in cells if cell.objective)])
     for fraction in (1.0, 0.1, 0.01):
-        print(f"| linear probe, {fraction:.0%} of the labels | " + " | ".join(features) + " |")
-        print("|---|" + "---:|" * len(features))
-        for name, results in found.items():
-            n_labels = results.row(results.features[0], "linear", fraction).n_labels
-            cells = shown(results, fraction)
+        print(f"| linear probe, {fraction:.0%} of the labels | " + " | ".join(columns) + " |")
+        print("|---|" + "---:|" * len(columns))
+        for name, cells in kept.items():
+            results = join_cells(cells)
+            n_labels = results.row(RAW, "linear", fraction).n_labels
+            row = shown(results, baselines(cells), fraction)
             head = f"{name}, {results.metrics[0].replace('_', ' ')}, {n_labels:,} labels"
-            print(f"| {head} | " + " | ".join(cells.get(feature, "") for feature in features) + " |")
+            print(f"| {head} | " + " | ".join(row.get(column, "") for column in columns) + " |")
         print()
 
 
-def shown(results: Results, fraction: float) -> dict[str, str]:
-    """Mean and spread of all features, the best mean in bold."""
-    cells = {name: results.row(name, "linear", fraction) for name in results.features}
-    best = max(round(cell.mean, 3) for cell in cells.values())
-    means = {name: f"{cell.mean:.3f}".removeprefix("0") for name, cell in cells.items()}
-    return {
-        name: (f"**{means[name]}**" if round(cell.mean, 3) == best else means[name])
-        + f" ± {cell.spread:.3f}".replace("0.", ".")
-        for name, cell in cells.items()
+def baselines(cells: list[CellRecord]) -> list[str]:
+    """What a user would take instead."""
+    return [cell.label for cell in cells if not cell.objective and cell.label not in (RAW, UNTRAINED)]
+
+
+def shown(results: Results, instead: list[str], fraction: float) -> dict[str, str]:
+    """Mean and spread of every column, the best mean in bold."""
+    found = {name: results.row(name, "linear", fraction) for name in results.features}
+    top = max(instead, key=lambda name: found[name].mean, default=None)
+    best = max(round(row.mean, 3) for row in found.values())
+    means = {name: f"{row.mean:.3f}".removeprefix("0") for name, row in found.items()}
+    texts = {
+        name: (f"**{means[name]}**" if round(row.mean, 3) == best else means[name])
+        + f" ± {row.spread:.3f}".replace("0.", ".")
+        for name, row in found.items()
     }
+    return texts if top is None else {**texts, INSTEAD: f"{texts[top]} {top}"}
 
 
 if __name__ == "__main__":
