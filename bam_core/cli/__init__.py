@@ -75,7 +75,7 @@ _PACKAGES = {
     "sklearn torchmetrics yaml",
     "ecg": "ecg_augmentations scipy wfdb",
     "tabular": "rtdl_num_embeddings",
-    "audio": "soundfile torchaudio",
+    "audio": "scipy soundfile torchaudio",
     "image": "PIL timm torchvision",
     "peers": "lightly",
 }

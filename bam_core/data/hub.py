@@ -11,14 +11,16 @@ from bam_core.data.writer import SplitWriter
 from bam_core.errors import BAMError, DataError
 
 
-def load_splits(place: Path, name: str, *, builder: str, cache_dir: str | None = None) -> Mapping[str, Any]:
+def load_splits(
+    place: Path, name: str, *, builder: str | None = None, cache_dir: str | None = None
+) -> Mapping[str, Any]:
     """The splits of a data set.
 
     Args:
         place: what `save_to_disk` wrote, a parquet file, a folder of parquet files, or a folder as `builder` reads it.
             If there is nothing, the data set is fetched from the hub.
         name: on the hub, and in messages.
-        builder: of the `datasets` library, for a folder of files that are not parquet: "imagefolder", "audiofolder".
+        builder: of the `datasets` library, for a folder of files that are not parquet: "imagefolder"; None for none.
         cache_dir: where the library converts parquet; default: its own cache.
 
     Raises:
@@ -33,13 +35,25 @@ def load_splits(place: Path, name: str, *, builder: str, cache_dir: str | None =
             loaded = datasets.load_from_disk(str(place))
         elif files := parquet_files(place):
             loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=cache_dir)
+        elif builder is None:
+            raise DataError(
+                f"{name} is no Hugging Face data set: neither what save_to_disk writes nor parquet files. Files in "
+                "folders are read by reader: folder, files that a metadata.csv lists by reader: manifest."
+            )
         else:
             loaded = datasets.load_dataset(builder, data_dir=str(place), cache_dir=cache_dir)
     except BAMError:
         raise
     except Exception as error:  # of files, of the network, of the library
-        raise DataError(f"{name} is no data set that can be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise DataError(f"{name} is no data set that can be loaded: {_reason(error)}") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+
+
+def _reason(error: BaseException) -> str:
+    deepest = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    return " ".join(str(deepest).split())[:300] or type(deepest).__name__
 
 
 def parquet_files(place: Path) -> dict[str, list[str]]:

@@ -145,6 +145,27 @@ def read_layout(
     return Layout(places, "" if is_new else _tree(paths, level, known, where, kind))
 
 
+def known_in_train(writer: SplitWriter, labels: Sequence[str | None], splits: Sequence[str]) -> list[str | None]:
+    """Labels from folders, without those of validation and test that train has not, such as `test/unknown`.
+
+    Args:
+        writer: of the data, to say it.
+        labels: of every file, None for none.
+        splits: of every file, "" where open.
+
+    Example:
+        >>> known_in_train(SplitWriter(), ["cat", "dog", "cat", "x"], ["train", "train", "test", "test"])
+        ['cat', 'dog', 'cat', None]
+    """
+    known = {label for label, split in zip(labels, splits, strict=True) if split in ("", "train")} - {None}
+    strange = list(dict.fromkeys(label for label in labels if label is not None and label not in known))
+    if not known or not strange:
+        return list(labels)
+    n = sum(label in strange for label in labels)
+    writer.note(f"No class of train, so {n:,} file(s) of other splits are without labels: {_listed(strange)}.")
+    return [label if label in known else None for label in labels]
+
+
 def say_layout(writer: SplitWriter, names: Sequence[str], layout: Layout, passed_over: Mapping[str, str]) -> None:
     """Print with the data how their folders were understood, and what is not read.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folders import find_files
-from bam_core.data.splits import read_layout, say_layout
+from bam_core.data.splits import known_in_train, read_layout, say_layout
 from bam_core.errors import DataError, InputError
 from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
 from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
@@ -101,6 +101,10 @@ def read_folder(
                 sounds.append(Sound(name, file, group=name if "group" in wanted.groupindex else None))
             else:
                 writer.set_aside(name, f"its name does not match the pattern {pattern!r}")
+        if wanted is None:
+            labels = [None if sound.label is None else str(sound.label) for sound in sounds]
+            labels = known_in_train(writer, labels, [sound.split or "" for sound in sounds])
+            sounds = [sound._replace(label=label) for sound, label in zip(sounds, labels, strict=True)]
         try:
             write_sounds(writer, sounds, how)
         except DataError as error:

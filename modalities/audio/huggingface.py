@@ -38,7 +38,7 @@ def read_huggingface(
 
     Args:
         path: what `save_to_disk` wrote, a parquet file, a folder of parquet files as the hub has them (a split is
-            the word before the first dash of their names, or the folder that they lie in), or of sounds with metadata.
+            the word before the first dash of their names, or the folder that they lie in).
         audio: column of sounds; default: the only one of that type.
         label: column of labels, strings, numbers or class labels; default: `label`, if there is one; "none" for
             none.
@@ -74,7 +74,7 @@ def read_huggingface(
 
     def build(writer: SplitWriter) -> None:
         with tempfile.TemporaryDirectory() as scratch:  # where the library converts parquet
-            loaded = load_splits(place, path, builder="audiofolder", cache_dir=scratch)
+            loaded = load_splits(place, path, cache_dir=scratch)
             write_sounds(writer, sounds_of(loaded, choose_splits(loaded, splits, place.name, writer)), how)
 
     def sounds_of(loaded: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Sound]:

@@ -1,15 +1,21 @@
-"""Reader of sound files that a table lists."""
+"""Reader of sound files, or of parts of them, that a table lists."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.column_names import NONE
+from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
-from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
+from modalities.audio.clips import Segment, lies_in_file
+from modalities.audio.segments import Times, find_times
+from modalities.audio.storage import N_PEEKED, Normalize, Sound, Treatment, write_sounds
 
-PATHS = ("path", "file", "filename", "file_name", "audio")
+PATHS = ("path", "file", "filename", "file_name", "audio", "audio_filepath", "audio_path", "filepath")
 """As manifests call their column of files."""
 
 
@@ -21,6 +27,8 @@ def read_manifest(
     label: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
     sampling_rate_hz: int | None = None,
     n_mels: int = 64,
     frame_ms: float = 25.0,
@@ -34,15 +42,23 @@ def read_manifest(
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
-    """Read the sound files that a table names, one a line.
+    """Read the sound files that a table names, or parts of them, one a line.
+
+    Lines of the same file stay in one split, unless a column of groups or splits says otherwise.
 
     Args:
         path: CSV with any usual delimiter and a header, or parquet.
-        file: column of the paths; default: the first of path, file, filename, file_name, audio that there is.
+        file: column of the paths; default: the first of path, file, filename, file_name, audio, audio_filepath,
+            audio_path, filepath that there is.
         folder: that relative paths start from; default: the one that the table lies in.
-        label: column of labels, which may be empty; default: `label`, if there is one.
-        group: column of what must stay together; default: `group`, if there is one.
-        split: column of train, validation, test; default: `split`, if there is one.
+        label: column of labels, which may be empty; default: `label`, if there is one; "none" for none.
+        group: column of what must stay together; default: `group`, if there is one; "none" for none.
+        split: column of train, validation, test; default: `split`, if there is one; "none" for none.
+        start: column of times at which a part of the file begins, in seconds, or in the unit that its name ends with
+            (`start_ms`, `start_sample`); default: `start`, `begin`, `onset` or `offset`, if there is one; "none" for
+            whole files.
+        end: the same for where it ends; default: `end`, `stop`, or `start` and `duration` together. Without it, a part
+            ends with its file.
         sampling_rate_hz: see `read_folder`, as for the following options.
         n_mels: as there.
         frame_ms: as there.
@@ -57,16 +73,17 @@ def read_manifest(
         fitted: as there.
 
     Returns:
-        As there; `id` is the path as it stands in the table.
+        As there; `id` is the path as it stands in the table, for parts with "@start-end".
 
     Raises:
         InputError: options out of range.
-        DataError: no readable table, no such column, no readable sound, or splits that do not fit the groups.
+        DataError: no readable table, no such column, no readable sound, times that do not lie in the files, or splits
+            that do not fit the groups.
     """
     settings = dict(locals())
     how = Treatment.of(settings)
     table = Path(path).expanduser()
-    frame = _read_table(table)
+    frame, notes = _read_table(table)
     column = _column(frame, file, PATHS, table)
     if column is None:
         raise DataError(
@@ -74,53 +91,64 @@ def read_manifest(
             "Name it: file."
         )
     base = table.parent if folder is None else Path(folder).expanduser()
-    listed = frame[column].dropna().astype(str)
+    names = frame[column].astype("string").str.strip()
+    is_listed = names.notna() & (names != "")
+    listed = names[is_listed].astype(str)
     files = [base / name for name in listed]
 
     def build(writer: SplitWriter) -> None:
+        for note in notes:
+            writer.note(f"{table.name}: {note}.")
         if len(listed) < len(frame):
             writer.set_aside(f"{len(frame) - len(listed)} line(s) of {table.name}", "name no file")
+        rows = frame[is_listed]
         columns = {
-            role: _values(frame.loc[listed.index], _column(frame, name, (role,), table, required=fitted is None))
+            role: _values(rows, _column(frame, name, (role,), table, required=fitted is None))
             for role, name in (("label", label), ("group", group), ("split", split))
         }
+        times = find_times(rows, start, end, table.name, taken={column, label, group, split})
+        segments = [] if times is None else times.segments(files)
+        if times is not None:
+            _check_times(segments, times, table.name)
+            writer.note(times.note(len(set(files))))
         if fitted is not None:
             columns["split"] = [None] * len(listed)
-        values = zip(listed, files, columns["label"], columns["group"], columns["split"], strict=True)
-        write_sounds(writer, [Sound(*value) for value in values], how)
+        repeated = len(set(files)) < len(files)
+        if repeated and not any(_given(columns[role]) for role in ("group", "split")):
+            columns["group"] = list(listed)
+            writer.note(f"{table.name} names files more than once: the lines of a file are a group, in one split.")
+        where = segments or files
+        ids = _distinct(times.ids(list(listed)) if times is not None else list(listed))
+        write_sounds(writer, [Sound(*value) for value in zip(ids, where, *columns.values(), strict=True)], how)
 
-    return cached("audio_manifest", [table, *(f for f in files if f.is_file())], {**settings, **how.settings()}, build)
+    there = [file for file in dict.fromkeys(files) if file.is_file()]
+    return cached("audio_manifest", [table, *there], {**settings, **how.settings()}, build)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> tuple[pd.DataFrame, Sequence[str]]:
     if not path.is_file():
         raise DataError(f"expected a table at {path}; there is none.")
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        read = read_text_table(path, header=True)
+        short = [f"{read.n_short} line(s) with fewer fields than columns"] if read.n_short else []
+        return read.frame, [*read.notes, *short]
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, sep=_delimiter(path), dtype=str, skipinitialspace=True, encoding="utf-8-sig")
-    except (ValueError, OSError, pd.errors.ParserError) as error:  # of pandas, pyarrow, and of the encoding
+        frame = pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # pyarrow's errors are both
         raise DataError(f"{path.name} is no readable table: {' '.join(str(error).split())}.") from error
     if not len(frame):
         raise DataError(f"{path.name} is empty: it has no lines below its header.")
-    return frame.set_axis([str(name).strip() for name in frame.columns], axis=1)
-
-
-def _delimiter(path: Path) -> str:
-    """The one of tab, `;`, `|` and `,` that the header holds most often."""
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline()
-    return max("\t;|,", key=header.count)
+    return frame.set_axis([str(name).strip() for name in frame.columns], axis=1).reset_index(drop=True), ()
 
 
 def _column(
     frame: pd.DataFrame, name: str | None, usual: tuple[str, ...], table: Path, *, required: bool = True
 ) -> str | None:
     if name is None:
-        return next((candidate for candidate in usual if candidate in frame), None)
+        found = {str(column).lower(): str(column) for column in reversed(frame.columns)}
+        return next((found[candidate] for candidate in usual if candidate in found), None)
     if name not in frame:
-        if not required:
+        if not required or name == NONE:
             return None
         raise DataError(f"{table.name} has no column {name!r}; it has {', '.join(frame.columns)}.")
     return name
@@ -129,4 +157,42 @@ def _column(
 def _values(frame: pd.DataFrame, column: str | None) -> list[Any]:
     if column is None:
         return [None] * len(frame)
-    return [None if pd.isna(value) else value for value in frame[column]]
+    return [None if pd.isna(value) or value == "" else value for value in frame[column]]
+
+
+def _given(values: Sequence[Any]) -> bool:
+    return any(value is not None for value in values)
+
+
+def _check_times(segments: Sequence[Path | Segment], times: Times, table: str) -> None:
+    """Start and end may be those in a recording that the files were cut from, as in UrbanSound8K.
+
+    Raises:
+        DataError: most of some segments do not lie in their files.
+    """
+    looked = list(_lie_in_files(segments[:: max(1, len(segments) // N_PEEKED)]))
+    if looked and sum(looked) < len(looked) / 2:
+        raise DataError(
+            f"{times.start!r} of {table} expected times in {times.unit} within the files; of {len(looked)} looked at, "
+            f"{len(looked) - sum(looked)} begin behind the end of theirs. If the files are cut already: start: none. "
+            "If the unit is another, its name must say so, such as start_ms."
+        )
+
+
+def _lie_in_files(segments: Sequence[Path | Segment]) -> Iterator[bool]:
+    for segment in segments:
+        if isinstance(segment, Segment):
+            try:
+                yield lies_in_file(segment)
+            except DataError:
+                continue  # it is named when all are read
+
+
+def _distinct(ids: Sequence[str]) -> list[str]:
+    """Names that are there more than once, with a number."""
+    count: Counter[str] = Counter()
+    made = []
+    for name in ids:
+        count[name] += 1
+        made.append(name if count[name] == 1 else f"{name}#{count[name]}")
+    return made

@@ -14,12 +14,16 @@ from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
 from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
-from modalities.audio.clips import Source, read_clip, sampling_rate
+from modalities.audio.clips import Segment, Source, read_clip, sampling_rate
 from modalities.audio.mel import LogMel, mel_settings
 
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 N_PEEKED = 200  # sounds whose rates tell the usual one
+N_NAMED = 5  # sounds that were mended in one way
+USUAL_BATCH = 64  # rows
+LARGEST_BATCH = 2_000_000_000  # bytes that one long sound may make of a batch
+FAR_LONGER = 10  # than half of the sounds
 
 Normalize = Literal["clip", "none"]
 
@@ -29,21 +33,21 @@ class Sound(NamedTuple):
 
     Attributes:
         name: in reports and ids.
-        where: a file, or a function that fetches one, its contents or its samples.
+        where: a file, a part of one, or a function that fetches one, its contents or its samples.
         label: its class, or None.
         group: what must stay together, or None.
         split: as the data set calls it, or None.
     """
 
     name: str
-    where: Path | Callable[[], Source]
+    where: Path | Segment | Callable[[], Source]
     label: object = None
     group: object = None
     split: str | None = None
 
     def fetch(self) -> Source:
-        """The file, its contents, or its samples."""
-        return self.where if isinstance(self.where, Path) else self.where()
+        """The file, a part of it, its contents, or its samples."""
+        return self.where if isinstance(self.where, Path | Segment) else self.where()
 
 
 class Treatment(NamedTuple):
@@ -91,24 +95,32 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
     there are any. Facts: in_channels, sampling_rate_hz, classes, shortest and longest (in samples), unequal, `mel`.
 
     Raises:
-        DataError: sounds with and without a group or split, a group in two splits, one class only, or fewer than two
-            sounds to train on.
+        DataError: sounds with and without a group or split, a group in two splits, one class only, fewer than two
+            sounds to train on, or one so much longer than the others that batches with it would not fit into memory.
     """
     rate = _rate(sounds, how)
+    mended: dict[str, list[str]] = {}
     labels, classes = _labels(sounds, how)
     groups = _complete("group", [sound.group for sound in sounds])
     parts = _parts(sounds, labels, groups, how)
     rows = _Rows(writer, how, rate)
     for index, sound in enumerate(track(sounds, "reading sounds")):
+        said: list[str] = []
         try:
-            clip = read_clip(sound.fetch(), rate)
-        except DataError as error:
-            writer.set_aside(sound.name, error)
+            clip = read_clip(sound.fetch(), rate, mended=said.append)
+        except (DataError, MemoryError) as error:
+            writer.set_aside(sound.name, str(error) or "does not fit into memory")
             continue
+        for kind in said:
+            mended.setdefault(kind, []).append(sound.name)
         about: dict[str, Any] = {} if labels is None else {"label": labels[index]}
         if groups is not None or how.window_s is not None:
             about["group"] = sound.name if groups is None else groups[index]
         rows.add(parts[index], sound.name, clip, about)
+    for kind, names in mended.items():
+        writer.repaired(kind, len(names))
+        more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+        writer.note(f"{kind[0].upper()}{kind[1:]}: {', '.join(names[:N_NAMED])}{more}.")
     rows.finish(classes)
 
 
@@ -181,6 +193,11 @@ def _by_group(groups: list[str] | None, how: Treatment) -> Sequence[str]:
     return [part_of.get(group, "train") for group in groups]
 
 
+class _Longest(NamedTuple):
+    samples: int
+    row: str
+
+
 class _Rows:
     """Writes clips into splits, and learns what the facts are to say."""
 
@@ -196,6 +213,7 @@ class _Rows:
         self.log_mel = LogMel(self.mel)
         self.moments = np.zeros((3, self.log_mel.n_mels))  # of train: number of frames, their sum, their squares'
         self.lengths: list[int] = []
+        self.longest = _Longest(0, "")
         self.pending: dict[str, list[dict[str, Any]]] = {}
         self.held: Counter[str] = Counter()  # bytes of these
 
@@ -212,8 +230,10 @@ class _Rows:
                 continue
             if part == "train" and self.how.fitted is None:
                 self._learn(stored)
-            self.lengths.append(len(stored))
             row = f"{name}@{start / self.rate:g}" if self.window else name
+            if len(stored) > self.longest.samples:
+                self.longest = _Longest(len(stored), row)
+            self.lengths.append(len(stored))
             self.pending.setdefault(part, []).append({"signal": stored, "id": row, **about})
             self.held[part] += stored.nbytes
         if silent:
@@ -251,12 +271,26 @@ class _Rows:
                 columns["label"] = np.array(columns["label"], np.int64)  # type: ignore[assignment]
             self.writer.add(part, **columns)
 
+    def _check_lengths(self) -> None:
+        """Clips of a batch are padded to the longest: a single one must not make batches of gigabytes."""
+        (longest, name), usual = self.longest, float(np.median(self.lengths))
+        size = USUAL_BATCH * longest * np.dtype(np.float32).itemsize
+        if size > LARGEST_BATCH and longest > FAR_LONGER * usual:
+            seconds = usual / self.rate
+            raise DataError(
+                f"{name} lasts {longest / self.rate:,.0f} s, half of the sounds at most {seconds:.3g} s: a batch "
+                f"with it is padded to its length, and {USUAL_BATCH} rows take {size / 1e9:.1f} GB. Cut long sounds "
+                f"into windows, window_s: {max(1, round(seconds))}, or leave that one out."
+            )
+
     def finish(self, classes: Sequence[str]) -> None:
         """Write what is left, and the facts.
 
         Raises:
-            DataError: a single sound to train on.
+            DataError: a single sound to train on, or one that is far longer than the others.
         """
+        if self.lengths and self.how.fitted is None:
+            self._check_lengths()
         for part in list(self.pending):
             self._flush(part)
         if not self.lengths:
@@ -274,6 +308,6 @@ class _Rows:
             "classes": list(classes),
             "unequal": True,
             "shortest": min(self.lengths),
-            "longest": max(self.lengths),
+            "longest": self.longest.samples,
             "mel": self.mel,
         }

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folders import find_files
-from bam_core.data.splits import read_layout, say_layout
+from bam_core.data.splits import known_in_train, read_layout, say_layout
 from bam_core.errors import DataError
 from modalities.image.decode import SUFFIXES
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
@@ -92,6 +92,7 @@ def read_folder(
         labels = None
         if folders == "class" and len(different) > 1:
             labels = [name if place.is_labelled else None for name, place in zip(inner, places, strict=True)]
+            labels = known_in_train(writer, labels, [place.split for place in places])
         if folders == "class" and len(different) == 1 and fitted is None:
             writer.repaired(f"one class folder only, {different.pop()!r}: images taken as unlabelled", len(kept))
         groups = None

@@ -1,7 +1,7 @@
 import pytest
 
 from bam_core.data import in_memory
-from bam_core.data.splits import Place, check_choice, read_layout, read_splits, say_layout, split_of
+from bam_core.data.splits import Place, check_choice, known_in_train, read_layout, read_splits, say_layout, split_of
 from bam_core.errors import DataError, InputError
 
 TRAIN_AND_TEST = ("train/cat/1", "train/dog/2", "test/cat/3", "test/dog/4")
@@ -141,6 +141,22 @@ def test_wrong_choices():
 
 def test_new_files_are_all_read():
     assert splits(*TRAIN_AND_TEST, "intro", is_new=True) == dict.fromkeys([*TRAIN_AND_TEST, "intro"], "")
+
+
+def test_folders_of_test_files_that_are_no_classes():
+    """`test/unknown/1.png`, as loaders want it that take every folder for a class."""
+    said = []
+
+    def build(writer):
+        said.append(
+            known_in_train(writer, ["a", "b", "a", "unknown", None], ["train", "train", "test", "test", "test"])
+        )
+        said.append(known_in_train(writer, [None, "a"], ["train", "test"]))
+        writer.add("train", id=["1"])
+
+    notes = in_memory("pets", build).notes
+    assert said == [["a", "b", "a", None, None], [None, "a"]]
+    assert list(notes) == ["No class of train, so 1 file(s) of other splits are without labels: unknown."]
 
 
 def test_what_was_understood_is_said():

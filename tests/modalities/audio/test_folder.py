@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from bam_core.data import SplitDataset
 from bam_core.errors import DataError, InputError
 from modalities.audio import MODALITY
-from modalities.audio.clips import read_clip, sampling_rate
+from modalities.audio.clips import read_clip, resample, sampling_rate
 from modalities.audio.folder import read_folder, read_speech_commands
 from modalities.audio.mel import LogMel
 
@@ -145,9 +146,26 @@ def test_what_cannot_be_used_is_named(words, tone):
 def test_a_truncated_file_is_read_as_far_as_it_goes(words):
     whole = (words / "no" / "bob_5.wav").read_bytes()
     (words / "no" / "bob_5.wav").write_bytes(whole[: len(whole) // 2])
+    header = whole[:4] + b"\xff" * 4 + whole[8:40] + b"\xff" * 4
+    (words / "no" / "bob_4.wav").write_bytes(header + whole[44:])  # as ffmpeg writes into a pipe
     data = read_folder(path=str(words), pattern="")
     lengths = dict(zip(data.splits["train"]["id"], batch_of(data)["length"].tolist(), strict=True))
     assert 1150 < lengths["no/bob_5.wav"] < 1200
+    assert lengths["no/bob_4.wav"] == 2400
+    assert data.repairs == {"sounds shorter than their headers say, read as far as they go": 1}
+    assert data.notes[-1] == "Sounds shorter than their headers say, read as far as they go: no/bob_5.wav."
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("AIFF", "aiff"), ("AU", "au"), ("W64", "w64"), ("RF64", "rf64")])
+def test_truncated_files_of_other_formats(tmp_path, kind, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.sin(np.arange(8000)), 8000, format=kind, subtype="PCM_16")
+    said = []
+    assert len(read_clip(path, 8000, mended=said.append)) == 8000
+    assert said == []
+    path.write_bytes(path.read_bytes()[:8000])
+    assert len(read_clip(path, 8000, mended=said.append)) < 4000
+    assert said == ["sounds shorter than their headers say, read as far as they go"]
 
 
 def test_level(words, tone):
@@ -341,3 +359,55 @@ def test_sphere_files_are_read(tmp_path):
     wave = np.sin(np.arange(4000) / 3).astype(np.float32) / 2
     soundfile.write(tmp_path / "a.sph", wave, 8000, format="NIST", subtype="PCM_16")
     assert np.abs(read_clip(tmp_path / "a.sph", 8000) - wave).max() < 1e-4
+
+
+def test_rates_without_a_common_factor_take_little_memory(tmp_path, tone):
+    for rate in (44099, 22255, 44100, 8000):
+        tone(tmp_path / f"{rate}.wav", 0.5, rate=rate)
+    expected = 0.3 * np.sin(2 * np.pi * 440 * np.arange(22050) / 44100)
+    tracemalloc.start()
+    for rate in (44099, 22255, 8000):
+        clip = read_clip(tmp_path / f"{rate}.wav", 44100)
+        assert abs(len(clip) - 22050) <= 3
+        assert np.abs(clip[300:21500] - expected[300:21500]).max() < 1e-3
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    with pytest.raises(DataError, match="has a sampling rate of 8 Hz, too far from the wanted 44100 Hz"):
+        resample(np.ones(8, np.float32), 8, 44100)
+
+
+def test_one_file_that_fails_is_set_aside(words, monkeypatch):
+    def failing(clip, from_hz, to_hz):
+        raise MemoryError
+
+    monkeypatch.setattr("modalities.audio.clips.resample", failing)
+    soundfile.write(words / "no" / "other.wav", np.sin(np.arange(4000)), 11025)
+    data = read_folder(path=str(words))
+    assert data.set_aside == [("no/other.wav", "does not fit into memory")]
+    assert sum(sizes(data).values()) == 36
+
+
+def test_stereo_with_one_side_inverted(words):
+    wave = 0.5 * np.sin(np.arange(4000) / 3)
+    soundfile.write(words / "no" / "inverted.wav", np.stack([wave, -wave], 1), 8000)
+    soundfile.write(words / "no" / "left.wav", np.stack([wave, 0 * wave], 1), 8000)
+    data = read_folder(path=str(words), pattern="", normalize="none")
+    kind = "sounds whose channels cancel each other out, of which the first loud one was taken"
+    assert data.repairs == {kind: 1}
+    assert (
+        data.notes[-1]
+        == "Sounds whose channels cancel each other out, of which the first loud one was taken: no/inverted.wav."
+    )
+    rows = dict(zip(data.splits["train"]["id"], data.splits["train"]["signal"], strict=True))
+    assert np.abs(np.asarray(rows["no/inverted.wav"]) / 32768 - wave).max() < 1e-4
+    assert np.abs(np.asarray(rows["no/left.wav"]) / 32768 - wave / 2).max() < 1e-4
+
+
+def test_one_long_sound_among_short_ones_is_refused(words, tone, monkeypatch):
+    monkeypatch.setattr("modalities.audio.storage.LARGEST_BATCH", 64 * 4 * 8000 * 10)
+    tone(words / "no" / "long.wav", 11)
+    with pytest.raises(DataError, match=r"no/long.wav lasts 11 s, half .* 0.26 s: .* 64 rows take 0.0 GB.*window_s: 1"):
+        read_folder(path=str(words))
+    assert "no/long.wav@10" in read_folder(path=str(words), window_s=1, pattern="").splits["train"]["id"]
+    facts = dict(read_folder(path=str(words), window_s=1, pattern="").facts)
+    assert len(read_folder(path=str(words), fitted=facts).splits["train"]) == 37
