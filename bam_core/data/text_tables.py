@@ -14,18 +14,21 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bam_core.data.text_files import find_encoding, read_lines
+from bam_core.data.text_files import find_encoding, open_text, read_lines
+from bam_core.data.text_sniffing import (
+    N_SNIFFED,
+    USUAL_MARKS,
+    WHITESPACE,
+    check_is_table,
+    is_lone_column,
+    is_number,
+    lines_before,
+    names_columns,
+    sniff_delimiter,
+)
 from bam_core.errors import DataError
 
-N_SNIFFED = 50  # lines that delimiter and header are guessed from
 N_NAMED = 1000  # lines of a kind that are remembered
-WHITESPACE = r"\s+"  # the delimiter of columns that are set apart by blanks
-
-USUAL_MARKS = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>")
-"""Texts that stand for a missing number wherever tables are read."""
-
-_NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
-_MISSING = frozenset((*(mark.lower() for mark in USUAL_MARKS), "?", "-", ".", "--"))
 
 
 class TextTable(NamedTuple):
@@ -71,7 +74,7 @@ def read_text_table(
     """Read a table of text.
 
     Args:
-        path: of the file; .gz, .bz2 and .xz are unpacked.
+        path: of the file; .gz, .bz2, .xz and .zst are unpacked.
         delimiter: default: the one of tab, `;`, `|`, `,` and blanks that divides the first lines evenly.
         header: whether the first line names the columns; default: as `names_columns` says.
         encoding: default: UTF-8, UTF-16 with its mark, else Windows-1252.
@@ -79,7 +82,8 @@ def read_text_table(
             numbers are numbers and `USUAL_MARKS` missing.
 
     Raises:
-        DataError: no table of text, no rows, two columns of one name, or a line with more fields than the header.
+        DataError: no table of text, no rows, two columns of one name, a line with more fields than the header, a quote
+            that swallows lines, or a lone column that can be read in two ways.
 
     Example:
         >>> import tempfile
@@ -91,11 +95,15 @@ def read_text_table(
     """
     found, notes = (encoding, []) if encoding else find_encoding(path)
     first = list(itertools.islice(read_lines(path, found), N_SNIFFED))
-    _check_is_table(path, [line for line in first if line.strip()])
-    if said := re.fullmatch(r"sep=(.)\s*", first[0], re.IGNORECASE):  # as Excel begins its files
+    check_is_table(path, [line for line in first if line.strip()])
+    if said := re.fullmatch(r'"?sep=(.)"?\s*', first[0], re.IGNORECASE):  # as Excel begins its files
         delimiter = delimiter or said[1]
-    delimiter = delimiter or sniff_delimiter([line for line in first if line.strip()])
-    skipped = 1 if said else _lines_before(first, delimiter)
+    if delimiter is None:
+        delimiter = sniff_delimiter([line for line in first if line.strip()])
+        if delimiter == "," and is_lone_column(first, path.name):
+            delimiter = ";"
+            notes.append("one column of numbers with decimal commas")
+    skipped = 1 if said else lines_before(first, delimiter)
     if any(line.strip() for line in first[:skipped]) and not said:
         notes.append(f"{skipped} line(s) in front of the table not read")
     source = _Source(path, found, delimiter, skipped)
@@ -103,6 +111,9 @@ def read_text_table(
     rows = [row for _, row in itertools.islice(_rows(source), N_SNIFFED)]
     if header is None:
         header = names_columns(rows)
+        numbers = [name for name in rows[0] if name.strip() and is_number(name)] if header else []
+        if numbers:
+            notes.append(f"the first line is taken as the header, though it holds {numbers[0].strip()!r}")
     lines = _count_fields(source, skip=header)
     names = _names(lines, rows[0] if header else None, path.name)
     _check_widths(lines, len(names), source)
@@ -112,48 +123,6 @@ def read_text_table(
     short = sorted(number for found in too_short for number in found.numbers)
     n_short = sum(found.count for found in too_short)
     return TextTable(frame, header, row_names, delimiter, tuple(short[:N_NAMED]), n_short, tuple(notes))
-
-
-def sniff_delimiter(lines: Sequence[str]) -> str:
-    """The delimiter that divides all lines into equally many fields, else the one that does so for most.
-
-    Example:
-        >>> sniff_delimiter(["height;weight", "1,80;75", "1,75;80"]), sniff_delimiter(["  1.0  2.5", "  2.0  3.5"])
-        (';', '\\\\s+')
-    """
-    evenness = {}
-    for delimiter in "\t;|,":  # a comma comes last: it may stand inside numbers
-        fields = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row)
-        usual, count = fields.most_common(1)[0] if fields else (1, 0)
-        evenness[delimiter] = count if usual > 1 else 0
-    if not any(evenness.values()):
-        words = [line.split() for line in lines]
-        if min(map(len, words)) > 1 and all(_is_number(word) for word in words[-1]):
-            return WHITESPACE
-    return max(evenness, key=lambda delimiter: evenness[delimiter])
-
-
-def names_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: words above numbers, different words only, or numbers that count.
-
-    Example:
-        >>> names_columns([["t", "x"], ["0", "1.5"]]), names_columns([["a", "1"], ["b", "2"]])
-        (True, False)
-        >>> names_columns([["label", "0", "1", "2"], ["a", "0.1", "0.7", "0.3"]])
-        True
-    """
-    fields, below = [field.strip() for field in rows[0]], rows[1:N_SNIFFED]
-    numbers = [field for field in fields if _is_number(field) and field.lower() not in _MISSING]
-    words = [field for field in fields if field and not _is_number(field)]
-    if len(numbers) > 2 and numbers in [[str(i + first) for i in range(len(numbers))] for first in (0, 1)]:
-        return True
-    if len(numbers) > 9 and _evenly_rising(numbers) and not any(_evenly_rising(row[-len(numbers) :]) for row in below):
-        return True  # times of the samples
-    for place, name in enumerate(fields):
-        known = [row[place] for row in below if len(row) > place and row[place].strip().lower() not in _MISSING]
-        if name in words and known and all(_is_number(value) for value in known):
-            return True
-    return bool(words) and not numbers and len(set(words)) == len(words)
 
 
 @dataclass
@@ -195,7 +164,7 @@ def _names(lines: _Counted, header: Sequence[str] | None, file: str) -> list[str
     if twice:
         raise DataError(
             f"{file} expected columns of different names; {', '.join(map(repr, twice[:5]))} came more than once. "
-            "Rename them."
+            "Rename them; or, if the first line is no header, set header: false."
         )
     return names
 
@@ -213,7 +182,11 @@ def _check_widths(lines: _Counted, expected: int, source: _Source) -> None:
 def _widths(source: _Source) -> Iterator[tuple[int, int, bool]]:
     """Number of a line, of its fields, and whether the last of these is empty."""
     if source.quoting != csv.QUOTE_NONE or source.delimiter == WHITESPACE:
+        before = source.skipped
         for number, row in _rows(source):
+            if number > before + 2:
+                _check_quotes(row, source, before + 1, number)
+            before = number
             yield number, len(row), not row[-1].strip()
         return
     for number, line in _table_lines(source):
@@ -237,6 +210,17 @@ def _rows(source: _Source) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"line {source.skipped + reader.line_num} of {source.path.name}: {error}.") from error
 
 
+def _check_quotes(row: Sequence[str], source: _Source, first: int, last: int) -> None:
+    """Lines inside of a quoted field that are divided as rows are were swallowed by a quote that nobody closed."""
+    for text in row:
+        inner = text.splitlines()[1:-1]
+        if sum(line.count(source.delimiter) == len(row) - 1 > 0 for line in inner) > len(inner) / 2:
+            raise DataError(
+                f"{source.path.name}: a quote of line {first} is closed in line {last} only, and the lines between "
+                "look like rows. Close it, or double quotes that are part of a text."
+            )
+
+
 def _quoting(source: _Source) -> int:
     """Quotes are part of the texts if all lines are then equally long, and would be joined otherwise."""
     if source.delimiter == WHITESPACE or not any('"' in line for _, line in _table_lines(source)):
@@ -245,24 +229,6 @@ def _quoting(source: _Source) -> int:
     plain = [width for _, width, _ in _widths(source)]
     is_plain = len(set(plain)) == 1 and sum(1 for _ in _rows(quoted)) < len(plain)
     return csv.QUOTE_NONE if is_plain else csv.QUOTE_MINIMAL
-
-
-def _lines_before(first: Sequence[str], delimiter: str) -> int:
-    """Lines in front of the table: comments, and texts without any delimiter; a comment may hold the header."""
-    widths = [len(line.split() if delimiter == WHITESPACE else line.split(delimiter)) for line in first]
-    is_comment = [line.startswith("#") for line in first]
-    usual = Counter(w for w, comment in zip(widths, is_comment, strict=True) if not comment).most_common(1)[0][0]
-    start = next(i for i, (w, c) in enumerate(zip(widths, is_comment, strict=True)) if not c and (w > 1 or usual == 1))
-    return start - 1 if start and is_comment[start - 1] and widths[start - 1] == usual else start
-
-
-def _check_is_table(path: Path, first: Sequence[str]) -> None:
-    if not first:
-        raise DataError(f"{path.name} is empty: it has no rows.")
-    begin = first[0].lstrip().lower()
-    kind = "JSON" if begin.startswith(("{", "[")) else "ARFF" if begin.startswith(("@relation", "%")) else None
-    if kind:
-        raise DataError(f"{path.name} expected a table with delimiters; it begins as {kind} does. Save it as CSV.")
 
 
 def _read(
@@ -279,12 +245,12 @@ def _read(
         "skiprows": source.skipped,
         "skipinitialspace": True,
         "quoting": source.quoting,
-        "encoding": source.encoding,
         "index_col": False,
         "low_memory": False,
     }
     try:
-        frame = pd.read_csv(source.path, **options)
+        with open_text(source.path, source.encoding) as file:
+            frame = pd.read_csv(file, **options)
     except (ValueError, pd.errors.ParserError, OSError) as error:
         raise DataError(f"{source.path.name} is no readable table ({str(error).strip()}).") from error
     named: pd.DataFrame = frame.iloc[:, : len(names)].set_axis(list(names), axis=1)
@@ -293,16 +259,3 @@ def _read(
 
 def _table_lines(source: _Source) -> Iterator[tuple[int, str]]:
     return itertools.islice(enumerate(read_lines(source.path, source.encoding), 1), source.skipped, None)
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text.strip()) is not None or text.strip().lower() in _MISSING
-
-
-def _evenly_rising(fields: Sequence[str]) -> bool:
-    try:
-        numbers = [float(text.replace(",", ".")) for text in fields]
-    except ValueError:
-        return False
-    steps = [b - a for a, b in itertools.pairwise(numbers)]
-    return len(steps) > 1 and min(steps) > 0 and max(steps) - min(steps) < 0.5 * max(steps)

@@ -10,6 +10,7 @@ import yaml
 
 from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
+from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError, RecipeError
 from bam_core.outputs import make_folder, write_text, written
 from bam_core.pretrained import PretrainedEncoder
@@ -90,7 +91,7 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
         if not equals:
             raise RecipeError(f"override {override!r}: expected key=value, an option of the reader")
         given[key] = yaml.safe_load(text)
-    kind = "" if path.is_dir() else path.suffix.lower()
+    kind = "" if path.is_dir() else _suffix(path)
     trained_with = str(recipe.data["reader"])
     reader = str(given.pop("reader")) if "reader" in given else _reader_of(kind, recipe, modality)
     options = _options_of_training(recipe, path) if reader == trained_with else {}
@@ -117,10 +118,16 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
     return data
 
 
+def _suffix(path: Path) -> str:
+    """In small letters, with that of the packing: ".csv.gz"."""
+    inner = unpacked_name(path)
+    return "".join(part.suffix.lower() for part in dict.fromkeys((inner, path)))
+
+
 def _reader_of(kind: str, recipe: Recipe, modality: Modality) -> str:
     """That of the training if it takes such data, else the modality's first for them."""
     names, trained_with = modality.readers_of(kind), str(recipe.data["reader"])
-    if trained_with in names or ("path" in recipe.data and Path(str(recipe.data["path"])).suffix.lower() == kind):
+    if trained_with in names or ("path" in recipe.data and _suffix(Path(str(recipe.data["path"]))) == kind):
         return trained_with
     if not names:
         kinds = ", ".join(kind or "a folder" for kind in modality.reads)

@@ -1,13 +1,17 @@
 """Tables with numbers, categories and dates; views that corrupt and mask them; MLP and feature transformer."""
 
+from bam_core.data.text_files import PACKED
 from bam_core.protocols import Modality
 from modalities.tabular.baselines import BASELINES
 from modalities.tabular.batches import collate_rows, draw_row, raw_row
 from modalities.tabular.data import read_table
 from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
 from modalities.tabular.example import read_breast_cancer, synthetic_table
+from modalities.tabular.files import PARQUET
 from modalities.tabular.memory import from_memory, read_frame
 from modalities.tabular.views import INVALIDATES, TabularViews
+
+TEXT = (".csv", ".tsv", ".txt", ".data", ".test")
 
 MODALITY = Modality(
     name="tabular",
@@ -17,7 +21,7 @@ MODALITY = Modality(
         "breast_cancer": read_breast_cancer,
         "example": synthetic_table,
     },
-    reads=dict.fromkeys((".csv", ".tsv", ".txt", ".data", ".test", ".parquet", ".pq"), "table"),
+    reads=dict.fromkeys((*TEXT, *(kind + packed for kind in TEXT for packed in PACKED), *PARQUET), "table"),
     views={"tabular": TabularViews},
     encoders={"mlp": MLPEncoder, "ft_transformer": FeatureTransformer},
     collate=collate_rows,

@@ -56,18 +56,19 @@ def read_table(
     max_categories: int = 100,
     delimiter: str | None = None,
     header: bool | None = None,
+    encoding: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
-    """Read CSV and the like, or parquet; every column that is not named otherwise is a feature.
+    """Read CSV and the like, packed or not, or parquet; every column that is not named otherwise is a feature.
 
     What columns hold is found out from the training rows: numbers, categories (texts, booleans), dates. Columns that
     are constant, empty, count the rows, or are ids or free text are set aside by name. Missing are empty fields, `?`,
     `NA` and the like.
 
     Args:
-        path: file; text with any of tab, `;`, `|` and `,`, or .parquet.
+        path: file; text with any of tab, `;`, `|` and `,`, also as .gz, .bz2, .xz or .zst, or .parquet.
         test_path: file with the test split.
         label: column of labels, strings or numbers; default: `label`, `y`, `target` or `class`, if there is one.
             Labels are optional, also row by row: missing, empty or -1.
@@ -82,6 +83,7 @@ def read_table(
         max_categories: a column of texts with more different ones is set aside as id or free text.
         delimiter: of text, if it is not recognised.
         header: whether the first line names the columns, if that is not recognised.
+        encoding: of text, if it is not UTF-8, UTF-16 or Windows-1252.
         test_fraction: to hold out; 0 for none.
         seed: of that choice.
         fitted: facts of a saved encoder: new data are read as its training data were, all into "train".
@@ -111,7 +113,8 @@ def read_table(
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
-        write_tables(writer, [read_file(file, delimiter=delimiter, header=header) for file in paths], options)
+        tables = [read_file(file, delimiter=delimiter, header=header, encoding=encoding) for file in paths]
+        write_tables(writer, tables, options)
 
     files = [file for file in paths if file.is_file()]
     return cached("table", files, {**settings, "fitted": _preprocessing(fitted)}, build)
@@ -124,7 +127,9 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
     parts = _parts(tables, about, options)
     for table in tables:
         for note in table.notes:
-            writer.repaired(note)
+            writer.note(note)
+        for kind, count in table.repairs.items():
+            writer.repaired(kind, count)
     taken = {name for name in names.values() if name is not None}
     features = [name for name in tables[0].frame.columns if name not in taken and name not in options.drop]
     if options.fitted is None:

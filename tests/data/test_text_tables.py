@@ -1,21 +1,28 @@
 """Tables as people's programs write them: the right columns and values, or an error that names the line."""
 
+import bz2
 import gzip
+import lzma
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from bam_core.data.text_tables import WHITESPACE, names_columns, read_text_table, sniff_delimiter
+from bam_core.data.text_sniffing import WHITESPACE, names_columns, sniff_delimiter
+from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
 
 ROWS = [["m1", "0", "1.5"], ["m1", "1", "2.5"], ["m2", "0", "3.5"]]
 HEADER = ["id", "time", "x"]
+PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 @pytest.fixture
 def read(tmp_path):
     def write_and_read(text, name="a.csv", encoding="utf-8", **options):
+        if isinstance(text, bytes):
+            options["encoding"] = encoding if encoding != "utf-8" else None
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
         return read_text_table(tmp_path / name, **options)
 
@@ -43,6 +50,8 @@ def lines(delimiter=",", header=HEADER, rows=ROWS, end="", header_end=""):
         lines().replace("\n", "\n\n"),
         "\ufeff" + lines(),
         "sep=;\n" + lines(";"),
+        '"sep=;"\r\n' + lines(";"),
+        "Device;X100\nSerial;17\n\n" + lines(";"),
         "Logger X\nserial 17\n\n" + lines(),
         "# a comment\n" + lines(),
         "# " + lines(),  # as numpy.savetxt writes it
@@ -92,6 +101,12 @@ def test_a_quote_that_is_never_closed_loses_no_rows(read):
     assert table.frame["name"][20] == '"5 inch'
 
 
+def test_a_quote_that_swallows_rows_is_named(read):
+    rows = ['"one, two",0', '"5 inch,1', *(f"n{i},{i}" for i in range(9)), '"6 inch,9']
+    with pytest.raises(DataError, match=r"a quote of line 3 is closed in line 13 only"):
+        read("\n".join(["name,x", *rows, ""]))
+
+
 def test_fields_of_several_lines_stay_one_field(read):
     table = read('a,b\n"one\ntwo, three",1\nx,2\n')
     assert table.frame["a"].tolist() == ["one\ntwo, three", "x"]
@@ -107,7 +122,23 @@ def test_encodings(read, encoding):
     table = read("Temperatur [°C],x\n1,2\n", encoding=encoding)
     assert table.frame.columns.tolist() == ["Temperatur [°C]", "x"]
     assert bool(table.notes) == (encoding == "cp1252")
-    assert read("Größe,x\n1,2\n", encoding="cp850").notes
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "cp437"])
+@pytest.mark.parametrize("text", ["Größe,x\n1,2\n", "a\nKöln\nZürich\n"])
+def test_an_encoding_that_is_not_windows_is_asked_for(read, text, encoding):
+    with pytest.raises(DataError, match=r"Windows-1252 does not fit: it would hold '.*\(cp1252\).*say encoding: cp850"):
+        read(text, encoding=encoding)
+
+
+def test_typographic_marks_are_windows(read):
+    table = read("a,b\nAndré’s „Café“,x\nŠkoda – Ž,y\n", encoding="cp1252")
+    assert table.frame["a"].tolist() == ["André’s „Café“", "Škoda – Ž"]
+
+
+def test_an_encoding_that_there_is_not(read):
+    with pytest.raises(DataError, match=r"expected the name of an encoding.*got 'utf9'"):
+        read(b"a,b\n1,2\n", encoding="utf9")
 
 
 def test_an_encoding_that_is_named(tmp_path):
@@ -115,8 +146,16 @@ def test_an_encoding_that_is_named(tmp_path):
     assert read_text_table(tmp_path / "a.csv", encoding="cp850").frame.columns[0] == "Größe"
 
 
-def test_packed_files(read):
-    assert read(gzip.compress(lines().encode()), "a.csv.gz").frame.to_numpy().tolist() == ROWS
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
+def test_packed_files(read, suffix):
+    text = lines(rows=[*ROWS[:2], ["müll", "0", "3.5"]]).encode()
+    packed = pa.compress(text, codec="zstd", asbytes=True) if suffix == "zst" else PACKERS[suffix](text)
+    assert read(packed, f"a.csv.{suffix}").frame.to_numpy().tolist() == [*ROWS[:2], ["müll", "0", "3.5"]]
+    with pytest.raises(DataError, match="is no readable text"):
+        read(packed[:-9], f"b.csv.{suffix}")
+
+
+def test_packed_files_that_are_cut(read):
     with pytest.raises(DataError, match="is no readable text"):
         read(gzip.compress(lines().encode())[:-9], "b.csv.gz")
     with pytest.raises(DataError, match="is no readable text"):
@@ -154,7 +193,9 @@ def test_a_header_of_sampling_times(read):
         ([["a", "0.5"], ["b", "0.7"]], False),
         ([["class", "0.5"], ["1", "0.7"]], True),
         ([["0", "1", "2"], ["5.5", "1.2", "0"]], True),
-        ([["2019", "2020"], ["5.5", "1.2"]], False),
+        ([["2019", "2020"], ["5.5", "1.2"]], True),
+        ([["city", "2019", "2020"], ["Bonn", "327", "330"]], True),
+        ([["a", "2019", "2020"], ["b", "2001", "2004"]], False),
         ([["x", "x"], ["a", "x"]], False),
         ([["?", "0.5"], ["1", "0.7"]], False),
     ],
@@ -180,3 +221,30 @@ def test_rows_without_any_value_stay(read):
     table = read("x,y\n1,2\n,\n3,4\n", as_text=lambda name: False)
     assert isinstance(table.frame, pd.DataFrame)
     np.testing.assert_array_equal(table.frame, [[1, 2], [np.nan, np.nan], [3, 4]])
+
+
+@pytest.mark.parametrize("text", ["height\n1,80\n1,75\n1,8\n", "1,80\n1,05\n", "height;\n1,80;\n1,75;\n"])
+def test_a_lone_column_of_decimal_commas(read, text):
+    if text.startswith("1"):
+        with pytest.raises(DataError, match="may be one number with a decimal comma or two fields"):
+            read(text)
+        text = "x\n" + text
+    table = read(text)
+    assert table.row_names is None
+    assert table.frame.iloc[:, 0].str.contains(",").all()
+    assert table.frame.shape[1] == 1
+    assert read("x\n1,5\n2,7\n3,8\n").row_names.tolist() == ["1", "2", "3"]
+    assert read("1,80\n2,75\n").frame.shape == (2, 2)
+
+
+@pytest.mark.parametrize("start", ['{"a": 1}\n', "[1, 2]\n", "@RELATION x\n", "% a\n% b\n@relation y\n"])
+def test_json_and_arff_are_no_tables(read, start):
+    with pytest.raises(DataError, match=r"begins as (JSON|ARFF) does"):
+        read(start * 3)
+    assert read("% of all,x\n3,4\n").frame.columns.tolist() == ["% of all", "x"]
+
+
+def test_a_header_that_holds_numbers_is_said(read):
+    table = read("city,2019,2020\nBonn,1,2\nKiel,3,4\n")
+    assert table.frame.columns.tolist() == ["city", "2019", "2020"]
+    assert table.notes == ("the first line is taken as the header, though it holds '2019'",)
