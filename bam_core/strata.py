@@ -1,4 +1,4 @@
-"""Classes of real numbers by quantile: what draws, folds and held-out splits of regression labels are stratified by."""
+"""Classes to stratify by: real numbers by quantile, several labels a row by the rarest."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,10 @@ def is_real(labels: Sequence[int] | Sequence[float] | np.ndarray) -> bool:
 def strata(labels: Sequence[int] | Sequence[float] | np.ndarray, n: int = N_STRATA) -> np.ndarray:
     """Class indices to stratify by: class indices as they are, real numbers by the quantile that they lie in.
 
+    Of several labels the rarest counts; rows that carry none are a class of their own.
+
     Args:
-        labels: (rows,) class indices, -1 for none; or float, NaN for none.
+        labels: (rows,) class indices, -1 for none; float, NaN for none; or (rows, k) 0/1, a row of -1 for none.
         n: classes of real numbers, about equally large; fewer where values repeat.
 
     Returns:
@@ -27,6 +29,11 @@ def strata(labels: Sequence[int] | Sequence[float] | np.ndarray, n: int = N_STRA
         ([0, 1, -1, 0, 1], [1, -1])
     """
     values = np.asarray(labels)
+    if values.ndim == 2:
+        counts = (values == 1).sum(axis=0)
+        rarest = np.where(values == 1, counts, len(values) + 1).argmin(axis=1)
+        found = np.where((values == 1).any(axis=1), rarest, values.shape[1])
+        return np.where(values.min(axis=1) < 0, -1, found).astype(np.int64)
     if not is_real(values):
         return values.astype(np.int64)
     found = np.full(len(values), -1, np.int64)

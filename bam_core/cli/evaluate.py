@@ -114,6 +114,8 @@ def show_results(results: object, ours: str | None = None) -> None:
     if isinstance(results, Results):
         for metric in results.metrics:
             console.print(results.to_console(metric))
+        for table in results.by_class_to_console():
+            console.print(table)
         console.print(results.verdict(ours))
     else:
         console.print("No labels for a test split: the report shows what can be said without.")

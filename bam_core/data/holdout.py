@@ -24,8 +24,8 @@ def hold_out(
         n: number of rows.
         fraction: to hold out, in (0, 1).
         seed: of the choice.
-        labels: (n,) class indices, -1 for none, or real numbers, NaN for none; rows without a label are not held out,
-            since they cannot be scored.
+        labels: (n,) class indices, -1 for none; real numbers, NaN for none; or (n, k) 0/1, a row of -1 for none. Rows
+            without a label are not held out, since they cannot be scored.
         groups: (n,) names of what must stay together.
 
     Returns:

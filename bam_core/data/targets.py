@@ -1,4 +1,4 @@
-"""What a column of labels holds: classes, or real numbers to be predicted as such."""
+"""What a column of labels holds: classes, several of them a row, or real numbers to be predicted as such."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -8,10 +8,18 @@ import pandas as pd
 
 from bam_core.data.labels import encode_labels
 from bam_core.data.numbers import read_numbers
+from bam_core.data.several_labels import (
+    encode_cells,
+    encode_columns,
+    looks_like_several,
+    said_of_several,
+    split_cells,
+)
 from bam_core.errors import DataError, InputError
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "multi_label", "regression"]
 REGRESSION: Task = "regression"
+MULTI_LABEL: Task = "multi_label"
 
 FEW = 20  # different numbers that may be codes of classes without a word
 
@@ -20,7 +28,8 @@ class Target(NamedTuple):
     """Labels of rows.
 
     Attributes:
-        values: (n,) int64 class indices, -1 for none; or float64, NaN for none.
+        values: (n,) int64 class indices, -1 for none; (n, k) int64 0/1, a row of -1 for none; or (n,) float64, NaN for
+            none.
         classes: their names; empty for real numbers.
         notes: what was guessed.
     """
@@ -31,13 +40,14 @@ class Target(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the facts of prepared data say of them; `task` only of real numbers."""
+        """What the facts of prepared data say of them; `task` only where a row has not one class."""
         found: dict[str, Any] = {"classes": self.classes}
-        return found | ({"task": REGRESSION} if self.values.dtype.kind == "f" else {})
+        task = REGRESSION if self.values.dtype.kind == "f" else MULTI_LABEL if self.values.ndim == 2 else None
+        return found | ({} if task is None else {"task": task})
 
 
 def read_target(
-    values: Sequence[Any] | np.ndarray | pd.Series,
+    values: Sequence[Any] | np.ndarray | pd.Series | pd.DataFrame,
     *,
     name: str = "label",
     task: str | None = None,
@@ -50,9 +60,10 @@ def read_target(
     unless they are many and leave gaps: then the option `task` has to say what they are.
 
     Args:
-        values: (n,); missing and empty values are unlabelled.
+        values: (n,); missing and empty values are unlabelled. Or a frame with a column of 0 and 1 for every class.
         name: of the column, for messages.
-        task: "classification" or "regression"; default: what the values look like.
+        task: "classification", "regression", or "multi_label" for cells such as "AF,LBBB", divided at `;`, `|` or `,`;
+            default: what the values look like.
         minus_one_is_missing: whether -1 means unlabelled, too; never of real numbers.
         fitted: facts of a saved encoder, whose classes or real numbers these are; what is neither is unlabelled.
 
@@ -67,10 +78,17 @@ def read_target(
         [3.0, 1.0, -1.0]
     """
     if task is not None and task not in get_args(Task):
-        raise InputError(f"task expected {' or '.join(get_args(Task))}; got {task!r}.")
+        raise InputError(f"task expected {', '.join(get_args(Task))}; got {task!r}.")
+    if isinstance(values, pd.DataFrame):
+        found, classes = encode_columns(values)
+        if fitted is not None and list(fitted.get("classes") or []) != classes:
+            return None
+        return Target(found, classes, [said_of_several(found, classes, ", ".join(classes[:5]))])
     column = pd.Series(values, dtype=None if isinstance(values, pd.Series) else object).reset_index(drop=True)
     if fitted is not None:
         return _known_target(column, fitted, minus_one_is_missing)
+    if task == MULTI_LABEL:
+        return _several(column, name)
     numbers = _numbers(column, name, must=task == REGRESSION)
     notes: list[str] = []
     if task is None and numbers is not None:
@@ -83,8 +101,19 @@ def read_target(
                 return None
             raise DataError(f"{name!r} expected at least two different numbers; all labelled rows are {known[0]:g}.")
         return Target(numbers[0], [], notes)
+    mark = looks_like_several(column) if task is None else None
+    if mark is not None:
+        notes.append(f"Labels {name!r} hold {mark!r}: if these are several labels a row, task: multi_label.")
     labels = encode_labels(column, minus_one_is_missing=minus_one_is_missing)
     return Target(labels.indices, labels.classes, notes) if labels.classes else None
+
+
+def _several(column: pd.Series, name: str, classes: Sequence[str] | None = None) -> Target | None:
+    cells, mark = split_cells(column)
+    if not any(cells):
+        return None
+    found, names = encode_cells(cells, classes)
+    return Target(found, names, [said_of_several(found, names, f"{name!r}, divided at {mark!r}")])
 
 
 def _known_target(column: pd.Series, fitted: Mapping[str, Any], minus_one_is_missing: bool) -> Target | None:
@@ -93,6 +122,8 @@ def _known_target(column: pd.Series, fitted: Mapping[str, Any], minus_one_is_mis
     classes = list(fitted.get("classes") or [])
     if not classes:
         return None
+    if fitted.get("task") == MULTI_LABEL:
+        return _several(column, "label", classes)
     labels = encode_labels(column, minus_one_is_missing=minus_one_is_missing, classes=classes)
     return Target(labels.indices, classes, [])
 

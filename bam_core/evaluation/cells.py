@@ -13,6 +13,7 @@ from typing import Any
 from bam_core.errors import DataError, InputError
 from bam_core.evaluation.results import Results
 from bam_core.evaluation.seeds import aggregate
+from bam_core.evaluation.tables import class_markdown
 from bam_core.outputs import write_text
 
 FORMAT = 1  # of the files
@@ -195,7 +196,14 @@ def cells_markdown(results: Results, cells: Sequence[CellRecord]) -> str:
     notes = "".join(f"- {note}\n" for note in results.notes)
     about = f"Terms {first.terms_hash}, data {first.terms['data']}; {machine}.\n"
     training = training_table(cells)
-    parts = [tables, *([training] if training else []), about, *([notes] if notes else [])]
+    by_class = class_markdown(results)
+    parts = [
+        tables,
+        *([by_class] if by_class else []),
+        *([training] if training else []),
+        about,
+        *([notes] if notes else []),
+    ]
     return "\n".join([*parts, f"```sh\n{first.command}\n```\n"])
 
 

@@ -21,10 +21,13 @@ TITLES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
     "auc": "AUC",
+    "average_precision": "average precision",
     **REGRESSION,
 }
+OF_EACH_CLASS = frozenset(("auc", "average_precision"))
 LOWER_IS_BETTER = frozenset(("mae",))
 UNDEFINED = "-"  # in tables
+PROBE_TITLES = {"knn": "kNN", "linear": "linear probe"}
 
 
 def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = False) -> tuple[str, ...]:
@@ -32,7 +35,7 @@ def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = Fal
     if regression:
         return tuple(REGRESSION)
     if multi_label:
-        return ("auc",)
+        return ("auc", "average_precision")
     return (
         ("auc", "balanced_accuracy", "macro_f1", "accuracy")
         if n_classes == 2
@@ -45,6 +48,17 @@ def metric_title(name: str, classes: Sequence[str] = ()) -> str:
     return (
         f"{TITLES[name]} ({', '.join(classes)})" if classes and name not in ("accuracy", *REGRESSION) else TITLES[name]
     )
+
+
+def spread_of_values(values: Sequence[float] | np.ndarray, bootstrapped: bool) -> float:
+    """Half the 95 % interval of bootstrap values, or the standard deviation of draws; NaN values are left out."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    if len(finite) < 2:
+        return float("nan")
+    if bootstrapped:
+        low, high = np.percentile(finite, [2.5, 97.5])
+        return float(high - low) / 2
+    return float(finite.std(ddof=1))
 
 
 def figure(value: float, metric: str, *, beside: float | None = None) -> str:
@@ -72,9 +86,9 @@ def metric_of_weights(
     """A metric of given labels and scores, as a function of the weights of the rows.
 
     Args:
-        name: "accuracy", "balanced_accuracy" (mean recall), "macro_f1" or "auc" (binary: of the second class;
-            else the mean of one class against the rest); of real numbers "r2", "mae" or "spearman".
-        labels: (n,) class indices, (n, c) 0/1 for multi-label data, which only "auc" fits, or (n,) real numbers.
+        name: "accuracy", "balanced_accuracy" (mean recall), "macro_f1", "auc" or "average_precision" (binary:
+            of the second class; else the mean of one against the rest); of real numbers "r2", "mae" or "spearman".
+        labels: (n,) class indices, (n, c) 0/1 for multi-label data, which the last two fit, or (n,) real numbers.
         scores: (n, c); the largest of a row is the prediction. Of real numbers (n, 1), the predictions.
         subset: indices of the classes that macro-averages run over. Default: all.
 
@@ -98,10 +112,11 @@ def metric_of_weights(
         raise InputError(f"metric {name!r} does not fit labels that are {kind}; there are {', '.join(fitting)}.")
     if name in REGRESSION:
         return regression_metric(name, labels, scores[:, 0])
-    if labels.ndim == 2 and name != "auc":
+    if labels.ndim == 2 and name not in OF_EACH_CLASS:
         raise InputError(f"metric {name!r} expected one class a row; these labels are multi-label. Use 'auc'.")
-    if name == "auc":
-        return _auc(labels, scores, subset)
+    if name in OF_EACH_CLASS:
+        each = class_metric_of_weights(name, labels, scores, subset=subset)
+        return lambda weights: _mean_of_finite(each(weights))
     n_classes = scores.shape[1]
     cells = labels * n_classes + scores.argmax(axis=1)
     averaged = np.isin(np.arange(n_classes), subset) if len(subset) else np.ones(n_classes, dtype=bool)
@@ -118,18 +133,33 @@ def metric_of_weights(
     return metric
 
 
-def _auc(labels: np.ndarray, scores: np.ndarray, subset: Sequence[int]) -> MetricOfWeights:
+def class_metric_of_weights(
+    name: str, labels: np.ndarray, scores: Float[np.ndarray, "n c"], *, subset: Sequence[int] = ()
+) -> Callable[[np.ndarray], Float[np.ndarray, " k"]]:
+    """A metric of every class against the rest, as a function of row weights; NaN where it has no rows.
+
+    Args:
+        name: "auc" or "average_precision".
+        labels: (n,) class indices, or (n, c) 0/1 for multi-label data.
+        scores: (n, c).
+        subset: the k classes. Default: all; of two classes that exclude each other, the second.
+
+    Example:
+        >>> labels, scores = np.array([[1, 0], [0, 0], [1, 1]]), np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.8]])
+        >>> class_metric_of_weights("auc", labels, scores)(np.ones(3)).tolist()
+        [0.5, 1.0]
+    """
     positive = labels == 1 if labels.ndim == 2 else labels[:, None] == np.arange(scores.shape[1])
     binary = labels.ndim == 1 and scores.shape[1] == 2
     columns = list(subset) or ([1] if binary else list(range(scores.shape[1])))
     ranks = {c: np.unique(scores[:, c], return_inverse=True)[1] for c in columns}
+    of_class = _weighted_auc if name == "auc" else _weighted_precision
+    return lambda weights: np.array([of_class(ranks[c], positive[:, c], weights) for c in columns])
 
-    def metric(weights: np.ndarray) -> float:
-        values = [_weighted_auc(ranks[c], positive[:, c], weights) for c in columns]
-        finite = [value for value in values if np.isfinite(value)]
-        return float(np.mean(finite)) if finite else float("nan")
 
-    return metric
+def _mean_of_finite(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def _weighted_auc(ranks: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
@@ -139,6 +169,16 @@ def _weighted_auc(ranks: np.ndarray, positive: np.ndarray, weights: np.ndarray) 
     if not n_pairs:
         return float("nan")
     return float((above * (below.cumsum() - below / 2)).sum() / n_pairs)
+
+
+def _weighted_precision(ranks: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+    """Precision times the step of recall, summed over the thresholds from the largest score down."""
+    hits = np.bincount(ranks, weights * positive)[::-1]
+    found, n_positive = np.bincount(ranks, weights)[::-1].cumsum(), hits.sum()
+    if not n_positive:
+        return float("nan")
+    precision = hits.cumsum() / np.maximum(found, 1e-300)  # rows of weight 0 come before the first threshold
+    return float((precision * hits).sum() / n_positive)
 
 
 def resamplings(n: int, groups: np.ndarray | None, *, count: int, seed: int) -> Iterator[Float[np.ndarray, " n"]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 VERSION = 1  # raise it when the same values would give other numbers
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "r2", "mae", "spearman"]
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "r2", "mae", "spearman"]
 ProbeName = Literal["knn", "linear"]
 
 

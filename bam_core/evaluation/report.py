@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bam_core.collapse import end_of_training
+from bam_core.evaluation.classes import class_views
 from bam_core.evaluation.curves import curve_drawings, read_curves
 from bam_core.evaluation.embeddings import EmbeddingFigures, describe_embeddings
 from bam_core.evaluation.figures import (
@@ -111,6 +112,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         verdict=content.verdict or _verdict(content, figures),
         label_curve=None if content.results is None else label_curve(content.results, ours=content.ours),
         tables=[] if content.results is None else [table_view(content.results, m) for m in content.results.metrics],
+        class_tables=[] if content.results is None else class_views(content.results),
         identity="" if content.results is None else identity(content.results),
         regression=content.results is not None and content.results.metrics[0] in REGRESSION,
         figures=figures,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bam_core.errors import DataError, InputError
+from bam_core.evaluation.classes import ClassResult
 from bam_core.evaluation.embeddings import EmbeddingFigures
 from bam_core.evaluation.metrics import metric_title
 from bam_core.evaluation.protocol import EvaluationProtocol
@@ -95,6 +96,7 @@ class Results:
         notes: what a reader should know: classes missing in train, groups in two splits, rows left out.
         n_runs: how many runs were aggregated.
         baselines: those that were asked for and could be had, see `bam_core.protocols.Baseline`.
+        by_class: of multi-label data, every class for itself.
     """
 
     rows: tuple[Result, ...]
@@ -108,6 +110,7 @@ class Results:
     notes: tuple[str, ...] = ()
     n_runs: int = 1
     baselines: tuple[str, ...] = ()
+    by_class: tuple[ClassResult, ...] = ()
 
     @property
     def features(self) -> list[str]:
@@ -169,6 +172,12 @@ class Results:
 
         return markdown_table(self, metric)
 
+    def by_class_to_console(self, most: int = 20) -> "list[Table]":
+        """Tables of single classes for rich, the most frequent ones; none unless labels are several a row."""
+        from bam_core.evaluation.tables import class_console_tables
+
+        return class_console_tables(self, most)
+
     def to_console(self, metric: str | None = None) -> "Table":
         """The table of one metric (default: the headline) for rich; the best of a column in bold."""
         from bam_core.evaluation.tables import console_table
@@ -184,6 +193,7 @@ class Results:
             figures={name: figures for part in parts for name, figures in part.figures.items()},
             costs={name: cost for part in parts for name, cost in part.costs.items()},
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            by_class=tuple(row for part in parts for row in part.by_class),
         )
 
     def restricted(self, features: Sequence[str]) -> "Results":
@@ -193,6 +203,7 @@ class Results:
             rows=tuple(row for name in features for row in self.rows if row.features == name),
             figures={name: self.figures[name] for name in features if name in self.figures},
             costs={name: self.costs[name] for name in features if name in self.costs},
+            by_class=tuple(row for name in features for row in self.by_class if row.features == name),
         )
 
     def save(self, path: str | Path) -> None:
@@ -215,6 +226,7 @@ class Results:
             "figures": {name: figures._asdict() for name, figures in self.figures.items()},
             "costs": {name: cost._asdict() for name, cost in self.costs.items()},
             "rows": [_plain(row) for row in self.rows],
+            "by_class": [asdict(row) for row in self.by_class],
         }
 
     @classmethod
@@ -268,6 +280,7 @@ class Results:
             notes=tuple(content["notes"]),
             n_runs=content["n_runs"],
             baselines=tuple(content.get("baselines", ())),
+            by_class=tuple(ClassResult(**row) for row in content.get("by_class", ())),
         )
 
 

@@ -1,7 +1,7 @@
 """The evaluation itself: every set of features through every probe at every fraction of the labels."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bam_core.errors import InputError
+from bam_core.evaluation.classes import ClassResult, class_results
 from bam_core.evaluation.classifiers import Classifier
 from bam_core.evaluation.embeddings import describe_embeddings
 from bam_core.evaluation.folds import varies
@@ -16,12 +17,11 @@ from bam_core.evaluation.fractions import draw_rows
 from bam_core.evaluation.inputs import Features, SplitLabels, check_features, labelled
 from bam_core.evaluation.knn import knn_probe
 from bam_core.evaluation.linear import linear_probe
-from bam_core.evaluation.metrics import default_metrics, metric_of_weights, resamplings
+from bam_core.evaluation.metrics import default_metrics, metric_of_weights, resamplings, spread_of_values
 from bam_core.evaluation.notes import task_notes
 from bam_core.evaluation.protocol import EvaluationProtocol
 from bam_core.evaluation.results import Result, Results
 from bam_core.evaluation.ridge import ridge_probe
-from bam_core.evaluation.verdict import spread_of_values
 from bam_core.strata import is_real
 
 
@@ -73,12 +73,13 @@ def evaluate(
     task = _task(labels, protocol)
     notes = dict.fromkeys(task_notes(labels, protocol))
     rows: list[Result] = []
+    by_class: list[ClassResult] = []
     for name, parts in checked.items():
         classifier = (classifiers or {}).get(name)
         for probe in protocol.probes:
             for fraction in protocol.fractions:
                 if probe != "knn" or name not in without_knn:
-                    rows += _cell(task, name, parts, probe, fraction, notes, classifier)
+                    rows += _cell(task, name, parts, probe, fraction, notes, classifier, by_class)
     return Results(
         rows=tuple(rows),
         protocol=protocol,
@@ -87,6 +88,7 @@ def evaluate(
         classes=tuple(labels.classes),
         figures={n: describe_embeddings(part.test, seed=protocol.seed) for n, part in checked.items() if describe},
         notes=tuple(notes),
+        by_class=tuple(by_class),
     )
 
 
@@ -132,7 +134,7 @@ class _Task:
     protocol: EvaluationProtocol
     metrics: tuple[str, ...]
     subset: list[int]
-    n_classes: int
+    classes: Sequence[str]
     train: np.ndarray
     train_groups: np.ndarray | None
     validation: np.ndarray | None
@@ -160,7 +162,7 @@ def _task(labels: SplitLabels, protocol: EvaluationProtocol) -> _Task:
         metrics=protocol.metrics
         or default_metrics(labels.n_classes, multi_label=labels.multi_label, regression=labels.regression),
         subset=[list(labels.classes).index(name) for name in protocol.classes],
-        n_classes=labels.n_classes,
+        classes=labels.classes,
         train=_keep(labels.train, _share(labels.train, protocol.max_train_rows), 0, protocol),
         train_groups=labels.train_groups,
         validation=labels.validation,
@@ -190,8 +192,9 @@ def _cell(
     fraction: float,
     notes: dict[str, None],
     classifier: Classifier | None,
+    by_class: list[ClassResult],
 ) -> Iterator[Result]:
-    """One set of features, one probe, one fraction: a row a metric."""
+    """One set of features, one probe, one fraction: a row a metric; and what is to be said of single classes."""
     start = time.perf_counter()
     draws = range(1 if fraction == 1 else task.protocol.draws)
     given = [_keep(task.train, fraction, draw, task.protocol) for draw in draws]
@@ -199,6 +202,10 @@ def _cell(
     seconds = time.perf_counter() - start
     n_labels = round(float(np.mean([labelled(labels).sum() for labels in given])))
     ones = np.ones(len(task.test))
+    if fraction == 1 and task.test.ndim == 2:
+        by_class += class_results(
+            name, probe, task.metrics, task.test, all_scores[0], task.classes, partial(_resamplings, task)
+        )
     for metric in task.metrics:
         functions = [metric_of_weights(metric, task.test, scores, subset=task.subset) for scores in all_scores]
         at_ones = [function(ones) for function in functions]
@@ -246,11 +253,13 @@ def _scores(
                 None
             )
         return knn_probe(
-            parts.train, train_labels, test, n_classes=task.n_classes, k=protocol.k, temperature=protocol.temperature
+            parts.train, train_labels, test, n_classes=len(task.classes), k=protocol.k, temperature=protocol.temperature
         )
     if classifier is not None:
         known = labelled(train_labels)
-        scored = classifier(parts.train[known], train_labels[known], test, n_classes=task.n_classes, seed=protocol.seed)
+        scored = classifier(
+            parts.train[known], train_labels[known], test, n_classes=len(task.classes), seed=protocol.seed
+        )
         if scored.note:
             notes[f"{name} at {fraction * 100:g} %: {scored.note}"] = None
         return scored.scores
@@ -260,7 +269,7 @@ def _scores(
     probe_of = (
         ridge_probe
         if is_real(train_labels)
-        else partial(linear_probe, n_classes=task.n_classes, metric=task.metrics[0], subset=task.subset)
+        else partial(linear_probe, n_classes=len(task.classes), metric=task.metrics[0], subset=task.subset)
     )
     fitted = probe_of(
         parts.train,

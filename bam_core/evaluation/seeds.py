@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from bam_core.errors import InputError
+from bam_core.evaluation.classes import mean_over_runs
 from bam_core.evaluation.embeddings import EmbeddingFigures
+from bam_core.evaluation.metrics import spread_of_values
 from bam_core.evaluation.results import Cost, Result, Results
-from bam_core.evaluation.verdict import spread_of_values
 
 
 def aggregate(runs: Sequence[Results]) -> Results:
@@ -43,8 +44,18 @@ def aggregate(runs: Sequence[Results]) -> Results:
         name: Cost(*(float(np.mean(values)) for values in zip(*(run.costs[name] for run in runs), strict=True)))
         for name in first.costs
     }
+    by_class = mean_over_runs([run.by_class for run in runs])
     notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-    return replace(first, rows=tuple(rows), encoder={}, figures=figures, costs=costs, notes=notes, n_runs=len(runs))
+    return replace(
+        first,
+        rows=tuple(rows),
+        encoder={},
+        figures=figures,
+        costs=costs,
+        notes=notes,
+        by_class=by_class,
+        n_runs=len(runs),
+    )
 
 
 def _joined(rows: Sequence[Result]) -> Result:

@@ -4,9 +4,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from bam_core.errors import InputError
-from bam_core.evaluation.metrics import LOWER_IS_BETTER, UNDEFINED, figure
+from bam_core.evaluation.classes import class_views
+from bam_core.evaluation.metrics import LOWER_IS_BETTER, PROBE_TITLES, UNDEFINED, figure
 from bam_core.evaluation.results import Cost, Result, Results
-from bam_core.evaluation.verdict import PROBE_TITLES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,6 +102,20 @@ def _cost_cells(cost: Cost) -> list[Cell]:
     return [seconds, Cell(f"{cost.mebibytes:,.0f}")]
 
 
+def class_markdown(results: Results) -> str:
+    """Tables of single classes in Markdown; empty unless labels are several a row."""
+    lines = []
+    for view in class_views(results):
+        lines += [f"| {view.title} | " + " | ".join(column.title for column in view.columns) + " |"]
+        lines += ["|---|" + "---:|" * len(view.columns)]
+        for name, cells in view.rows.items():
+            values = [f"**{cell.value}**" if cell.best else cell.value for cell in cells]
+            texts = [f"{value} {cell.spread}".strip() for value, cell in zip(values, cells, strict=True)]
+            lines.append(f"| {name} | " + " | ".join(texts) + " |")
+        lines += ["", *view.footnotes, ""]
+    return "\n".join(lines)
+
+
 def markdown_table(results: Results, metric: str | None = None) -> str:
     """The table in Markdown, with a line on spreads and hashes below."""
     view = table_view(results, metric)
@@ -147,6 +161,34 @@ def console_table(results: Results, metric: str | None = None) -> "Table":
             text.append(f"\n{cell.short}" if cell.short else "", style="dim not bold")
         table.add_row(name, *texts)
     return table
+
+
+def class_console_tables(results: Results, most: int) -> "list[Table]":
+    """Tables of single classes for a rich console."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for view in class_views(results, most):
+        table = Table(
+            title=view.title,
+            caption=" ".join(view.footnotes),
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
+        table.add_column("")
+        for column in view.columns:
+            table.add_column(column.title, justify="right")
+        for name, cells in view.rows.items():
+            texts = [Text(cell.value, style="bold green" if cell.best else "") for cell in cells]
+            for text, cell in zip(texts, cells, strict=True):
+                text.append(f" {cell.short}" if cell.short else "", style="dim not bold")
+            table.add_row(name, *texts)
+        tables.append(table)
+    return tables
 
 
 def identity(results: Results) -> str:

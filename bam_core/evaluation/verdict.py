@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bam_core.errors import InputError
-from bam_core.evaluation.metrics import LOWER_IS_BETTER, figure
+from bam_core.evaluation.metrics import LOWER_IS_BETTER, PROBE_TITLES, figure, spread_of_values
 from bam_core.evaluation.results import Result
 
 if TYPE_CHECKING:
     from bam_core.evaluation.results import Results
-
-PROBE_TITLES = {"knn": "kNN", "linear": "linear probe"}
 
 
 class Comparison(NamedTuple):
@@ -57,17 +55,6 @@ def compare(ours: Result, baseline: Result) -> Comparison:
         raise InputError(f"compare expected two rows of the same column and metric; got {ours} and {baseline}.")
     differences = np.subtract(ours.values, baseline.values)
     return Comparison(ours, baseline, ours.mean - baseline.mean, spread_of_values(differences, ours.bootstrapped))
-
-
-def spread_of_values(values: Sequence[float] | np.ndarray, bootstrapped: bool) -> float:
-    """Half the 95 % interval of bootstrap values, or the standard deviation of draws; NaN values are left out."""
-    finite = np.asarray(values)[np.isfinite(values)]
-    if len(finite) < 2:
-        return float("nan")
-    if bootstrapped:
-        low, high = np.percentile(finite, [2.5, 97.5])
-        return float(high - low) / 2
-    return float(finite.std(ddof=1))
 
 
 def column_title(probe: str, fraction: float) -> str:

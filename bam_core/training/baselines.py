@@ -33,7 +33,7 @@ from bam_core.registry import choose
 from bam_core.strata import is_real
 from bam_core.training.embedding import rows_at_a_time
 
-FORMAT = 1  # of what is kept; raise it when the same key would give other numbers
+FORMAT = 2  # of what is kept; raise it when the same key would give other numbers
 
 
 class Choice(NamedTuple):

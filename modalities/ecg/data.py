@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.labels import sort_names
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
@@ -22,6 +21,7 @@ from modalities.ecg.assignment import (
 from modalities.ecg.beats import AAMI
 from modalities.ecg.cutting import check_cut, read_rows
 from modalities.ecg.files import files_below
+from modalities.ecg.labels import from_header, record_labels, repeated
 from modalities.ecg.records import (
     Header,
     find_records,
@@ -32,7 +32,7 @@ from modalities.ecg.records import (
     shared_leads,
 )
 
-LEARNT = ("leads", "sampling_rate_hz", "classes", "mean", "std")
+LEARNT = ("leads", "sampling_rate_hz", "classes", "task", "mean", "std")
 """Facts of a saved encoder that new records are read by."""
 
 
@@ -52,6 +52,7 @@ def read_wfdb(
     classes: list[str] | None = None,
     from_median: bool = False,
     labels: dict[Name, Name] | str | None = None,
+    task: str | None = None,
     groups: dict[Name, Name] | str | None = None,
     split: NamedSplit | dict[Split, list[Name]] | None = None,
     exclude: list[Name] | None = None,
@@ -84,8 +85,11 @@ def read_wfdb(
         from_median: for beats, add for every lead a channel that shows how the beat deviates from the median of all
             beats of its record, sample by sample. That takes away what is this heart's own. No label is needed, new
             records have a median beat, too. A record should have some dozens of beats, most of them normal.
-        labels: for windows, record -> label, or "table.csv:column"; the column that names the records is found.
-            Records without an entry stay unlabelled.
+        labels: for windows, record -> label; "table.csv:column", where the column that names the records is found;
+            "table.csv:a,b,c" for a column of 0 and 1 for every class; or "header" for comments such as
+            `#Dx: 426783006,164934002`, "header:KEY" for another key. Records without an entry stay unlabelled.
+        task: "classification", "multi_label" (several labels a record, such as "AF,LBBB") or "regression"; default:
+            what labels look like, see `read_target`.
         groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
             of MIT-BIH are one.
         split: names of the records in each split, others are not read. "mitbih_inter_patient" is de Chazal's DS1 and
@@ -136,7 +140,8 @@ def read_wfdb(
     files = _files_of_records(folder)
     if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    tables = [table_file(source, folder) for source in (labels, groups) if isinstance(source, str)]
+    sources = [source for source in (labels, groups) if isinstance(source, str) and not from_header(source)]
+    tables = [table_file(source, folder) for source in sources]
 
     def build(writer: SplitWriter) -> None:
         require_wfdb()
@@ -144,15 +149,17 @@ def read_wfdb(
         split_of = wanted_records(list(paths), split, exclude or [])
         names = list(split_of)
         person = {name: name for name in names} | per_record(groups, names, folder, writer)
-        label_of = per_record(labels, names, folder, writer)
-        label_names = learnt.get("classes") or sort_names(set(label_of.values()))
-        if cut == "beats":
-            label_names = list(how.classes)
-        elif len(label_names) == 1 and fitted is None:
-            raise DataError(
-                f"labels expected at least two classes; all are {label_names[0]!r}. Without, leave them out."
-            )
-        part_of = complete_splits(split_of, person, test_fraction=test_fraction if label_names else 0, seed=seed)
+        target = record_labels(
+            labels,
+            {name: paths[name] for name in names},
+            folder,
+            writer,
+            task=task,
+            fitted=None if fitted is None else learnt,
+        )
+        place = {name: i for i, name in enumerate(names)}
+        has_labels = cut == "beats" or target is not None
+        part_of = complete_splits(split_of, person, test_fraction=test_fraction if has_labels else 0, seed=seed)
         wanted, rate_hz = leads, sampling_rate_hz
         if wanted is None or rate_hz is None:
             headers = _read_headers({name: paths[name] for name in names}, writer)
@@ -182,18 +189,18 @@ def read_wfdb(
             if rows is None:
                 continue
             columns = dict(rows.beats)
-            if label_of:
-                label = label_names.index(label_of[name]) if label_of.get(name) in label_names else -1
-                columns["label"] = np.full(len(rows.signal), label, np.int64)
+            if target is not None:
+                columns["label"] = repeated(target, place[name], len(rows.signal))
             ids = [f"{name}@{sample}" for sample in rows.samples]
             signal = ((rows.signal - mean) / std).astype(np.float32) if std != 1 else rows.signal
             writer.add(part_of[name], signal=signal, id=ids, group=[person[name]] * len(ids), **columns)
+        known_labels = {"classes": list(how.classes) if cut == "beats" else learnt.get("classes") or []}
         writer.facts |= {
             "in_channels": len(wanted) * (1 + from_median),
             "length": how.length(rate_hz),
             "sampling_rate_hz": float(rate_hz),
             "leads": [lead if isinstance(lead, str) else lead[0] for lead in wanted],
-            "classes": label_names,
+            **(known_labels if target is None else target.facts),
         }
 
     return cached("wfdb", [*files, *tables], settings, build)

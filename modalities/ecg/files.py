@@ -45,7 +45,7 @@ def segments(header: Path) -> list[Path]:
 
 
 def comments(record: Path) -> dict[str, str]:
-    """What a header says in lines such as `#Dx: 426783006`, by key in lower case.
+    """What a header says in lines such as `#Dx: 426783006`, by key in lower case; of several lines, with commas.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,8 +53,11 @@ def comments(record: Path) -> dict[str, str]:
         ...     comments(Path(folder) / "a")
         {'age': '74', 'dx': '426783006'}
     """
-    found = re.findall(r"^#\s*([\w .-]+?)\s*:[ \t]*(.*?)\s*$", _text(header_of(record)), re.MULTILINE)
-    return {key.lower(): value for key, value in found}
+    found = re.findall(r"^#\s*<?([\w .-]+?)>?\s*:[ \t]*(.*?)\s*$", _text(header_of(record)), re.MULTILINE)
+    values: dict[str, list[str]] = {}
+    for key, value in found:
+        values.setdefault(key.lower(), []).append(value)
+    return {key: ",".join(filter(None, parts)) for key, parts in values.items()}
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_what_is_no_number_is_named():
         read_target([1.5, np.inf, 2.5], task="regression")
     with pytest.raises(DataError, match="at least two different numbers; all labelled rows are 3"):
         read_target([3, 3, None], task="regression")
-    with pytest.raises(InputError, match="task expected classification or regression; got 'ranking'"):
+    with pytest.raises(InputError, match="task expected classification, multi_label, regression; got 'ranking'"):
         read_target([1, 2], task="ranking")
     assert read_target([None, ""]) is None
     assert read_target([None, ""], task="regression") is None

@@ -79,7 +79,7 @@ def test_closed_form():
 
 
 def test_headline_by_kind_of_labels():
-    assert default_metrics(71, multi_label=True) == ("auc",)
+    assert default_metrics(71, multi_label=True) == ("auc", "average_precision")
     assert default_metrics(2, multi_label=False)[0] == "auc"
     assert default_metrics(5, multi_label=False)[0] == "macro_f1"
     assert metric_title("macro_f1", ["N", "S"]) == "macro-F1 (N, S)"
