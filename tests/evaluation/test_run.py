@@ -124,7 +124,7 @@ def test_multi_label_with_a_validation_split(quick):
     y[:30] = -1
     labels = SplitLabels(train=y[:200], validation=y[200:300], test=y[300:])
     results = evaluate({"x": Features(x[:200], x[300:], x[200:300])}, labels, quick)
-    assert results.metrics == ["auc"]
+    assert results.metrics == ["auc", "average_precision"]
     assert results.row("x", "linear", 1.0).mean > 0.9
     assert any("30 of 200 rows of train have no label" in note for note in results.notes)
 
