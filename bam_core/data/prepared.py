@@ -54,6 +54,7 @@ class PreparedData:
         repairs: kind of repair -> number of inputs mended that way.
         notes: what the reader had to guess or choose, a sentence each.
         fingerprint: identifies files and settings.
+        names: of the inputs in memory, in order, if they are not just counted: of the series in a long DataFrame.
     """
 
     splits: Mapping[str, datasets.Dataset]
@@ -62,6 +63,7 @@ class PreparedData:
     repairs: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     fingerprint: str = ""
+    names: Sequence[str] = ()
 
     def account(self) -> str:
         """What was read, guessed, mended and left out, for people to read; `bam pretrain` and `bam embed` print it.

@@ -50,7 +50,7 @@ def compare(
         folder: of the comparison: `results/` with a file a cell, `runs/`, `table.md` and `report.html`.
         n_seeds: training seeds, counted from the recipe's.
         overrides: of the recipe's values.
-        say: called with a line before every cell.
+        say: called with what was read, guessed and left out of the data, and with a line before every cell.
         trusted: run the Python files that the recipe names, see `load_recipe`.
 
     Returns:
@@ -67,6 +67,7 @@ def compare(
     data = read_data(recipe)  # prepared here, so that no cell pays for it
     if "test" not in data.splits or any(data.labels(split) is None for split in ("train", "test")):
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
+    say(data.account())
     choice = choose_baselines(load_modality(recipe.modality), data, recipe.evaluate)
     cells = plan(recipe, objectives, n_seeds, data, baselines=choice.chosen)
     with only_here(folder):

@@ -1,9 +1,12 @@
 """Pretraining on data in memory: no run folder, no files, nothing on the console unless asked for."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import lightning.pytorch as lightning
+import numpy as np
 import torch
 
 from bam_core.data import PreparedData
@@ -13,6 +16,7 @@ from bam_core.registry import keyword_parameters
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.build import Parts, assemble
 from bam_core.training.callbacks import CleanStop, Watch
+from bam_core.training.follow_steps import Lines
 from bam_core.training.following import following
 from bam_core.training.module import PretrainModule
 from bam_core.training.readers import deaths_explained
@@ -74,40 +78,67 @@ class Trained(NamedTuple):
     n_steps: int
 
 
-def pretrain_in_memory(recipe: Recipe, modality: Modality, data: PreparedData, *, progress: bool = False) -> Trained:
+def pretrain_in_memory(
+    recipe: Recipe,
+    modality: Modality,
+    data: PreparedData,
+    *,
+    total_steps: int,
+    groups: np.ndarray | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+    progress: bool = False,
+) -> Trained:
     """Pretrain on data that have been read.
 
-    Torch's global random state is as before afterwards; what is random here follows from `train.seed`.
+    Torch's global random state is as before afterwards; what is random here follows from `train.seed`. The learning
+    rate warms up for a pass, and for a tenth of the steps at most.
 
     Args:
-        recipe: how; its own `modality` and `data` are not looked at.
+        recipe: how; its own `modality` and `data` are not looked at, nor is `train.epochs`.
         modality: of the data.
         data: with the split "train".
-        progress: show a bar.
+        total_steps: optimiser steps; the run may end within a pass over the rows.
+        groups: (n,) what each row belongs to, for `train.groups_per_batch`.
+        callbacks: further ones of Lightning.
+        progress: print an estimate of the time, and lines with what has been reached.
 
     Raises:
         NonFiniteError: NaN or infinity in a step.
         KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
-    settings = recipe.train
     stop = CleanStop("Stopping after this step. Press Ctrl-C again to stop at once.")
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         parts = assemble(recipe, modality, data)
-        batches = GlobalBatches(len(data.splits["train"]), batch_size=settings.batch_size, seed=settings.seed)
-        total_steps = len(batches) * settings.epochs
+        batches = GlobalBatches(
+            len(data.splits["train"]),
+            batch_size=recipe.train.batch_size,
+            seed=recipe.train.seed,
+            groups=groups,
+            groups_per_batch=recipe.train.groups_per_batch,
+        )
+        passes = math.ceil(total_steps / len(batches))
+        settings = recipe.train.model_copy(update={"epochs": passes, "batch_size": batches.batch_size})
         module = PretrainModule(
             parts.objective(recipe, total_steps),
             settings,
             total_steps=total_steps,
-            steps_per_epoch=len(batches),
+            steps_per_epoch=min(len(batches), max(1, total_steps // 10)),
             folder=None,
             view_shards=batches.view_shards(settings.view_shards),
         )
+        rows = parts.training_set(batches.draw_seed)
+        lines = Lines(
+            lambda: rows.__getitems__(next(iter(batches))), batches.n_samples, batches.batch_size, total_steps
+        )
         trainer = make_trainer(
-            settings, [stop, Watch(batches), *following(parts, settings)], progress=progress, logger=False
+            settings,
+            [stop, Watch(batches), *following(parts, settings), *callbacks, *([lines] if progress else [])],
+            progress=False,
+            logger=False,
+            max_steps=total_steps,
         )
         with quiet_lightning(), deaths_explained("train.num_workers=0"):
-            trainer.fit(module, batch_loader(parts.training_set(batches.draw_seed), batches, settings.num_workers))
+            trainer.fit(module, batch_loader(rows, batches, settings.num_workers))
     if stop.requested:
         raise KeyboardInterrupt
     return Trained(parts, module.objective, trainer.global_step)

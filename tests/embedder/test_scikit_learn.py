@@ -37,8 +37,9 @@ def test_in_a_pipeline_and_a_grid_search(monkeypatch):
         StandardScaler(),
         LogisticRegression(),
     )
-    grid = {"bamembedder__objective": [{"epsilon": 0.02}, {}], "bamembedder__epochs": np.array([1])}
+    grid = {"bamembedder__encoder__d": [4, 6], "bamembedder__epochs": np.array([1])}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(series, y)
+    assert search.best_estimator_[0].transform(series).shape == (12, search.best_params_["bamembedder__encoder__d"])
     assert search.predict(series).shape == (12,)
     assert clone(search.best_estimator_[0]).get_params() == search.best_estimator_[0].get_params()
 

@@ -1,60 +1,59 @@
 """`BAMEmbedder`: pretraining and embedding as a scikit-learn transformer, for rows that are in memory."""
 
-import json
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from bam_core.embedder import embedding, reporting, saving
+from bam_core.embedder.length import PASSES, check_length, total_steps
+from bam_core.embedder.options import SECTIONS, merged, with_nested
+from bam_core.embedder.rows import as_modality_wants, checked_groups
 from bam_core.errors import BAMError, DataError, InputError
 from bam_core.protocols import Modality
-from bam_core.registry import anchored, load_modality
-
-_NOT_SAVED = ("modality", "random_state")
-_LEARNT = (
-    "set_aside_",
-    "repairs_",
-    "n_steps_",
-    "n_features_in_",
-    "feature_names_in_",
-    "_options",
-    "_columns",
-    "_n_features_out",
-)
+from bam_core.registry import load_modality
 
 
 class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn an encoder from unlabelled rows, and embed rows with it: a scikit-learn transformer.
 
     X is what the modality takes in memory: a DataFrame or array (n, columns) for "tabular"; an array (n, t) or
-    (n, channels, t), or a list of arrays of unequal length, for "timeseries" and "audio"; (n, t) or (n, leads, t) for
-    "ecg"; (n, height, width) or with channels for "image".
+    (n, channels, t), a list of arrays of unequal length, or a DataFrame with a row for every time of every series for
+    "timeseries"; the like for "audio"; (n, t) or (n, leads, t) for "ecg"; (n, height, width) or with channels for
+    "image". What was guessed, mended or left out in X is a warning, or printed if `verbose`.
 
     Args:
         modality: "tabular", "timeseries", "ecg", "audio", "image", any installed one, "file.py:NAME", or a `Modality`.
-        data: options of the modality's `from_memory`, such as {"normalize": "train"} for series or
-            {"categorical": ["code"]} for tables; "ecg" and "audio" need {"sampling_rate_hz": ...}.
+        data: options of the modality's `from_memory`, such as {"normalize": "train"} for series,
+            {"id": "patient", "time": "day"} for series in a long DataFrame, or {"categorical": ["code"]} for tables;
+            "ecg" and "audio" need {"sampling_rate_hz": ...}.
         views: `name` (default: the modality's first) and options of the views.
-        encoder: `name` (default: the modality's first) and options of the encoder.
+        encoder: `name` (default: the modality's first) and options of the encoder. An option of this or any other
+            mapping is a parameter as well: `encoder__width` in `set_params` and in grids.
         objective: `name` (default: "bam") and options of the objective.
         epochs: passes over the rows.
+        steps: optimiser steps, instead of passes. Where neither is given: 100 passes, but 3,000 steps at most.
         batch_size: rows of a step; all, if there are fewer. What is left over waits for the next pass.
+        groups_per_batch: draw every batch from about so many groups only; `fit` then needs `groups`.
         learning_rate: its peak: linear warm-up, then half a cosine.
         random_state: of weights, order and views: an int for the same result every time, a `RandomState`, or None for
             numpy's global one.
-        verbose: above 0, show bars and say what was mended in the data.
+        verbose: above 0, print what was read, how long training may take, and how far it is.
 
     Attributes:
         encoder_: the trained network, batch -> (b, d); rows are embedded on its device.
         facts_: about the training rows; plain values.
         set_aside_: columns and rows that were not used -> why.
         repairs_: kind of repair -> how often.
+        notes_: what was guessed about X, a sentence each.
         n_steps_: optimiser steps that were made.
+        history_: DataFrame with a row for every step: `step`, `loss`, and what the objective measures, such as `kl`,
+            `target_entropy` and `attention_entropy`; every tenth row has `rankme`, the others NaN.
         n_features_in_: columns of a table; other modalities do not have it.
         feature_names_in_: their names, if all are texts.
 
@@ -76,8 +75,10 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         views: Mapping[str, Any] | None = None,
         encoder: Mapping[str, Any] | None = None,
         objective: Mapping[str, Any] | None = None,
-        epochs: int = 100,
+        epochs: int | None = None,
+        steps: int | None = None,
         batch_size: int = 128,
+        groups_per_batch: int | None = None,
         learning_rate: float = 1e-3,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -88,88 +89,110 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.encoder = encoder
         self.objective = objective
         self.epochs = epochs
+        self.steps = steps
         self.batch_size = batch_size
+        self.groups_per_batch = groups_per_batch
         self.learning_rate = learning_rate
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> "BAMEmbedder":
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> "BAMEmbedder":
         """Pretrain an encoder on the rows of X.
 
         Args:
             X: rows, see the class.
             y: not used; labels have no influence.
+            groups: (n,) what each row belongs to, such as a person, for `groups_per_batch`.
 
         Returns:
             The embedder itself.
 
         Raises:
             RecipeError: options that do not exist, or values out of range; all are named.
+            InputError: both `epochs` and `steps`, or `groups_per_batch` without `groups`.
             DataError: X does not fit the modality, or fewer than two of its rows can be used.
             NonFiniteError: NaN or infinity in a step.
         """
-        from bam_core.data.prepared import listed
         from bam_core.data.progress import shown
+        from bam_core.training.follow_steps import History
         from bam_core.training.memory import pretrain_in_memory
 
+        check_length(self.epochs, self.steps)
         modality = self._modality()
-        X = self._checked(X, modality, reset=True)
-        n_rows = _num_samples(X)
-        if n_rows < 2:
-            raise DataError(f"BAMEmbedder expected at least two rows to learn from; got {n_rows} sample(s).")
+        X = as_modality_wants(self, X, modality, reset=True)
         recipe = self._recipe(modality)
         options = {name: value for name, value in recipe.data.items() if name != "reader"}
+        history = History()
         with shown(self.verbose > 0):
-            data = self._read(X, modality, options)
-            if data.set_aside:
-                warnings.warn(f"BAMEmbedder does without:{listed(data.set_aside)}", stacklevel=2)
-            trained = pretrain_in_memory(recipe, modality, data, progress=self.verbose > 0)
+            if _num_samples(X) < 2:
+                raise DataError(
+                    f"BAMEmbedder expected at least two rows to learn from; got {_num_samples(X)} sample(s)."
+                )
+            data = embedding.read(X, modality, options, verbose=self.verbose)
+            rows = data.splits["train"]
+            trained = pretrain_in_memory(
+                recipe,
+                modality,
+                data,
+                total_steps=total_steps(len(rows), self.batch_size, epochs=self.epochs, steps=self.steps),
+                groups=checked_groups(groups, self.groups_per_batch, data, len(embedding.names_of_inputs(data, X))),
+                callbacks=[history],
+                progress=self.verbose > 0,
+            )
         self.encoder_ = trained.objective.encoder.eval()
         self.facts_ = dict(data.facts)
         self.set_aside_ = {row.source: row.reason for row in data.set_aside}
         self.repairs_ = dict(data.repairs)
+        self.notes_ = list(data.notes)
         self.n_steps_ = trained.n_steps
+        self.history_ = history.table()
+        self._seed = recipe.train.seed
         self._options = options
         self._encoder_config = trained.parts.encoder_config
-        self._n_features_out = self._embed(data, modality, [0]).shape[1]
+        first = replace(data, splits={"train": rows.select([0])})
+        self._n_features_out = embedding.embed_rows(self.encoder_, first, modality).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed every row of X; the embeddings of the parts of a row that was cut into several are averaged.
 
         Args:
-            X: rows, see the class.
+            X: rows, see the class. Columns of a DataFrame are found by name.
 
         Returns:
-            (n, d) float32.
+            (n, d) float32; of a long DataFrame a row for each series, in the order in which they come first.
 
         Raises:
             NotFittedError: before `fit`.
             DataError: X does not fit what the encoder was trained on, or rows cannot be used; they are named.
         """
-        from bam_core.data.prepared import listed
-        from bam_core.data.progress import shown
-
         check_is_fitted(self)
-        modality = self._modality()
-        X = self._checked(X, modality, reset=False)
-        n_rows = _num_samples(X)
-        with shown(self.verbose > 0):
-            data = self._read(X, modality, {**self._options, "fitted": self.facts_})
-            places = np.array([int(name.partition("@")[0]) for name in data.splits["train"]["id"]])
-            n_parts = np.bincount(places, minlength=n_rows)
-            if not n_parts.all():
-                raise DataError(
-                    f"{(n_parts == 0).sum()} of {n_rows} rows cannot be embedded:{listed(data.set_aside)}\n"
-                    "Leave these rows out."
-                )
-            parts = self._embed(data, modality)
-        embeddings = np.zeros((n_rows, parts.shape[1]))
-        np.add.at(embeddings, places, parts)
-        return np.asarray(embeddings / n_parts[:, None], np.float32)
+        found = embedding.embedded(self, X)
+        embeddings = np.zeros((found.n_inputs, found.parts.shape[1]))
+        np.add.at(embeddings, found.places, found.parts)
+        return np.asarray(embeddings / np.bincount(found.places)[:, None], np.float32)
+
+    def report(self, path: str | Path, X: Any = None, y: Any = None) -> Path:
+        """Write a page on the training: its curves, what was made of the rows, and with X a map and neighbours.
+
+        Args:
+            path: of the HTML file.
+            X: rows to show, see the class: those of training, or others.
+            y: (n,) their classes, for colours; missing ones are unlabelled.
+
+        Returns:
+            The path.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: as in `transform`, or all of one class.
+            InputError: not one class for each row.
+        """
+        check_is_fitted(self)
+        return reporting.write(self, path, X, y)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted embedder as safetensors and a readable config; no pickle.
+        """Write the fitted embedder as safetensors and a readable config, and `history.csv`; no pickle.
 
         `BAMEmbedder.load` reads it, and so does `PretrainedEncoder.from_pretrained`, without scikit-learn.
 
@@ -180,23 +203,8 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             NotFittedError: before `fit`.
             RecipeError: a `Modality` that cannot be found again by its name.
         """
-        from bam_core.pretrained import PretrainedEncoder
-
         check_is_fitted(self)
-        name = anchored(self.modality, Path()) if isinstance(self.modality, str) else self.modality.name
-        state = {
-            "params": {key: value for key, value in self.get_params(deep=False).items() if key not in _NOT_SAVED},
-            "learnt": {key: getattr(self, key) for key in _LEARNT if hasattr(self, key)},
-        }
-        saved = PretrainedEncoder(
-            modality=name,
-            encoder=self._encoder_config,
-            facts=self.facts_,
-            source={"embedder": json.loads(json.dumps(state, default=_plain))},
-            trusted=True,
-        )
-        saved.encoder.load_state_dict(self.encoder_.state_dict())
-        saved.save_pretrained(folder)
+        saving.save(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, trusted: bool = False) -> "BAMEmbedder":
@@ -213,23 +221,30 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             DataError: the folder holds no embedder, or weights that do not fit.
             RecipeError: the modality is a Python file and `trusted` is false, or does not exist.
         """
-        from bam_core.pretrained import PretrainedEncoder
+        return saving.load(cls, folder, trusted)
 
-        if not (Path(folder) / "config.json").is_file():
-            raise DataError(f"expected a folder that BAMEmbedder.save wrote; {str(folder)!r} has no config.json.")
-        saved = PretrainedEncoder.from_pretrained(folder, trusted=trusted)
-        state = saved.source.get("embedder")
-        if state is None:
-            raise DataError(
-                f"{str(folder)!r} holds an encoder that BAMEmbedder.save did not write. Load it with "
-                "PretrainedEncoder.from_pretrained."
-            )
-        embedder = cls(saved.config["modality"], **state["params"])
-        embedder.encoder_, embedder.facts_ = saved.encoder, saved.facts
-        embedder._encoder_config = saved.config["encoder"]
-        for name, value in state["learnt"].items():
-            setattr(embedder, name, np.array(value, dtype=object) if name == "feature_names_in_" else value)
-        return embedder
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters; if `deep`, the options inside `data`, `views`, `encoder` and `objective` as well.
+
+        Args:
+            deep: also `encoder__width` and the like.
+        """
+        params: dict[str, Any] = super().get_params(deep)
+        return with_nested(params) if deep else params
+
+    def set_params(self, **params: Any) -> "BAMEmbedder":
+        """Set parameters; `encoder__width` sets one option of `encoder`, and leaves the others as they are.
+
+        Args:
+            **params: names and values.
+
+        Returns:
+            The embedder itself.
+
+        Raises:
+            ValueError: there is no such parameter.
+        """
+        return super().set_params(**merged(self.get_params(deep=False), params))  # type: ignore[no-any-return]
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is an encoder."""
@@ -258,47 +273,18 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return load_modality(self.modality)
 
-    def _checked(self, X: Any, modality: Modality, *, reset: bool) -> Any:
-        """X, a table as a frame with the columns of the training table."""
-        if not modality.columns_are_features:
-            return X
-        import pandas as pd
-
-        is_frame = isinstance(X, pd.DataFrame)
-        X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, skip_check_array=is_frame)
-        if reset:
-            names = getattr(self, "feature_names_in_", X.columns if is_frame else range(X.shape[1]))
-            self._columns = [str(name) for name in names]
-        return pd.DataFrame(X).set_axis(self._columns, axis=1)
-
-    def _recipe(self, modality: Modality) -> Any:
-        """All parameters, checked."""
+    def _recipe(self, modality: Modality, seed: int | None = None) -> Any:
+        """All parameters, checked; the seed is drawn from `random_state`, unless it is given."""
         from bam_core.training.memory import recipe_in_memory
 
         train = {
-            "epochs": self.epochs,
+            "epochs": PASSES if self.epochs is None else self.epochs,
             "batch_size": self.batch_size,
+            "groups_per_batch": self.groups_per_batch,
             "learning_rate": self.learning_rate,
-            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            if seed is None
+            else seed,
         }
-        sections = {"data": self.data, "views": self.views, "encoder": self.encoder, "objective": self.objective}
-        return recipe_in_memory(modality, train=train, **{name: given or {} for name, given in sections.items()})
-
-    def _read(self, X: Any, modality: Modality, options: Mapping[str, Any]) -> Any:
-        data = modality.from_memory(X, **options)  # type: ignore[misc]
-        if self.verbose > 0:
-            for kind, count in data.repairs.items():
-                print(f"{kind}: {count}")
-        return data
-
-    def _embed(self, data: Any, modality: Modality, rows: Sequence[int] | None = None) -> np.ndarray:
-        from bam_core.data import SplitDataset
-        from bam_core.training.embedding import embed
-
-        chosen = data.splits["train"] if rows is None else data.splits["train"].select(rows)
-        return embed(self.encoder_, SplitDataset(chosen, modality.collate, data.facts), exact=True).numpy()
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, arrays and mappings of other kinds as JSON knows them."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else dict(value)
+        sections = {name: getattr(self, name) or {} for name in SECTIONS}
+        return recipe_in_memory(modality, train=train, **sections)

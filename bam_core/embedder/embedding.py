@@ -1,0 +1,89 @@
+"""From rows in memory to their embeddings."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import _num_samples
+
+from bam_core.errors import DataError
+from bam_core.protocols import Modality
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bam_core.data import PreparedData
+    from bam_core.embedder.estimator import BAMEmbedder
+
+
+class Embedded(NamedTuple):
+    """Rows with their embeddings.
+
+    Attributes:
+        data: as they were read.
+        modality: of the rows.
+        parts: (m, d) embeddings of the rows, or of the parts that they were cut into.
+        places: (m,) the row of each part.
+        n_inputs: rows, or series, of X.
+    """
+
+    data: "PreparedData"
+    modality: Modality
+    parts: np.ndarray
+    places: np.ndarray
+    n_inputs: int
+
+
+def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
+    """Read and embed rows with a fitted embedder.
+
+    Raises:
+        DataError: rows that cannot be used; they are named.
+    """
+    from bam_core.data.prepared import listed
+    from bam_core.data.progress import shown
+    from bam_core.embedder.rows import as_modality_wants
+
+    modality = embedder._modality()
+    X = as_modality_wants(embedder, X, modality, reset=False)
+    with shown(embedder.verbose > 0):
+        data = read(X, modality, {**embedder._options, "fitted": embedder.facts_}, verbose=embedder.verbose)
+        places, n_inputs = places_of(data), len(names_of_inputs(data, X))
+        n_lost = n_inputs - len(np.unique(places))
+        if n_lost:
+            raise DataError(
+                f"{n_lost} of {n_inputs} rows cannot be embedded:{listed(data.set_aside)}\nLeave these rows out."
+            )
+        return Embedded(data, modality, embed_rows(embedder.encoder_, data, modality), places, n_inputs)
+
+
+def read(X: Any, modality: Modality, options: Mapping[str, Any], *, verbose: int) -> "PreparedData":
+    """Read rows, and say what was guessed, mended or left out."""
+    data: PreparedData = modality.from_memory(X, **options)  # type: ignore[misc]
+    if verbose > 0:
+        print(data.account(), flush=True)
+    elif data.notes or data.repairs or data.set_aside:
+        warnings.warn(f"BAMEmbedder read X in this way. {data.account()}", stacklevel=4)
+    return data
+
+
+def embed_rows(network: "nn.Module", data: "PreparedData", modality: Modality) -> np.ndarray:
+    """(m, d) embeddings of the rows that were read."""
+    from bam_core.data import SplitDataset
+    from bam_core.training.embedding import embed
+
+    # scikit-learn wants rows of a table alike to the bit in every batch; of others float64 would cost up to sixfold
+    exact = modality.columns_are_features
+    rows = SplitDataset(data.splits["train"], modality.collate, data.facts)
+    return np.asarray(embed(network, rows, exact=exact).numpy())
+
+
+def places_of(data: "PreparedData") -> np.ndarray:
+    """(m,) the place in X of each row that was read, which may be a part of what stands there."""
+    return np.array([int(name.partition("@")[0]) for name in data.splits["train"]["id"]])
+
+
+def names_of_inputs(data: "PreparedData", X: Any) -> Sequence[Any]:
+    """What each embedding is of: the names that the reader found, else the places in X."""
+    return data.names or range(_num_samples(X))
