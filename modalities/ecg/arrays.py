@@ -5,8 +5,11 @@ from typing import Any, Literal
 import numpy as np
 
 from bam_core.data import PreparedData
+from bam_core.errors import DataError
 from modalities.timeseries.data import read_arrays
+from modalities.timeseries.long_memory import is_long, read_long_frame
 from modalities.timeseries.memory import as_series, read_series
+from modalities.timeseries.rows import Treatment
 from modalities.timeseries.unequal import check_equal
 
 
@@ -62,6 +65,9 @@ def from_memory(
     signals: Any,
     *,
     sampling_rate_hz: float,
+    id: str | None = None,
+    time: str | None = None,
+    values: list[str] | None = None,
     channels_last: bool | None = None,
     max_gap: float = 0.1,
     normalize: Literal["record", "none"] = "record",
@@ -70,8 +76,11 @@ def from_memory(
     """Read unlabelled records of one length, all to train on or to embed; see `Modality.from_memory`.
 
     Args:
-        signals: array (n, t) or (n, leads, t).
+        signals: array (n, t) or (n, leads, t), or a frame with a row for every sample of every record.
         sampling_rate_hz: of the signals.
+        id: of such a frame, see `modalities.timeseries.memory.from_memory`, as for the two that follow.
+        time: as there.
+        values: columns of the leads; default: all others.
         channels_last: see `read_equal_arrays`, as for the other options.
         max_gap: see `read_equal_arrays`, as for the other options.
         normalize: as there.
@@ -80,7 +89,15 @@ def from_memory(
     Raises:
         BAMError: as there.
     """
-    options = dict(locals())
+    if is_long(signals, id, time):
+        how = Treatment(max_gap, "set_aside", normalize, False).check()
+        data = read_long_frame(
+            signals, how, id=id, time=time, values=values, sampling_rate_hz=sampling_rate_hz, fitted=fitted
+        )
+        if "shape" not in data.facts:
+            raise DataError("expected records of one length; those of the frame differ.")
+        return data
+    options = {name: value for name, value in locals().items() if name not in ("id", "time", "values")}
     records = as_series(options.pop("signals"), options.pop("channels_last"))
     check_equal(records)
     return read_series(series=records, id=np.arange(len(records)), unequal=False, **options)

@@ -94,7 +94,7 @@ def read_long(
     def build(writer: SplitWriter) -> None:
         rows = read_files(files, source, names, writer)
         if rows is not None:
-            _write(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
+            write_rows(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
     return enough(cached("long", files, settings, build), source.name, fitted)
 
@@ -158,7 +158,7 @@ def read_frame(
 
     def build(writer: SplitWriter) -> None:
         rows = read_one_frame(table, names, writer)
-        _write(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
+        write_rows(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
     return enough(in_memory("frame", build), "frame", fitted)
 
@@ -174,7 +174,7 @@ def _names(
     return Names(id, time, values or trained_on, about, required=fitted is None)
 
 
-def _write(
+def write_rows(
     writer: SplitWriter,
     rows: Rows,
     step: float | str | None,
@@ -184,6 +184,11 @@ def _write(
     sampling_rate_hz: float | None,
     fitted: Mapping[str, Any] | None,
 ) -> None:
+    """Bring rows to a regular step, and write the series.
+
+    Raises:
+        DataError: a step that does not fit the times, or unsuitable series.
+    """
     if isinstance(step, str) and not rows.are_dates:
         raise DataError(
             f"step {step!r} is a duration, but the unit of the times is not known: they are numbers. Give step as a "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
 from bam_core.errors import DataError
+from modalities.timeseries.long_memory import is_long, read_long_frame
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment
 from modalities.timeseries.tables import Series, Table, check_orientation, complete_table, with_channels
@@ -84,6 +85,10 @@ def read_series(
 def from_memory(
     series: Any,
     *,
+    id: str | None = None,
+    time: str | None = None,
+    values: list[str] | None = None,
+    step: float | str | None = None,
     channels_last: bool | None = None,
     sampling_rate_hz: float | None = None,
     max_gap: float = 0.1,
@@ -97,8 +102,14 @@ def from_memory(
     """Read unlabelled series, all to train on or to embed; see `Modality.from_memory`.
 
     Args:
-        series: see `read_series`, as for the options.
-        channels_last: as there.
+        series: see `read_series`. A frame with a row for every time is read as `read_long` reads files: by its columns
+            or index levels of series and times, which are found if they are called like that; its series are in the
+            order in which they come first.
+        id: of such a frame, see `read_long`, as for the three that follow.
+        time: as there.
+        values: as there.
+        step: as there.
+        channels_last: see `read_series`, as for the options below.
         sampling_rate_hz: as there.
         max_gap: as there.
         missing: as there.
@@ -114,8 +125,15 @@ def from_memory(
     Example:
         >>> from_memory([[1.0, 2, 3], [5, 4, 3, 2]], window=2).column("train", "id").tolist()
         ['0@0', '1@0', '1@2']
+        >>> frame = pd.DataFrame({"who": list("bbaa"), "day": [2, 1, 1, 2], "x": [1.0, 4.0, 2.0, 0.0]})
+        >>> from_memory(frame, id="who", time="day").names
+        ['b', 'a']
     """
-    options = dict(locals())
+    if is_long(series, id, time):
+        how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+        named = {"id": id, "time": time, "values": values, "step": step}
+        return read_long_frame(series, how, **named, sampling_rate_hz=sampling_rate_hz, fitted=fitted)
+    options = {name: value for name, value in locals().items() if name not in ("id", "time", "values", "step")}
     signals = as_series(options.pop("series"), options.pop("channels_last"))
     return read_series(series=signals, id=np.arange(len(signals)), **options)
 

@@ -249,3 +249,27 @@ def test_folders_that_hold_no_embedder(table, tmp_path):
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(DataError, match=r"holds an encoder that BAMEmbedder.save did not write"):
         BAMEmbedder.load(tmp_path / "other")
+
+
+# --- long frames
+
+
+def test_a_long_frame_gives_a_vector_a_series(tmp_path):
+    series = np.random.default_rng(0).normal(size=(6, 2, 30))
+    frame = pd.DataFrame(series.transpose(0, 2, 1).reshape(-1, 2), columns=["x", "y"])
+    frame = frame.assign(patient=np.repeat(list("cabfde"), 30), t=np.tile(np.arange(30), 6))
+    options = {"data": {"id": "patient", "time": "t"}}
+    fitted = embedder("timeseries", **options).fit(frame)
+    expected = embedder("timeseries").fit(series).transform(series)
+    np.testing.assert_allclose(fitted.transform(frame), expected, atol=1e-6)
+    fitted.save(tmp_path)
+    again = BAMEmbedder.load(tmp_path).transform(frame.sample(frac=1, random_state=1).sort_values("patient"))
+    np.testing.assert_allclose(again, expected[[1, 2, 0, 4, 5, 3]], atol=1e-6)
+    broken = frame.assign(
+        x=frame["x"].where(frame["patient"] != "b", 1.0), y=frame["y"].where(frame["patient"] != "b", 1.0)
+    )
+    with (
+        pytest.warns(UserWarning, match="b: constant on every channel"),
+        pytest.raises(DataError, match=r"(?s)1 of 6 rows cannot be embedded:\n  b: constant"),
+    ):
+        fitted.transform(broken)

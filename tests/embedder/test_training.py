@@ -103,5 +103,5 @@ def test_options_of_a_mapping_are_parameters(table):
     assert given.set_params(encoder={"depth": 2}, encoder__width=4).encoder == {"depth": 2, "width": 4}
     with pytest.raises(ValueError, match="Invalid parameter 'encodr'"):
         given.set_params(encodr__width=4)
-    with pytest.raises(RecipeError, match="encoder.widht: no such key; did you mean 'width'"):
+    with pytest.raises(RecipeError, match=r"encoder.widht: no such key; did you mean 'width'"):
         given.set_params(encoder__widht=4).fit(table)

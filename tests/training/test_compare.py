@@ -167,7 +167,7 @@ def test_finished_cells_are_not_run_again_and_other_terms_refused(stopped, capsy
     monkeypatch.setattr(module, "start_cell", lambda *args: pytest.fail("a finished cell was started"))
     assert main([*words, *QUICK]) == 0
     assert main([*words, *QUICK, "train.num_workers=1"]) == 0
-    capsys.readouterr()
+    assert capsys.readouterr().out.count("Data: ") == 2  # what was read is said, as by bam pretrain
     assert main([*words, *QUICK, "train.epochs=2", "evaluate.k=5", "views.corrupt=0.3"]) == 1
     error = capsys.readouterr().err
     assert "holds a comparison on other terms; changed: views.corrupt (0.1, now 0.3)" in error
