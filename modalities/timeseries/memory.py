@@ -131,8 +131,16 @@ def from_memory(
     """
     if is_long(series, id, time):
         how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
-        named = {"id": id, "time": time, "values": values, "step": step}
-        return read_long_frame(series, how, **named, sampling_rate_hz=sampling_rate_hz, fitted=fitted)
+        return read_long_frame(
+            series,
+            how,
+            id=id,
+            time=time,
+            values=values,
+            step=step,
+            sampling_rate_hz=sampling_rate_hz,
+            fitted=fitted,
+        )
     options = {name: value for name, value in locals().items() if name not in ("id", "time", "values", "step")}
     signals = as_series(options.pop("series"), options.pop("channels_last"))
     return read_series(series=signals, id=np.arange(len(signals)), **options)

@@ -8,7 +8,7 @@ from pathlib import Path
 import bam_core
 
 CORE = Path(bam_core.__file__).parent
-MATHEMATICS = sorted(f for f in CORE.glob("*.py") if f.stem not in ("embedder", "pretrained", "registry", "testing"))
+MATHEMATICS = sorted(f for f in CORE.glob("*.py") if f.stem not in ("__init__", "pretrained", "registry", "testing"))
 ALLOWED = {"torch", "einops", "jaxtyping", "bam_core"} | set(sys.stdlib_module_names)
 
 
