@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bam_core.data.prepared import PreparedData, SetAside, listed
 from bam_core.errors import DataError
 
 CHUNK_BYTES = 4_000_000
+N_NAMED = 5  # inputs that were mended in one way
 
 
 class SplitWriter:
@@ -78,9 +79,13 @@ class SplitWriter:
         """Record an input that could not be used."""
         self._set_aside.append(SetAside(printable(str(source)), printable(str(reason))))
 
-    def repaired(self, kind: str, count: int = 1) -> None:
-        """Count inputs that were mended and used."""
-        self._repairs[kind] += count
+    def repaired(self, kind: str, count: int = 1, *, names: Sequence[str] = ()) -> None:
+        """Count inputs that were mended and used; the first of `names` are said in a note."""
+        if count:
+            self._repairs[kind] += count
+        if names:
+            more = f" and {len(names) - N_NAMED:,} more" if len(names) > N_NAMED else ""
+            self.note(f"{kind[0].upper()}{kind[1:]}: {', '.join(names[:N_NAMED])}{more}.")
 
     def note(self, sentence: str) -> None:
         """Say what was guessed or chosen; the same sentence is kept once."""

@@ -20,7 +20,6 @@ from modalities.audio.mel import LogMel, mel_settings
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 N_PEEKED = 200  # sounds whose rates tell the usual one
-N_NAMED = 5  # sounds that were mended in one way
 USUAL_BATCH = 64  # rows
 LARGEST_BATCH = 2_000_000_000  # bytes that one long sound may make of a batch
 FAR_LONGER = 10  # than half of the sounds
@@ -118,9 +117,7 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
             about["group"] = sound.name if groups is None else groups[index]
         rows.add(parts[index], sound.name, clip, about)
     for kind, names in mended.items():
-        writer.repaired(kind, len(names))
-        more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-        writer.note(f"{kind[0].upper()}{kind[1:]}: {', '.join(names[:N_NAMED])}{more}.")
+        writer.repaired(kind, len(names), names=names)
     rows.finish(classes)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.column_names import NONE
 from bam_core.data.holdout import named_groups
 from bam_core.data.numpy_files import member, open_numpy
-from bam_core.data.splits import read_splits
+from bam_core.data.splits import UNLABELED, read_splits, split_of
 from bam_core.errors import DataError, InputError
+from modalities.image.decode import Scale
 from modalities.image.folder import image_facts
 from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
 
@@ -32,6 +34,7 @@ def read_arrays(
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
+    min_value: float | None = None,
     max_value: float | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -39,14 +42,19 @@ def read_arrays(
 ) -> PreparedData:
     """Read images from .npz or .npy: (n, height, width) for grey, (n, height, width, 3) or (n, 3, height, width).
 
+    An .npz may hold an array for each split, such as MedMNIST's `train_images`, `train_labels`, `test_images`, or
+    `x_train`, `y_train`.
+
     Args:
         path: file.
         images: name of the array in an .npz; default: `images`, `X` or `data`.
         label: name of the array of labels in an .npz; for .npy, an .npy file beside it. Default: `label` or `y`.
-            Labels are optional, also one by one: missing, empty or -1.
+            Labels are optional, also one by one: missing, empty or -1. "none" for none.
         group: the same for groups (patients, sites), which are never divided between splits.
         id: the same for names.
         split: the same for "train", "validation", "test". Without it a part is held out if there are labels.
+        min_value: what is black, such as -1000 for air in CT; default: 0. With `max_value` beside it, values outside
+            are black or white; else they are an error.
         max_value: what is white; default: 255 for 8 bit, 65535 for 16 bit, 1 for floating point numbers.
         test_fraction: to hold out; 0 for none.
         seed: of that choice.
@@ -65,9 +73,8 @@ def read_arrays(
 
     def build(writer: SplitWriter) -> None:
         arrays = _load(file, names, required=fitted is None)
-        write_arrays(
-            writer, arrays, file.stem, max_value, Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
-        )
+        scale = Scale(min_value, max_value)
+        write_arrays(writer, arrays, file.stem, Options(None, "ahead", "decode", scale, test_fraction, seed, fitted))
 
     files = [f for f in (file, *beside) if f.is_file()]
     return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
@@ -90,6 +97,10 @@ def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dic
         raise DataError(f"expected an .npz or .npy file; got {path.name}.")
     with open_numpy(path) as file:
         available = list(file.files)
+        if names["images"] is None and not set(KEYS["images"]) & set(available):
+            by_split = _split_keys(available, has_labels=names["label"] != NONE)
+            if by_split:
+                return _joined({split: _members(file, keys, path) for split, keys in by_split.items()}, path)
         keys = {
             role: _key(role, names[role], usual, available, path, required=required or role == "images")
             for role, usual in KEYS.items()
@@ -100,6 +111,8 @@ def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dic
 def _key(
     role: str, name: str | None, usual: Sequence[str], available: Sequence[str], path: Path, *, required: bool
 ) -> str | None:
+    if name == NONE and name not in available:
+        return None
     found = name if name in available else next((key for key in usual if key in available), None) if not name else None
     if found is None and required and (name is not None or role == "images"):
         wanted = repr(name) if name else f"one of {', '.join(usual)}"
@@ -107,9 +120,66 @@ def _key(
     return found
 
 
-def write_arrays(
-    writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, max_value: float | None, options: Options
-) -> None:
+def _split_keys(available: Sequence[str], *, has_labels: bool) -> dict[str, dict[str, str]]:
+    """Split, as the file calls it -> role -> key, of keys such as `train_images` or `x_train`."""
+    roles = {name.lower(): role for role, names in KEYS.items() for name in names if role != "split"}
+    found: dict[str, dict[str, str]] = {}
+    for key in available:
+        first, _, second = key.partition("_")
+        for split, name in ((first, second), (second, first)):
+            role = roles.get(name.lower())
+            if split_of(split) and role and (role != "label" or has_labels):
+                found.setdefault(split, {})[role] = key
+    return {split: keys for split, keys in found.items() if "images" in keys}
+
+
+def _members(file: Any, keys: Mapping[str, str], path: Path) -> dict[str, np.ndarray]:
+    return {role: member(file, key, path) for role, key in keys.items()}
+
+
+def _joined(by_split: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the splits one after the other, with a column of splits.
+
+    Raises:
+        DataError: images of different shapes, or a role that only some splits have.
+    """
+    shapes = {split: arrays["images"].shape[1:] for split, arrays in by_split.items()}
+    if len(set(shapes.values())) > 1:
+        raise DataError(f"{path.name} expected images of one shape in all splits; got {shapes}.")
+    sizes = {split: len(arrays["images"]) for split, arrays in by_split.items()}
+    joined = {"images": np.concatenate([arrays["images"] for arrays in by_split.values()])}
+    for role in dict.fromkeys(role for arrays in by_split.values() for role in arrays if role != "images"):
+        without = [split for split in by_split if role not in by_split[split] and split_of(split) != UNLABELED]
+        if without:
+            raise DataError(f"{path.name} expected {role} in all splits; {', '.join(without)} has none.")
+        parts = [
+            _one_a_row(role, by_split[split][role], size)
+            if role in by_split[split]
+            else np.full(size, None if role == "label" else "")
+            for split, size in sizes.items()
+        ]
+        joined[role] = np.concatenate([part.astype(object) for part in parts])
+    joined["split"] = np.concatenate([np.full(size, split, dtype=object) for split, size in sizes.items()])
+    if "id" not in joined:
+        joined["id"] = np.array([f"{path.stem}:{split}:{i}" for split, size in sizes.items() for i in range(size)])
+    return joined
+
+
+def _one_a_row(role: str, array: np.ndarray, n: int) -> np.ndarray:
+    """(n,) of (n,) or (n, 1).
+
+    Raises:
+        DataError: another shape.
+    """
+    if array.shape == (n, 1):
+        return array[:, 0]
+    if array.shape != (n,):
+        several = " Several labels an image are not read: label: none." if role == "label" and array.ndim == 2 else ""
+        raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.{several}")
+    return array
+
+
+def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, options: Options) -> None:
     """Write the rows of the arrays that `KEYS` names; `name` is for messages and for ids where there are none.
 
     Raises:
@@ -117,9 +187,7 @@ def write_arrays(
     """
     images = _channels_first(arrays["images"], name)
     n, channels, height, width = images.shape
-    for role, array in arrays.items():
-        if role != "images" and array.shape != (n,):
-            raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.")
+    arrays = {role: array if role == "images" else _one_a_row(role, array, n) for role, array in arrays.items()}
     _check_fits(images, name, options.fitted)
     parts = _parts(arrays.get("split") if options.fitted is None else None, n)
     ids = arrays["id"].astype(str).tolist() if "id" in arrays else [f"{name}:{i}" for i in range(n)]
@@ -131,7 +199,10 @@ def write_arrays(
     columns, placed, classes = about_images(about, range(n), options)
     measured = choose_measured(placed)
     statistics = Statistics(channels)
-    white = _white(images, max_value, name)
+    fitted = options.fitted
+    scale = options.scale if fitted is None or options.scale != Scale() else Scale.of(fitted)
+    black, white = _scale(images, scale, name)
+    outside = 0
     for start in range(0, n, CHUNK):
         part = np.asarray(images[start : start + CHUNK])
         finite = (
@@ -139,12 +210,16 @@ def write_arrays(
         )
         for i in np.flatnonzero(~finite):
             writer.set_aside(ids[start + i], "holds NaN or infinity")
-        pixels = _to_uint8(part[finite], white)
+        low, high = _check_range(part[finite], black, white, name, is_said=None not in scale)
+        outside += int(((low < black) | (high > white)).sum())
+        pixels = _to_uint8(part[finite], black, white)
         rows = (start + np.flatnonzero(finite)).tolist()
         if rows:
             write_rows(writer, {"image": pixels}, columns, placed, rows)
             statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
+    writer.repaired(f"images with values outside of {black:g} to {white:g}, which are black or white", outside)
     writer.facts |= {"in_channels": channels, "image_size": [height, width], "classes": classes} | statistics.facts()
+    writer.facts |= {"min_value": scale.black, "max_value": scale.white}
 
 
 def _channels_first(images: np.ndarray, name: str) -> np.ndarray:
@@ -165,27 +240,51 @@ def _channels_first(images: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def _white(images: np.ndarray, max_value: float | None, name: str) -> float:
-    if max_value is not None and max_value <= 0:
-        raise InputError(f"max_value expected what is white, above 0; got {max_value}.")
+def _scale(images: np.ndarray, scale: Scale, name: str) -> tuple[float, float]:
+    """What is black, and what is white."""
     usual = {"u1": 255, "u2": 65535, "b1": 1}.get(images.dtype.str[1:], 1 if images.dtype.kind == "f" else None)
-    white = max_value or usual
-    some = np.asarray(images[:: max(1, len(images) // 1000)])
-    if some.dtype.kind == "f":
-        some = some[np.isfinite(some)]
-    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 0.0)
-    if white is None or low < 0 or high > white:
-        raise DataError(
-            f"{name} expected values from 0 to {'max_value' if white is None else f'{white:g}'}, black to white; got "
-            f"{images.dtype} from {low:g} to {high:g}. Set max_value, or scale them."
-        )
-    return float(white)
+    black = 0.0 if scale.black is None else float(scale.black)
+    white = usual if scale.white is None else float(scale.white)
+    if white is None:
+        some = images[:: max(1, len(images) // 1000)]
+        raise _out_of_range(name, images.dtype, black, None, float(some.min()), float(some.max()))
+    if white <= black:
+        raise InputError(f"max_value expected what is white, above min_value, {black:g}; got {white:g}.")
+    return black, float(white)
 
 
-def _to_uint8(images: np.ndarray, white: float) -> np.ndarray:
-    if images.dtype == np.uint8 and white == 255:
+def _check_range(
+    part: np.ndarray, black: float, white: float, name: str, *, is_said: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value of every image.
+
+    Raises:
+        DataError: values outside, and nobody said that these are black and white.
+    """
+    if not len(part):
+        return np.zeros(0), np.zeros(0)
+    flat = part.reshape(len(part), -1)
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    if not is_said and (low.min() < black or high.max() > white):
+        raise _out_of_range(name, part.dtype, black, white, float(low.min()), float(high.max()))
+    return low, high
+
+
+def _out_of_range(
+    name: str, dtype: np.dtype[Any], black: float, white: float | None, low: float, high: float
+) -> DataError:
+    end = "max_value" if white is None else f"{white:g}"
+    return DataError(
+        f"{name} expected values from {black:g} to {end}, black to white; got {dtype} from {low:g} to {high:g}. Say "
+        f"what is black and what is white: min_value, such as {min(black, low):g}, and max_value, such as {high:g}."
+    )
+
+
+def _to_uint8(images: np.ndarray, black: float, white: float) -> np.ndarray:
+    if images.dtype == np.uint8 and (black, white) == (0, 255):
         return images
-    return np.asarray(np.clip(images.astype(np.float32) * (255 / white), 0, 255).round(), np.uint8)
+    scaled = (images.astype(np.float32) - np.float32(black)) * np.float32(255 / (white - black))
+    return np.asarray(np.clip(scaled, 0, 255).round(), np.uint8)
 
 
 def _check_fits(images: np.ndarray, name: str, fitted: Mapping[str, Any] | None) -> None:

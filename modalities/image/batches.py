@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import get_worker_info
 
 from bam_core.errors import DataError
-from modalities.image.decode import Encoded, Slice, decode
+from modalities.image.decode import Encoded, Scale, Slice, decode
 
 RAW_SIZE = 16  # pixels of raw features, along each side
 
@@ -31,7 +31,7 @@ def collate_images(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Tens
     sources = sources_of(columns, facts)
     if isinstance(sources, np.ndarray):
         return torch.from_numpy(sources)
-    one = partial(_decode_or_grey, channels=facts["in_channels"], size=(height, width), max_value=facts["max_value"])
+    one = partial(_decode_or_grey, channels=facts["in_channels"], size=(height, width), scale=Scale.of(facts))
     if get_worker_info() is not None:
         return torch.from_numpy(np.stack([one(source) for source in sources]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -81,10 +81,10 @@ def _plain(source: Any) -> Encoded:
     return source if isinstance(source, bytes) else str(source)
 
 
-def _decode_or_grey(source: Encoded, *, channels: int, size: tuple[int, int], max_value: float) -> np.ndarray:
+def _decode_or_grey(source: Encoded, *, channels: int, size: tuple[int, int], scale: Scale) -> np.ndarray:
     """A file that broke after it was checked must not end a run of days: grey takes its place, and it is named."""
     try:
-        return decode(source, channels=channels, size=size, max_value=max_value)
+        return decode(source, channels=channels, size=size, scale=scale)
     except DataError as error:
         name = source if isinstance(source, str) else "an image"
         warnings.warn(f"{name} {error}; a grey image takes its place. Prepare the data anew.", stacklevel=2)

@@ -5,7 +5,7 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,12 +42,47 @@ Source = Encoded | np.ndarray
 """The same, or pixels (channels, height, width) uint8."""
 
 
+class ScaleError(DataError):
+    """Values of which nobody knows what is black and white; it concerns all images of a data set, not this one."""
+
+
+class Scale(NamedTuple):
+    """What is black and white in images of more than 8 bit, one scale for all images of a data set.
+
+    Attributes:
+        black: None: 0, and values below are an error.
+        white: None: by the type of the numbers, 65535 for 16 bit and 1 for floating point, where values above are an
+            error.
+    """
+
+    black: float | None = None
+    white: float | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Scale":
+        """That of prepared images."""
+        return cls(facts.get("min_value"), facts.get("max_value"))
+
+
+_BY_TYPE = Scale()
+
+
 class Header(NamedTuple):
-    """What a file says before its pixels: (height, width) as they will be upright, grey or not, more than 8 bit."""
+    """What a file says before its pixels.
+
+    Attributes:
+        size: (height, width) as they will be upright.
+        grey: whether there is no colour.
+        deep: whether there are more than 8 bit.
+        asks: whether the type of the numbers does not limit them, so that they must be looked at.
+        several: whether there are more pages or frames than the first, which is read.
+    """
 
     size: tuple[int, int]
     grey: bool
     deep: bool
+    asks: bool = False
+    several: bool = False
 
 
 def read_header(source: Encoded) -> Header:
@@ -61,24 +96,24 @@ def read_header(source: Encoded) -> Header:
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         size = (width, height) if turned else (height, width)
         grey = image.mode in GREY or (image.mode == "P" and _grey_palette(image))
-        return Header(size, grey, image.mode in _DEEP)
+        several = image.format != "MPO" and bool(getattr(image, "is_animated", False))  # MPO: a photo and its previews
+        return Header(size, grey, image.mode in _DEEP, image.mode in ("I", "F"), several)
 
 
-def decode(
-    source: Encoded, *, channels: int, size: Sequence[int] | None = None, max_value: float = 65535
-) -> np.ndarray:
+def decode(source: Encoded, *, channels: int, size: Sequence[int] | None = None, scale: Scale = _BY_TYPE) -> np.ndarray:
     """An image as (channels, height, width) uint8.
 
     Args:
         source: path or bytes.
         channels: 1 for grey, 3 for colour.
         size: (height, width): the image is scaled until it covers that, and its centre cut out. Default: as it is.
-        max_value: what is white in images of more than 8 bit.
+        scale: of images of more than 8 bit.
 
     Raises:
         DataError: the image is broken; the message says how.
+        ScaleError: values outside of the scale.
     """
-    with open_upright(source, channels=channels, max_value=max_value, at_least=size) as image:
+    with open_upright(source, channels=channels, scale=scale, at_least=size) as image:
         if size is not None:
             image = _cover(image, size)
         pixels = np.asarray(image)
@@ -120,25 +155,30 @@ _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 
 @contextmanager
 def open_upright(
-    source: Source, *, channels: int, max_value: float = 65535, at_least: Sequence[int] | None = None
+    source: Source, *, channels: int, scale: Scale = _BY_TYPE, at_least: Sequence[int] | None = None
 ) -> "Iterator[Image]":
     """An image in 8 bit grey or colour, turned as its EXIF data say, transparent parts white.
 
     Args:
         source: path, bytes or pixels.
         channels: 1 for grey, 3 for colour.
-        max_value: what is white in images of more than 8 bit.
+        scale: of images of more than 8 bit.
         at_least: (height, width) that will do; big JPEGs are then decoded at a half, a quarter or an eighth.
 
     Raises:
         DataError: the image is broken.
+        ScaleError: values outside of the scale.
     """
     from PIL import ImageOps
 
     with _opened(source) as image:
         if at_least is not None:
             image.draft(None, (2 * max(at_least), 2 * max(at_least)))
-        yield _plain(ImageOps.exif_transpose(image), channels, max_value)
+        has_16_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+        upright = ImageOps.exif_transpose(image)
+        if image.mode in _DEEP:
+            upright = _in_8_bit(np.asarray(upright, np.float32), scale, 65535 if has_16_bit else None, image.mode)
+        yield _plain(upright, channels)
 
 
 @contextmanager
@@ -199,15 +239,28 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def _plain(image: "Image", channels: int, max_value: float) -> "Image":
+def _in_8_bit(values: np.ndarray, scale: Scale, white: float | None, mode: str) -> "Image":
+    from PIL import Image
+
+    if not np.isfinite(values).all():
+        raise DataError("holds values that are not finite")
+    white = scale.white or white or (1.0 if mode == "F" else None)
+    black = scale.black or 0.0
+    low, high = float(values.min()), float(values.max())
+    if white is None or (scale.black is None and low < 0) or (scale.white is None and high > white * (1 + 1e-6)):
+        kind = "32-bit floating point" if mode == "F" else "whole numbers"
+        raise ScaleError(
+            f"holds {kind} from {low:g} to {high:g}, and nothing says what is black and white. Say it for all images "
+            f"of the data: min_value and max_value, such as {min(0.0, low):g} and {high:g}."
+        )
+    return Image.fromarray(np.clip((values - black) * (255 / (white - black)), 0, 255).round().astype(np.uint8))
+
+
+def _plain(image: "Image", channels: int) -> "Image":
     from PIL import Image
 
     mode = "L" if channels == 1 else "RGB"
-    if image.mode in _DEEP:
-        values = np.asarray(image, np.float32)
-        white = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else max_value
-        image = Image.fromarray(np.clip(values * (255 / white), 0, 255).round().astype(np.uint8))
-    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bam_core.errors import DataError, InputError
 from modalities.image.batches import sources_of
 from modalities.image.boxes import Range, boxes_around, draw_cut
-from modalities.image.decode import Source, open_upright
+from modalities.image.decode import Scale, Source, open_upright
 
 
 class Kind(NamedTuple):
@@ -90,7 +90,7 @@ class FileCrops:
         box = None if self.table is None else self.table[row].tolist()
         alpha = 1.0 if self.boxes is None else self.boxes.alpha
         try:
-            with open_upright(source, channels=channels, max_value=facts.get("max_value", 65535)) as image:
+            with open_upright(source, channels=channels, scale=Scale.of(facts)) as image:
                 made = {name: [self._crop(image, kind, box, alpha, rng) for _ in range(kind.number)]
                         for name, kind in self.kinds.items()}  # fmt: skip
         except DataError as error:  # a file that broke after it was checked must not end a run of days
@@ -124,7 +124,7 @@ class FileCrops:
                 with open_upright(
                     source,
                     channels=facts["in_channels"],
-                    max_value=facts.get("max_value", 65535),
+                    scale=Scale.of(facts),
                     at_least=self.look_size,
                 ) as image:
                     pixels = np.asarray(image.resize(self.look_size[::-1], Resampling.BICUBIC))

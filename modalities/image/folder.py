@@ -8,7 +8,7 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folders import find_files
 from bam_core.data.splits import known_in_train, read_layout, say_layout
 from bam_core.errors import DataError
-from modalities.image.decode import SUFFIXES
+from modalities.image.decode import SUFFIXES, Scale
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
 
@@ -20,7 +20,8 @@ def read_folder(
     splits: dict[str, str] | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
-    max_value: float = 65535,
+    min_value: float | None = None,
+    max_value: float | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
@@ -44,7 +45,10 @@ def read_folder(
             anew, in the processes of `train.num_workers`; "auto" decodes ahead what takes at most 1 GB.
         check: for "in_workers", whether to decode every image once beforehand to find the broken ones, or to look
             at headers and ends only, which finds what was cut off.
-        max_value: what is white in images of more than 8 bit; 4095 for 12 bit.
+        min_value: what is black in images of more than 8 bit; values below are black. Default: 0, and values below
+            are an error.
+        max_value: what is white in them, 4095 for 12 bit; values above are white. Default: 65535 for 16 bit; 1 for
+            floating point, where values above are an error, as whole numbers of 32 bit are.
         test_fraction: of every class, or of the groups, to hold out if there are classes but no split; 0 for none.
         seed: of that choice.
         fitted: facts of a saved encoder: new images are brought to its size and channels, all into "train".
@@ -58,7 +62,7 @@ def read_folder(
         DataError: no folder, no readable image, or folders of which it is not clear whether they are splits.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, max_value, test_fraction, seed, fitted)
+    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
     check_options(options)
     root = Path(path).expanduser()
     if not root.exists():
@@ -107,4 +111,4 @@ def read_folder(
 
 def image_facts(fitted: dict[str, Any]) -> dict[str, Any]:
     """Those of the facts of an encoder that matter to reading new images."""
-    return {name: fitted.get(name) for name in ("in_channels", "image_size", "classes")}
+    return {name: fitted.get(name) for name in ("in_channels", "image_size", "classes", "min_value", "max_value")}

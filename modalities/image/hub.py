@@ -16,6 +16,7 @@ from bam_core.data.holdout import named_groups
 from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
 from bam_core.data.splits import UNLABELED
 from bam_core.errors import DataError
+from modalities.image.decode import Scale
 from modalities.image.folder import image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
@@ -33,7 +34,8 @@ def read_huggingface(
     size: int | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
-    max_value: float = 65535,
+    min_value: float | None = None,
+    max_value: float | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
@@ -55,6 +57,7 @@ def read_huggingface(
         decoding: as there; with "in_workers" encoded images are read where `datasets` has them, and copied into the
             cache only if a part is held out by chance.
         check: as there.
+        min_value: as there.
         max_value: as there.
         test_fraction: as there.
         seed: as there.
@@ -68,7 +71,7 @@ def read_huggingface(
         DataError: nothing readable at `path`, or no column of images.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, max_value, test_fraction, seed, fitted)
+    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
     check_options(options)
     place = Path(path).expanduser()
     if not place.exists() and not download:

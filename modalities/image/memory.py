@@ -7,6 +7,7 @@ import numpy as np
 from bam_core.data import PreparedData, in_memory
 from bam_core.errors import DataError
 from modalities.image.arrays import write_arrays
+from modalities.image.decode import Scale
 from modalities.image.storage import Options
 
 
@@ -15,6 +16,7 @@ def read_memory(
     images: Any,
     label: Any = None,
     group: Any = None,
+    min_value: float | None = None,
     max_value: float | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
@@ -26,7 +28,8 @@ def read_memory(
         images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
         label: (n,) labels, None, empty or -1 where there is none; or None.
         group: (n,) names; or None.
-        max_value: see `read_arrays`, as for the other options.
+        min_value: see `read_arrays`, as for the other options.
+        max_value: as there.
         test_fraction: as there.
         seed: as there.
         fitted: as there.
@@ -42,16 +45,23 @@ def read_memory(
     arrays = {
         name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
     }
-    options = Options(None, "ahead", "decode", 1, test_fraction, seed, fitted)
-    return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", max_value, options))
+    options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted)
+    return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", options))
 
 
-def from_memory(images: Any, *, max_value: float | None = None, fitted: dict[str, Any] | None = None) -> PreparedData:
+def from_memory(
+    images: Any,
+    *,
+    min_value: float | None = None,
+    max_value: float | None = None,
+    fitted: dict[str, Any] | None = None,
+) -> PreparedData:
     """Read unlabelled images, all to train on or to embed; see `Modality.from_memory`.
 
     Args:
         images: (n, height, width), (n, height, width, channels) or (n, channels, height, width), or n such images.
-        max_value: see `read_arrays`.
+        min_value: see `read_arrays`.
+        max_value: as there.
         fitted: as there.
 
     Raises:
@@ -66,8 +76,8 @@ def from_memory(images: Any, *, max_value: float | None = None, fitted: dict[str
     except ValueError as error:
         raise DataError(f"X expected images of one size ({error}). Bring them to one first.") from error
     arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
-    options = Options(None, "ahead", "decode", 1, 0, 0, fitted)
-    return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", max_value, options))
+    options = Options(None, "ahead", "decode", Scale(min_value, max_value), 0, 0, fitted)
+    return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", options))
 
 
 def read_digits() -> PreparedData:

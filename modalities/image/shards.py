@@ -3,15 +3,18 @@
 import json
 import re
 import tarfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.column_names import NONE
+from bam_core.data.folders import find_files, printable
 from bam_core.data.progress import track
 from bam_core.data.splits import SPLIT_NAMES, UNLABELED, split_of
 from bam_core.errors import DataError
-from modalities.image.decode import SUFFIXES, Slice
+from modalities.image.decode import SUFFIXES, Scale, Slice
 from modalities.image.folder import image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
 
@@ -25,14 +28,24 @@ class Sample(NamedTuple):
     split: str
 
 
+class Suffixes(NamedTuple):
+    """What members of a tar file are called: `image` and `label` as the user says, and how often there are others."""
+
+    image: str | None
+    label: str | None
+    others: Counter[str]
+
+
 def read_shards(
     *,
     path: str,
-    label: str = "cls",
+    image: str | None = None,
+    label: str | None = None,
     size: int | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
-    max_value: float = 65535,
+    min_value: float | None = None,
+    max_value: float | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
@@ -44,10 +57,13 @@ def read_shards(
 
     Args:
         path: a tar file, not compressed, or a folder of them.
-        label: suffix of the file that holds the label, as text; json files hold it under `label`.
+        image: suffix of the file that holds the image, such as input.png; default: the only one of an image.
+        label: suffix of the file that holds the label, as text; json files hold it under `label`. Default: `cls`, if
+            there are such; "none" for none.
         size: see `read_folder`, as for the following options.
         decoding: as there; "in_workers" reads each image where it lies in its tar file.
         check: as there.
+        min_value: as there.
         max_value: as there.
         test_fraction: as there.
         seed: as there.
@@ -58,21 +74,24 @@ def read_shards(
 
     Raises:
         InputError: an option out of range.
-        DataError: no tar files, one that cannot be read, or some that say their split beside others that do not.
+        DataError: no tar files, one that cannot be read, samples with several images or labels, or files that say
+            their split beside others that do not.
 
     Source: WebDataset, https://github.com/webdataset/webdataset.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, max_value, test_fraction, seed, fitted)
+    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
     check_options(options)
     root = Path(path).expanduser()
-    files = [root] if root.is_file() else sorted(root.rglob("*.tar"))
+    files = [root] if root.is_file() else [file for file in find_files(root).files if file.suffix == ".tar"]
     if not files:
         raise DataError(f"expected tar files in {root} or below; there are none.")
     _check_splits(files)
 
     def build(writer: SplitWriter) -> None:
-        samples = [sample for file in track(files, "Listing tar files") for sample in _samples(file, label, writer)]
+        wanted = Suffixes(image, label, Counter())
+        samples = [s for file in track(files, "Listing tar files") for s in _samples(file, wanted, writer)]
+        _say_labels(writer, samples, wanted, is_new=fitted is not None)
         labels = [None if sample.split == UNLABELED else sample.label for sample in samples]
         parts = ["train" if sample.split == UNLABELED else sample.split for sample in samples]
         images = Encodeds(
@@ -87,29 +106,82 @@ def read_shards(
     return cached("image_shards", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
 
 
-def _samples(file: Path, label: str, writer: SplitWriter) -> list[Sample]:
+def _samples(file: Path, wanted: Suffixes, writer: SplitWriter) -> list[Sample]:
     split = _split_of(file)
     images: dict[str, Slice] = {}
-    labels: dict[str, str] = {}
+    labels: dict[str, str | None] = {}
+    label = wanted.label or "cls"
+    size = file.stat().st_size
     try:
         with tarfile.open(file, "r:") as archive:
-            for member in archive:
+            for member in _members(archive):
                 folder, _, name = member.name.rpartition("/")
                 key, _, suffix = name.partition(".")
-                key = f"{folder}/{key}" if folder else key
-                if not member.isfile():
+                key = printable(f"{folder}/{key}" if folder else key)
+                if not member.isfile() or name.startswith("."):
                     continue
-                if f".{suffix.lower()}" in SUFFIXES:
+                is_image = suffix == wanted.image if wanted.image else f".{suffix.lower()}" in SUFFIXES
+                if member.offset_data + member.size > size:
+                    break
+                if is_image and key in images:
+                    raise DataError(
+                        f"sample {key} of {file.name} expected one image; it holds several. Name the suffix of the one "
+                        f"to read, such as image: {suffix}."
+                    )
+                if is_image:
                     images[key] = Slice(str(file), member.offset_data, member.size)
-                elif suffix == label:
-                    labels[key] = _label(_content(archive, member), suffix)
+                elif suffix == label and wanted.label != NONE:
+                    labels[key] = _label(_content(archive, member), suffix, f"{file.name}:{name}")
+                else:
+                    wanted.others[suffix] += 1
+            cut = not _ends_at(file, archive.offset)
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{file.name} cannot be read ({' '.join(str(error).split())}): expected a tar file that is not compressed."
         ) from error
+    if cut:
+        writer.set_aside(file.name, f"is cut off, or was not closed: only its first {len(images):,} image(s) are read")
     for key in labels.keys() - images.keys():
         writer.set_aside(f"{file.name}:{key}", "has a label but no image")
     return [Sample(f"{file.name}:{key}", image, labels.get(key), split) for key, image in images.items()]
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """As far as the file goes."""
+    try:
+        yield from archive
+    except tarfile.ReadError:
+        return
+
+
+def _ends_at(file: Path, offset: int) -> bool:
+    """Whether the block of zeros that closes a tar file stands there."""
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+
+
+def _say_labels(writer: SplitWriter, samples: Sequence[Sample], wanted: Suffixes, *, is_new: bool) -> None:
+    """What has no label.
+
+    Raises:
+        DataError: no images, or no labels where these were asked for.
+    """
+    others = ", ".join(f"{suffix} ({count:,})" for suffix, count in wanted.others.most_common(6)) or "none"
+    if not samples:
+        raise DataError(
+            f"expected images in tar files; the members that were found are called, from the first dot on, {others}. "
+            "Name the suffix of the images, such as image: input.png; a name has no dot in front of its suffix."
+        )
+    without = sum(sample.label is None for sample in samples)
+    if without == len(samples) and wanted.label not in (None, NONE) and not is_new:
+        raise DataError(f"no image has a label in a file .{wanted.label}; others are called {others}. Name one: label.")
+    if without == len(samples) and wanted.label is None and wanted.others:
+        writer.note(
+            f"No files .cls beside the images, which are unlabelled; others are called {others}: label names one."
+        )
+    elif without < len(samples):
+        writer.repaired("images without a label, unlabelled", without)
 
 
 def _split_of(file: Path) -> str:
@@ -134,6 +206,16 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return b"" if opened is None else opened.read()
 
 
-def _label(content: bytes, suffix: str) -> str:
-    text = content.decode().strip()
-    return str(json.loads(text)["label"]) if suffix == "json" else text
+def _label(content: bytes, suffix: str, where: str) -> str | None:
+    try:
+        text = content.decode().strip()
+        found = json.loads(text) if suffix == "json" else text
+    except ValueError as error:
+        raise DataError(
+            f"{where} expected a label as {'JSON' if suffix == 'json' else 'text'}; got {error}."
+        ) from error
+    if suffix == "json":
+        found = found.get("label") if isinstance(found, dict) else None
+    if isinstance(found, list | dict):
+        raise DataError(f"{where} expected one label; got {str(found)[:80]}. To read images only: label: none.")
+    return None if found is None else str(found)

@@ -13,7 +13,7 @@ from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError
-from modalities.image.decode import Encoded, Header, Slice, check, check_end, decode, read_header
+from modalities.image.decode import Encoded, Header, Scale, ScaleError, Slice, check, check_end, decode, read_header
 
 CHUNK = 512  # images in memory at a time
 AHEAD_BYTES = 1_000_000_000  # decoded images that take more are left to the workers
@@ -30,7 +30,7 @@ class Options(NamedTuple):
     size: int | None
     decoding: Decoding
     check: Literal["decode", "header"]
-    max_value: float
+    scale: Scale
     test_fraction: float
     seed: int
     fitted: Mapping[str, Any] | None
@@ -65,14 +65,20 @@ def check_options(options: Options) -> None:
     """
     if options.size is not None and options.size < 2:
         raise InputError(f"size expected at least 2 pixels; got {options.size}.")
-    if options.max_value <= 0:
+    black, white = options.scale
+    if white is not None and white <= (black or 0):
         raise InputError(
-            f"max_value expected what is white in images of more than 8 bit, above 0; got {options.max_value}"
+            f"max_value expected what is white in images of more than 8 bit, above min_value, {black or 0:g}; got "
+            f"{white:g}."
         )
 
 
 def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> None:
-    """Write the rows of images; those that cannot be read are set aside by name."""
+    """Write the rows of images; those that cannot be read are set aside by name.
+
+    Raises:
+        ScaleError: values of which nobody knows what is black and white.
+    """
     headers = _read_headers(writer, images)
     kept = [i for i, header in enumerate(headers) if header is not None]
     if not kept:
@@ -80,16 +86,24 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
     known = [header for header in headers if header is not None]
     channels, size = _channels_and_size(writer, known, options)
     columns, parts, classes = about_images(images, kept, options)
+    scale = options.scale if options.fitted is None or options.scale != Scale() else Scale.of(options.fitted)
     deep = sum(header.deep for header in known)
     if deep:
-        writer.repaired(f"images of more than 8 bit, with {options.max_value:g} as white", deep)
+        white = "the largest value of their type (1 of floating point)" if scale.white is None else f"{scale.white:g}"
+        writer.repaired(f"images of more than 8 bit, with {scale.black or 0:g} as black and {white} as white", deep)
+    several = [images.ids[i] for i, header in zip(kept, known, strict=True) if header.several]
+    writer.repaired("images of several pages or frames, of which the first was taken", len(several), names=several)
     writer.facts |= {"in_channels": channels, "image_size": list(size), "classes": classes}
+    writer.facts |= {"min_value": scale.black, "max_value": scale.white}
     ahead = options.decoding == "ahead" or (
         options.decoding == "auto" and len(kept) * channels * size[0] * size[1] <= AHEAD_BYTES
     )
 
     def decoded(index: int) -> np.ndarray:
-        return decode(images.get(index), channels=channels, size=size, max_value=options.max_value)
+        try:
+            return decode(images.get(index), channels=channels, size=size, scale=scale)
+        except ScaleError as error:
+            raise ScaleError(f"{images.ids[index]} {error}") from error
 
     measured = choose_measured(parts)
     statistics = Statistics(channels)
@@ -100,14 +114,16 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
                 write_rows(writer, {"image": np.stack(pixels)}, columns, parts, rows)
                 statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
     else:
-        writer.facts["max_value"] = options.max_value
         look = check_end if options.check == "header" else check
+        asking = {i for i, header in zip(kept, known, strict=True) if header.asks}
 
         def checked(index: int) -> None:
             source = images.get(index)
             if isinstance(source, str) and printable(source) != source:
                 raise DataError("has a path that is not UTF-8, as workers need it: rename it, or decoding: ahead")
             look(source)
+            if index in asking:
+                decoded(index)
 
         for position, tested in _chunks(kept, checked, "Checking images"):
             rows, _ = _usable(writer, images, kept, position, tested)
@@ -251,6 +267,8 @@ def _chunks(
     def attempt(index: int) -> R | DataError:
         try:
             return function(index)
+        except ScaleError:
+            raise
         except DataError as error:
             return error
 

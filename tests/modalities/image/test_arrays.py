@@ -140,5 +140,78 @@ def test_unreadable_files(tmp_path):
     np.savez(tmp_path / "b.npz", images=pixels())
     with pytest.raises(DataError, match=r"b.npz expected 'z' as label; it has images"):
         read_arrays(path=str(tmp_path / "b.npz"), label="z")
-    with pytest.raises(InputError, match="max_value expected what is white, above 0; got -1"):
+    with pytest.raises(InputError, match="max_value expected what is white, above min_value, 0; got -1"):
         read_arrays(path=str(tmp_path / "b.npz"), max_value=-1)
+
+
+@pytest.mark.parametrize(
+    "keys", [("{}_images", "{}_labels"), ("images_{}", "labels_{}"), ("x_{}", "y_{}"), ("X_{}", "y_{}")]
+)
+def test_arrays_of_splits(tmp_path, keys):
+    """As MedMNIST and Keras write them; labels of MedMNIST are (n, 1)."""
+    made = {}
+    for seed, (split, n) in enumerate((("train", 8), ("val", 4), ("test", 6))):
+        made[keys[0].format(split)] = pixels(n, 6, 8, seed=seed)
+        made[keys[1].format(split)] = (np.arange(n) % 2)[:, None]
+    np.savez(tmp_path / "a.npz", **made)
+    data = read_arrays(path=str(tmp_path / "a.npz"))
+    assert sizes(data) == {"train": 8, "validation": 4, "test": 6}
+    assert data.labels("test").tolist() == [0, 1] * 3
+    assert data.facts["classes"] == ["0", "1"]
+    for seed, (split, n) in enumerate((("train", 8), ("validation", 4), ("test", 6))):
+        assert torch.equal(batch_of(data, split)[:, 0], torch.from_numpy(pixels(n, 6, 8, seed=seed)))
+    assert next(iter(data.splits["validation"]["id"])) == "a:val:0"
+    new = read_arrays(path=str(tmp_path / "a.npz"), fitted=dict(data.facts))
+    assert sizes(new) == {"train": 18}
+
+
+def test_arrays_of_splits_that_do_not_fit(tmp_path):
+    def save(**arrays):
+        np.savez(tmp_path / "a.npz", **arrays)
+        return str(tmp_path / "a.npz")
+
+    path = save(train_images=pixels(4, 6, 8), test_images=pixels(4, 8, 8))
+    with pytest.raises(
+        DataError, match=r"images of one shape in all splits; got {'train': \(6, 8\), 'test': \(8, 8\)}"
+    ):
+        read_arrays(path=path)
+    path = save(train_images=pixels(4, 6, 8), train_labels=np.arange(4), test_images=pixels(4, 6, 8))
+    with pytest.raises(DataError, match=r"a.npz expected label in all splits; test has none"):
+        read_arrays(path=path)
+    assert sizes(read_arrays(path=path, label="none")) == {"train": 4, "test": 4}
+    path = save(train_images=pixels(4, 6, 8), train_labels=np.zeros((4, 14)))
+    with pytest.raises(
+        DataError, match=r"label expected one value .* \(4, 14\). Several labels an image .* label: none"
+    ):
+        read_arrays(path=path)
+    with_more = save(train_images=pixels(4, 6, 8), train_labels=np.arange(4) % 2, extra_images=pixels(9, 6, 8))
+    data = read_arrays(path=with_more, test_fraction=0)
+    assert data.labels("train").tolist() == [0, 1, 0, 1] + [-1] * 9
+
+
+def test_grids_with_negative_values():
+    """CT in Hounsfield units: -1000 is air, 400 bone."""
+    units = np.array([-2000.0, -1000, -300, 50, 400, 3000]).repeat(40).reshape(6, 5, 8)
+    with pytest.raises(
+        DataError, match=r"from 0 to 1, .* from -2000 to 3000. .* min_value, such as -2000, and max_value"
+    ):
+        read_memory(images=units)
+    with pytest.raises(DataError, match="expected values from -1000 to 1, black to white"):
+        read_memory(images=units, min_value=-1000)
+    data = read_memory(images=units, min_value=-1000, max_value=400)
+    assert batch_of(data)[:, 0, 0, 0].tolist() == [0, 0, 128, 191, 255, 255]
+    assert data.repairs == {"images with values outside of -1000 to 400, which are black or white": 2}
+    whole = read_memory(images=units.astype(np.int16), min_value=-1000, max_value=400)
+    assert torch.equal(batch_of(whole), batch_of(data))
+    assert (data.facts["min_value"], data.facts["max_value"]) == (-1000, 400)
+    again = read_memory(images=units[1:2], fitted=dict(data.facts))
+    assert (batch_of(again) == 0).all()
+    with pytest.raises(InputError, match="max_value expected what is white, above min_value, 500; got 400"):
+        read_memory(images=units, min_value=500, max_value=400)
+
+
+def test_a_single_image_out_of_range_among_many_is_seen():
+    images = np.zeros((2100, 2, 2), np.float32)
+    images[1001] = 2
+    with pytest.raises(DataError, match="values from 0 to 1, black to white; got float32 from 0 to 2"):
+        read_memory(images=images)

@@ -281,3 +281,73 @@ def test_names_that_are_not_utf_8(tmp_path, picture, decoding):
         assert [row.source for row in data.set_aside] == [r"caf\udce9.png"]
         assert "not UTF-8" in data.set_aside[0].reason
     data.account().encode()
+
+
+RAMP = np.arange(256).reshape(16, 16)
+
+
+def ramps(folder, dtype, factor=1.0, n=3, suffix="tiff"):
+    for i in range(n):
+        Image.fromarray((RAMP * factor).astype(dtype)).save(folder / f"{np.dtype(dtype).name}{i}.{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "suffix"),
+    [(np.uint16, 257, "tiff"), (np.uint16, 257, "png"), (np.uint16, 257, "pgm"), (np.float32, 1 / 255, "tiff")],
+)
+def test_the_type_of_the_numbers_says_what_is_white(tmp_path, dtype, factor, suffix):
+    ramps(tmp_path, dtype, factor, suffix=suffix)
+    dark = (RAMP * factor / 4).astype(dtype)  # read by the same scale, though it has no white
+    Image.fromarray(dark).save(tmp_path / f"z.{suffix}")
+    batch = batch_of(read_folder(path=str(tmp_path)))
+    assert (batch[:3, 0] - torch.from_numpy(RAMP)).abs().max() <= 1
+    assert abs(int(batch[3, 0].max()) - 64) <= 1
+
+
+@pytest.mark.parametrize("decoding", ["ahead", "in_workers"])
+@pytest.mark.parametrize(
+    ("dtype", "factor", "message"),
+    [
+        (
+            np.float32,
+            1,
+            "float32.*tiff holds 32-bit floating point from 0 to 255, .* min_value and max_value, such as 0 and 255",
+        ),
+        (np.int32, 1, "int32.*tiff holds whole numbers from 0 to 255"),
+        (np.float32, -1 / 255, "floating point from -1 to -?0"),
+    ],
+)
+def test_one_scale_for_all_images_or_a_question(tmp_path, dtype, factor, message, decoding):
+    """Before, every float image below 1 was scaled by 1, the others by 65535, in one folder."""
+    ramps(tmp_path, np.float32, 1 / 255)
+    ramps(tmp_path, dtype, factor, n=5)
+    with pytest.raises(DataError, match=message):
+        read_folder(path=str(tmp_path), decoding=decoding, check="header")
+
+
+def test_a_scale_that_is_said_is_that_of_new_images_too(tmp_path):
+    ramps(tmp_path, np.float32, 10)
+    data = read_folder(path=str(tmp_path), min_value=-510, max_value=2040)
+    assert (batch_of(data)[0, 0] - torch.from_numpy(RAMP + 51).clamp(max=255)).abs().max() <= 1
+    (tmp_path / "new").mkdir()
+    ramps(tmp_path / "new", np.float32, 10, n=1)
+    for decoding in ("ahead", "in_workers"):
+        new = read_folder(path=str(tmp_path / "new"), fitted=dict(data.facts), decoding=decoding)
+        assert torch.equal(batch_of(new)[0], batch_of(data)[0])
+    Image.fromarray(np.full((16, 16), np.nan, np.float32)).save(tmp_path / "new" / "nan.tiff")
+    new = read_folder(path=str(tmp_path / "new"), fitted=dict(data.facts))
+    assert [tuple(row) for row in new.set_aside] == [("nan.tiff", "holds values that are not finite")]
+    with pytest.raises(InputError, match=r"max_value expected what is white .*, above min_value, 5; got 4"):
+        read_folder(path=str(tmp_path), min_value=5, max_value=4)
+
+
+@pytest.mark.parametrize("suffix", ["tiff", "gif", "png", "webp"])
+def test_images_of_several_pages_are_named(tmp_path, suffix):
+    pages = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (50, 150, 250)]
+    for i in range(2):
+        pages[0].save(tmp_path / f"{i}.{suffix}")
+    pages[0].save(tmp_path / f"pages.{suffix}", save_all=True, append_images=pages[1:])
+    data = read_folder(path=str(tmp_path))
+    assert data.repairs == {"images of several pages or frames, of which the first was taken": 1}
+    assert data.notes == [f"Images of several pages or frames, of which the first was taken: pages.{suffix}."]
+    assert (batch_of(data).int() - 50).abs().max() <= 2

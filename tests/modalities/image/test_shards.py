@@ -131,3 +131,64 @@ def test_a_part_of_a_file_reads_only_what_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_Window", Counting)
     assert read_header(part).size == (300, 300)
     assert 0 < sum(read) < 0.5 * len(content)
+
+
+def test_cut_files_are_named_and_read_as_far_as_they_go(shard, tmp_path):
+    whole = shard("a.tar", members(6)).read_bytes()
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        offsets = {member.name: (member.offset, member.offset_data) for member in archive}
+    start, data = offsets["000003.png"]
+    for cut in (start, start + 100, data, data + 700):  # between members, in a header, before and in the image
+        (tmp_path / "a.tar").write_bytes(whole[:cut])
+        read = read_shards(path=str(tmp_path / "a.tar"), test_fraction=0)
+        assert list(read.splits["train"]["id"]) == [f"a.tar:{i:06d}" for i in range(3)]
+        assert read.set_aside[0].source == "a.tar"
+        assert read.set_aside[0].reason.startswith("is cut off, or was not closed: only its first 3 image(s)")
+    (tmp_path / "a.tar").write_bytes(whole[:start] + b"x" * 512 + whole[start + 512 :])
+    assert "only its first 3 image(s)" in read_shards(path=str(tmp_path / "a.tar"), test_fraction=0).set_aside[0].reason
+    (tmp_path / "a.tar").write_bytes(whole)
+    assert not read_shards(path=str(tmp_path / "a.tar"), test_fraction=0).set_aside
+
+
+def test_images_without_labels_are_said(shard):
+    caption = {f"{i}.json": b'{"caption": "x"}' for i in range(3)}
+    images = {f"{i}.png": encoded(i) for i in range(3)}
+    data = read_shards(path=str(shard("a.tar", images | caption)))
+    assert data.labels("train") is None
+    assert data.notes == [
+        "No files .cls beside the images, which are unlabelled; others are called json (3): label names one."
+    ]
+    with pytest.raises(DataError, match=r"no image has a label in a file \.json; others are called none"):
+        read_shards(path=str(shard("b.tar", images | caption)), label="json")
+    some = read_shards(path=str(shard("c.tar", images | {"0.cls": b"a", "1.cls": b"b"})), test_fraction=0)
+    assert some.labels("train").tolist() == [0, 1, -1]
+    assert some.repairs == {"images without a label, unlabelled": 1}
+    none = read_shards(path=str(shard("d.tar", images | {"0.cls": b"a", "1.cls": b"b"})), label="none")
+    assert none.labels("train") is None
+
+
+def test_labels_that_are_none(shard):
+    image = {"0.png": encoded(0)}
+    with pytest.raises(
+        DataError, match=r"a.tar:0.json expected one label; got \[1, 0\]. To read images only: label: none"
+    ):
+        read_shards(path=str(shard("a.tar", image | {"0.json": b'{"label": [1, 0]}'})), label="json")
+    with pytest.raises(DataError, match=r"b.tar:0.json expected a label as JSON; got Expecting value"):
+        read_shards(path=str(shard("b.tar", image | {"0.json": b"cat"})), label="json")
+    with pytest.raises(DataError, match=r"c.tar:0.cls expected a label as text; got 'utf-8'"):
+        read_shards(path=str(shard("c.tar", image | {"0.cls": b"\xff"})))
+
+
+def test_samples_of_several_images(shard):
+    pairs = {f"{i}.{name}.png": encoded(2 * i + k) for i in range(3) for k, name in enumerate(("input", "target"))}
+    path = str(shard("a.tar", pairs))
+    with pytest.raises(DataError, match=r"called, from the first dot on, input.png \(3\), target.png \(3\). Name the"):
+        read_shards(path=path)
+    data = read_shards(path=path, image="input.png")
+    assert list(data.splits["train"]["id"]) == [f"a.tar:{i}" for i in range(3)]
+    expected = np.array(Image.open(io.BytesIO(encoded(2)))).transpose(2, 0, 1)
+    assert torch.equal(batch_of(data)[1], torch.from_numpy(expected))
+    both = str(shard("b.tar", {"0.jpg": encoded(0, kind="jpeg"), "0.png": encoded(1)}))
+    with pytest.raises(DataError, match=r"sample 0 of b.tar expected one image; it holds several.*image: png"):
+        read_shards(path=both)
+    assert len(read_shards(path=both, image="png").splits["train"]) == 1
