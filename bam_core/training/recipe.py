@@ -119,7 +119,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), *, trusted: bool = Fa
         path: of a YAML file.
         overrides: such as `train.epochs=5` or `views.mask_s=null`; values are YAML. `objective.name=simclr` in a
             recipe with another objective drops the options that the recipe gives to that one; those given by further
-            overrides stay.
+            overrides stay. `data.reader=arrays` does so with those of another reader.
         trusted: run the Python files that the recipe names, also those that `bam_core.trust` does not know. Those that
             overrides name are the user's own words, and run.
 
@@ -144,7 +144,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), *, trusted: bool = Fa
     problems: list[str] = []
     overrides = list(overrides)
     named = files_in(_with_files_of(path.parent, raw))
-    _drop_options_of_another_objective(raw, overrides)
+    _drop_options_of_others(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
     raw = _with_files_of(path.parent, raw)
@@ -265,12 +265,13 @@ def _describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
     return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
 
 
-def _drop_options_of_another_objective(raw: dict[str, Any], overrides: Iterable[str]) -> None:
-    """`epsilon` of BAM and `epsilon` of SwAV are not the same thing."""
-    names = [text.strip() for key, _, text in (o.partition("=") for o in overrides) if key == "objective.name"]
-    objective = raw.get("objective", {})
-    if names and isinstance(objective, dict) and str(objective.get("name", "bam")) != names[-1]:
-        raw["objective"] = {}
+def _drop_options_of_others(raw: dict[str, Any], overrides: Iterable[str]) -> None:
+    """`epsilon` of BAM and of SwAV are not the same thing, nor are `label` of a table and of an array."""
+    for section, key, usual in (("objective", "name", "bam"), ("data", "reader", None)):
+        names = [text.strip() for name, _, text in (o.partition("=") for o in overrides) if name == f"{section}.{key}"]
+        given = raw.get(section, {})
+        if names and isinstance(given, dict) and given.get(key, usual) not in (None, names[-1]):
+            raw[section] = {}
 
 
 def _apply(raw: dict[str, Any], override: str) -> list[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from modalities.audio.mel import LogMel
-from modalities.audio.storage import FULL_SCALE
+from modalities.audio.rows import FULL_SCALE
 from modalities.timeseries.batches import collate_signals
 from modalities.timeseries.padded import mean_over_time, padded
 from modalities.timeseries.positions import progress

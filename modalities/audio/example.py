@@ -6,7 +6,8 @@ from io import BytesIO
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from modalities.audio.storage import Sound, Treatment, write_sounds
+from modalities.audio.storage import Sound, write_sounds
+from modalities.audio.treatment import Treatment
 
 RATE = 4000
 SLOPES = {"rising": 1.2, "falling": -1.2, "steady": 0.0}  # octaves a clip

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
 from bam_core.data.folders import find_files
-from bam_core.data.splits import known_in_train, read_layout, say_layout
 from bam_core.errors import DataError, InputError
 from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
-from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
+from modalities.audio.storage import Sound, write_sounds
+from modalities.audio.treatment import Normalize, Treatment
 
 
 def read_folder(

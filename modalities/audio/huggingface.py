@@ -11,7 +11,8 @@ from bam_core.data.folders import find_files
 from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
 from bam_core.data.splits import UNLABELED
 from bam_core.errors import DataError
-from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
+from modalities.audio.storage import Sound, write_sounds
+from modalities.audio.treatment import Normalize, Treatment
 
 
 def read_huggingface(

@@ -13,7 +13,8 @@ from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
 from modalities.audio.clips import Segment, lies_in_file
 from modalities.audio.segments import Times, find_times
-from modalities.audio.storage import N_PEEKED, Normalize, Sound, Treatment, write_sounds
+from modalities.audio.storage import N_PEEKED, Sound, write_sounds
+from modalities.audio.treatment import Normalize, Treatment
 
 PATHS = ("path", "file", "filename", "file_name", "audio", "audio_filepath", "audio_path", "filepath")
 """As manifests call their column of files."""

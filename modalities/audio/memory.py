@@ -8,7 +8,8 @@ import numpy as np
 from bam_core.data import PreparedData, in_memory
 from bam_core.errors import DataError
 from modalities.audio.clips import Samples
-from modalities.audio.storage import Normalize, Sound, Treatment, write_sounds
+from modalities.audio.storage import Sound, write_sounds
+from modalities.audio.treatment import Normalize, Treatment
 
 
 def from_memory(

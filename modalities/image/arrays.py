@@ -230,6 +230,11 @@ def _channels_first(images: np.ndarray, name: str) -> np.ndarray:
         )
     if images.ndim == 3:
         return images[:, None]
+    if images.shape[1] in (1, 3) and images.shape[3] in (1, 3):
+        raise DataError(
+            f"{name} expected channels as the second or the last axis; in shape {images.shape} it could be either. "
+            "Bring images to (n, height, width) or to more pixels."
+        )
     if images.shape[3] in (1, 3):
         return images.transpose(0, 3, 1, 2)
     if images.shape[1] in (1, 3):

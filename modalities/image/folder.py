@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
 from bam_core.data.folders import find_files
-from bam_core.data.splits import known_in_train, read_layout, say_layout
 from bam_core.errors import DataError
 from modalities.image.decode import SUFFIXES, Scale
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded

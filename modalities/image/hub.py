@@ -14,7 +14,7 @@ from bam_core.data.cache import cache_root
 from bam_core.data.folders import find_files
 from bam_core.data.holdout import named_groups
 from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
-from bam_core.data.splits import UNLABELED
+from bam_core.data.splits import UNLABELED, part_of
 from bam_core.errors import DataError
 from modalities.image.decode import Scale
 from modalities.image.folder import image_facts
@@ -91,7 +91,7 @@ def read_huggingface(
         parts, labels, groups = [], [], []
         for name, part in wanted.items():
             rows = loaded[name]
-            parts += ["train" if part == UNLABELED else part] * len(rows)
+            parts += [part_of(part)] * len(rows)
             labels += column_values(rows, None if part == UNLABELED else named, place.name)
             groups += column_values(rows, group, place.name)
         images = _undecoded(loaded, wanted, column)

@@ -12,8 +12,8 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.column_names import NONE
 from bam_core.data.folders import find_files, printable
 from bam_core.data.progress import track
-from bam_core.data.splits import SPLIT_NAMES, UNLABELED, split_of
-from bam_core.errors import DataError
+from bam_core.data.splits import SPLIT_NAMES, UNLABELED, part_of, split_of
+from bam_core.errors import BAMError, DataError
 from modalities.image.decode import SUFFIXES, Scale, Slice
 from modalities.image.folder import image_facts
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
@@ -93,7 +93,7 @@ def read_shards(
         samples = [s for file in track(files, "Listing tar files") for s in _samples(file, wanted, writer)]
         _say_labels(writer, samples, wanted, is_new=fitted is not None)
         labels = [None if sample.split == UNLABELED else sample.label for sample in samples]
-        parts = ["train" if sample.split == UNLABELED else sample.split for sample in samples]
+        parts = [part_of(sample.split) for sample in samples]
         images = Encodeds(
             lambda i: samples[i].image,
             [sample.id for sample in samples],
@@ -135,6 +135,8 @@ def _samples(file: Path, wanted: Suffixes, writer: SplitWriter) -> list[Sample]:
                 else:
                     wanted.others[suffix] += 1
             cut = not _ends_at(file, archive.offset)
+    except BAMError:
+        raise
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{file.name} cannot be read ({' '.join(str(error).split())}): expected a tar file that is not compressed."
@@ -175,7 +177,11 @@ def _say_labels(writer: SplitWriter, samples: Sequence[Sample], wanted: Suffixes
         )
     without = sum(sample.label is None for sample in samples)
     if without == len(samples) and wanted.label not in (None, NONE) and not is_new:
-        raise DataError(f"no image has a label in a file .{wanted.label}; others are called {others}. Name one: label.")
+        held = " under the key `label`" if wanted.label == "json" else ""
+        raise DataError(
+            f"no image has a label in a file .{wanted.label}{held}; others are called {others}. Name one of them, or "
+            "read none, label: none."
+        )
     if without == len(samples) and wanted.label is None and wanted.others:
         writer.note(
             f"No files .cls beside the images, which are unlabelled; others are called {others}: label names one."

@@ -91,6 +91,24 @@ def test_another_objective_does_not_inherit_options(tmp_path, overrides, objecti
     assert load_recipe(path, overrides).objective == objective
 
 
+@pytest.mark.parametrize(
+    ("overrides", "data"),
+    [
+        ([], {"reader": "folder", "path": "FOLDER", "size": 64}),
+        (["data.reader=folder", "data.path=a"], {"reader": "folder", "path": "a", "size": 64}),
+        (["data.path=a.npz", "data.reader=arrays"], {"reader": "arrays", "path": "a.npz"}),
+        (["data.reader=shards", "data.size=32"], {"reader": "shards", "size": 32}),
+    ],
+)
+def test_another_reader_does_not_inherit_options(tmp_path, overrides, data):
+    """`size` of folders is nothing that arrays know."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "modality: image\ndata: {reader: folder, path: FOLDER, size: 64}\nviews: {name: image}\nencoder: {name: cnn}\n"
+    )
+    assert load_recipe(path, overrides).data == data
+
+
 def test_the_objective_of_a_recipe_that_names_none_is_bam(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(OF_BAM + "objective: {epsilon: 0.04}\n")

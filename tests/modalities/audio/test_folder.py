@@ -53,7 +53,7 @@ def test_names_of_files_tell_label_and_group(words):
 
 def test_more_rows_than_are_in_memory_at_a_time(words, monkeypatch, tmp_path_factory):
     whole = batch_of(read_folder(path=str(words), test_fraction=0.5))
-    monkeypatch.setattr("modalities.audio.storage.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("modalities.audio.rows.BLOCK_BYTES", 10_000)
     monkeypatch.setenv("BAM_CACHE", str(tmp_path_factory.mktemp("cache")))
     parts = batch_of(read_folder(path=str(words), test_fraction=0.5))
     assert torch.equal(whole["signal"], parts["signal"])
@@ -404,7 +404,7 @@ def test_stereo_with_one_side_inverted(words):
 
 
 def test_one_long_sound_among_short_ones_is_refused(words, tone, monkeypatch):
-    monkeypatch.setattr("modalities.audio.storage.LARGEST_BATCH", 64 * 4 * 8000 * 10)
+    monkeypatch.setattr("modalities.audio.rows.LARGEST_BATCH", 64 * 4 * 8000 * 10)
     tone(words / "no" / "long.wav", 11)
     with pytest.raises(DataError, match=r"no/long.wav lasts 11 s, half .* 0.26 s: .* 64 rows take 0.0 GB.*window_s: 1"):
         read_folder(path=str(words))

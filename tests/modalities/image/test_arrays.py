@@ -107,6 +107,7 @@ def test_new_images_for_an_encoder():
     ("arrays", "message"),
     [
         ({"images": pixels(4, 6, 8, 5)}, r"images of 1 or 3 channels, .*; got shape \(4, 6, 8, 5\)"),
+        ({"images": pixels(4, 3, 16, 3)}, r"second or the last axis; in shape \(4, 3, 16, 3\) it could be either"),
         ({"images": np.array(["a", "b"])}, r"expected images \(n, height, width\)"),
         ({"images": pixels(0, 6, 8)}, r"expected images .* of shape \(0, 6, 8\)"),
         (
