@@ -13,6 +13,7 @@ from bam_core.errors import InputError
 from modalities.tabular.batches import Batch
 
 NumericEmbedding = Literal["none", "piecewise", "periodic"]
+MOST_PERIODIC = 1000  # numbers that are embedded where nobody says how; embeddings of 20,000 would take 6 GB a step
 
 
 class MLPEncoder(nn.Module):
@@ -25,7 +26,8 @@ class MLPEncoder(nn.Module):
         width: of the hidden layers and of the embeddings.
         depth: hidden layers.
         numeric: how a number enters: "none" as it is; "piecewise" as its place in bins of equal share, then linear;
-            "periodic" as sines of learnt frequencies, then linear.
+            "periodic" as sines of learnt frequencies, then linear. Default: "periodic", or "none" for more than 1,000
+            numbers.
         numeric_width: what a number is embedded in, unless it enters as it is.
         n_bins: of "piecewise".
         max_category_width: what a category is embedded in at most; those with few values get less.
@@ -48,12 +50,13 @@ class MLPEncoder(nn.Module):
         quantiles: Sequence[Sequence[float]],
         width: int = 256,
         depth: int = 3,
-        numeric: NumericEmbedding = "periodic",
+        numeric: NumericEmbedding | None = None,
         numeric_width: int = 16,
         n_bins: int = 20,
         max_category_width: int = 16,
     ) -> None:
         super().__init__()
+        numeric = numeric or ("periodic" if n_numeric <= MOST_PERIODIC else "none")
         self.numbers = _numbers(numeric, n_numeric, numeric_width, quantiles, n_bins)
         widths = [min(max_category_width, size) for size in cardinalities]
         self.categories = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(cardinalities, widths, strict=True))

@@ -13,11 +13,10 @@ import pandas as pd
 
 from bam_core.errors import DataError
 from bam_core.registry import did_you_mean
+from modalities.tabular.associations import feature_groups
 from modalities.tabular.columns import FIRST, MISSING, Plan, plan_column, read_column
 
 N_QUANTILES = 101
-N_ASSOCIATION_ROWS = 5000
-SAME_GROUP = 0.5  # mean absolute correlation above which features are one group
 
 
 class Rows(NamedTuple):
@@ -138,49 +137,6 @@ def apply(facts: Mapping[str, Any], frame: pd.DataFrame, what: str = "the table"
 def nothing_known(rows: Rows) -> np.ndarray:
     """(n,) true where every value of a row is missing."""
     return np.asarray(np.isnan(rows.numeric).all(axis=1) & (rows.categorical == MISSING).all(axis=1))
-
-
-def feature_groups(numeric: np.ndarray, categorical: np.ndarray, cardinalities: Sequence[int]) -> list[list[int]]:
-    """Features that say much the same, by average linkage of the largest absolute correlation of their columns.
-
-    A category stands for its one-hot columns, without those that are too rare to tell.
-
-    Args:
-        numeric: (n, k), NaN where missing.
-        categorical: (n, m) indices.
-        cardinalities: of the m categories.
-
-    Returns:
-        Every index of the k + m features once, in groups.
-    """
-    from sklearn.cluster import AgglomerativeClustering
-
-    n_features = numeric.shape[1] + categorical.shape[1]
-    rows = np.random.default_rng(0).permutation(len(numeric))[:N_ASSOCIATION_ROWS]
-    columns, owner = [], []
-    for i, values in enumerate(numeric[rows].T):
-        columns.append(np.nan_to_num(values))
-        owner.append(i)
-    for j, (values, size) in enumerate(zip(categorical[rows].T, cardinalities, strict=True)):
-        counts = np.bincount(values, minlength=size)
-        enough = np.minimum(counts, len(rows) - counts) >= max(3, 0.01 * len(rows))
-        columns += [values == category for category in np.flatnonzero(enough)]
-        owner += [numeric.shape[1] + j] * int(enough.sum())
-    matrix = np.column_stack([np.asarray(column, np.float64) for column in columns]) if columns else np.empty((1, 0))
-    matrix = matrix - matrix.mean(axis=0)
-    norm = np.linalg.norm(matrix, axis=0)
-    matrix = matrix / np.where(norm > 0, norm, 1)
-    correlation = np.abs(matrix.T @ matrix)
-    association = np.zeros((n_features, n_features))
-    of_column = np.array(owner, np.int64)
-    pairs = np.repeat(of_column, len(owner)), np.tile(of_column, len(owner))
-    np.maximum.at(association, pairs, correlation.ravel())
-    if n_features < 2:
-        return [[0]]
-    clustering = AgglomerativeClustering(
-        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=1 - SAME_GROUP
-    ).fit(1 - np.clip(association, 0, 1))
-    return [np.flatnonzero(clustering.labels_ == group).tolist() for group in range(clustering.n_clusters_)]
 
 
 def _scaled(raw: np.ndarray, facts: Mapping[str, Any]) -> np.ndarray:

@@ -9,8 +9,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from bam_core.errors import DataError
+from modalities.tabular.associations import feature_groups
 from modalities.tabular.batches import collate_rows, raw_row
-from modalities.tabular.preprocessing import apply, feature_groups, fit, nothing_known
+from modalities.tabular.preprocessing import apply, fit, nothing_known
 
 
 @pytest.fixture
