@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from bam_core.embedder.drift import unlike
 from bam_core.errors import DataError
 from bam_core.protocols import Modality
 
@@ -54,6 +55,13 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
         if n_lost:
             raise DataError(
                 f"{n_lost} of {n_inputs} rows cannot be embedded:{listed(data.set_aside)}\nLeave these rows out."
+            )
+        differing = unlike(data, modality, getattr(embedder, "_ranges", {}))
+        if differing:
+            lines = "".join(f"\n  {line}" for line in differing)
+            warnings.warn(
+                f"these rows are unlike those that the encoder was trained on; are they in other units?{lines}",
+                stacklevel=4,
             )
         return Embedded(data, modality, embed_rows(embedder.encoder_, data, modality), places, n_inputs)
 
