@@ -19,6 +19,7 @@ def read_equal_arrays(
     test_path: str | None = None,
     signals: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
@@ -40,6 +41,7 @@ def read_equal_arrays(
         test_path: file with the test split.
         signals: name of the array in an .npz.
         label: name of the column or array of labels.
+        task: "classification", "multi_label" or "regression"; default: what labels look like, see `read_target`.
         group: name of the column or array of groups.
         id: name of the column or array of names.
         split: name of the column or array of splits.

@@ -18,6 +18,7 @@ def read_arrays(
     test_path: str | None = None,
     signals: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
@@ -49,6 +50,7 @@ def read_arrays(
         signals: name of the array (n, t) or (n, c, t) in an .npz; default: `signals`, or the only one.
         label: name of the column or array of labels, strings or numbers; for .npy, a file beside it, .npy or one label
             a line. Default: `label`, if there is one. Labels are optional, also row by row: missing, empty or -1.
+        task: "classification", "multi_label" or "regression"; default: what labels look like, see `read_target`.
         group: the same for groups (persons, machines), which are never divided between splits.
         id: the same for names of the rows; default: file and row number.
         split: the same for a column of "train", "validation", "test". Without any of these ways to a test split, a
@@ -87,7 +89,7 @@ def read_arrays(
         ([1, 140], 4500)
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task).check()
     train_file, test_file = _files(Path(path).expanduser(), test_path)
     if test_file and split:
         raise InputError("test_path and split both say what is for testing; give one of them.")

@@ -44,6 +44,6 @@ def synthetic_series(
         }
         rows = RowWriter(writer, Treatment())
         rows.add(series, columns, np.where(group % 4 == 3, "test", "train"))
-        rows.finish(["sine", "sawtooth"], None)
+        rows.finish({"classes": ["sine", "sawtooth"]}, None)
 
     return cached("synthetic_series", [], settings, build)

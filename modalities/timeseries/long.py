@@ -26,6 +26,8 @@ def read_long(
     time: str | None = None,
     values: list[str] | None = None,
     label: str | None = None,
+    task: str | None = None,
+    purity: float = 0.5,
     group: str | None = None,
     split: str | None = None,
     join_files: bool = False,
@@ -58,7 +60,11 @@ def read_long(
         time: column of numbers, dates and times, or durations; default: `time`, if there is one, else rows are in order
             and at regular steps.
         values: columns of the channels, in order; default: all others.
-        label: column with the label, the same in all rows of a series, or missing; default: `label`, if there is one.
+        label: column with the label; default: `label`, if there is one. If it changes within a series, the series have
+            to be cut into windows, and each has the label of most of its rows.
+        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like. The
+            number of a window is the mean of those of its rows.
+        purity: part of the labelled steps of a window that must have the same label; others stay without one.
         group: the same for groups (persons, machines), which are never divided between splits.
         split: the same for "train", "validation", "test"; see `read_arrays`.
         join_files: whether rows of one id in several files belong to one series; if not, they are different series.
@@ -84,7 +90,7 @@ def read_long(
         DataError: no usable table, or columns that do not exist or do not fit; the message says which and why.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task, purity).check()
     read_step(step)
     source = Path(path).expanduser()
     files = _files(source)
@@ -106,6 +112,8 @@ def read_frame(
     time: str | None = None,
     values: list[str] | None = None,
     label: str | None = None,
+    task: str | None = None,
+    purity: float = 0.5,
     group: str | None = None,
     split: str | None = None,
     step: float | str | None = None,
@@ -128,6 +136,8 @@ def read_frame(
         time: as there.
         values: as there.
         label: as there.
+        task: as there.
+        purity: as there.
         group: as there.
         split: as there.
         step: as there.
@@ -151,7 +161,7 @@ def read_frame(
         >>> read_frame(frame=frame).facts["shape"]
         [1, 3]
     """
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task, purity).check()
     read_step(step)
     table = pd.DataFrame(frame)
     names = _names(id, time, values, {"label": label, "group": group, "split": split}, fitted)
@@ -196,11 +206,20 @@ def write_rows(
         )
     given = read_step(step)
     trained_on = (fitted or {}).get("step")
-    series, columns, step = on_grid(rows, given or trained_on, writer, is_given=given is not None)
-    if not series:
+    found = on_grid(rows, given or trained_on, writer, is_given=given is not None, has_windows=how.window is not None)
+    if not found.series:
         return
+    step = found.step
     rate = sampling_rate_hz or (1 / step if rows.are_dates else rows.rate_hz)
-    write_tables(writer, [Table(series, columns)], how, test_fraction, seed, rate, fitted)
+    write_tables(
+        writer,
+        [Table(found.series, found.columns, step_labels=found.step_labels)],
+        how,
+        test_fraction,
+        seed,
+        rate,
+        fitted,
+    )
     writer.facts["channels"] = rows.channels
     if rows.are_timed:
         writer.facts["step"] = step

@@ -9,17 +9,24 @@ from bam_core.data import SplitWriter
 from bam_core.errors import DataError
 from modalities.timeseries.grid import merge_repeats, to_grid, usual_step
 from modalities.timeseries.long_rows import Rows
+from modalities.timeseries.step_labels import on_steps
 
 
 class GridSeries(NamedTuple):
-    """Series (c, t) at a regular step, the columns `id` and what is said about each, and the step."""
+    """Series (c, t) at a regular step, the columns `id` and what is said about each, and the step.
+
+    And the labels of all steps, if they change within a series.
+    """
 
     series: list[np.ndarray]
     columns: dict[str, np.ndarray]
     step: float
+    step_labels: list[np.ndarray] | None = None
 
 
-def on_grid(rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bool = False) -> GridSeries:
+def on_grid(
+    rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bool = False, has_windows: bool = False
+) -> GridSeries:
     """Every series at its regular step; those whose rows do not fit together are set aside.
 
     Args:
@@ -27,6 +34,7 @@ def on_grid(rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bo
         step: of the grid; None for the usual one.
         writer: is told what was mended and set aside.
         is_given: whether the user gave the step.
+        has_windows: whether series are cut into windows, so that labels may change within one.
 
     Raises:
         DataError: most steps of most series would be empty at the step that the user gave.
@@ -39,6 +47,9 @@ def on_grid(rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bo
     starts = np.flatnonzero(np.diff(code, prepend=-1))
     sparse: list[str] = []
     series: list[np.ndarray] = []
+    by_step = has_windows and "label" in about and _changes(about["label"], code)
+    labels = about.pop("label") if by_step else None
+    step_labels: list[np.ndarray] = []
     columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in about}}
     for name, start, stop in zip(rows.names, starts, [*starts[1:], len(table)], strict=True):
         try:
@@ -49,6 +60,8 @@ def on_grid(rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bo
             writer.set_aside(name, error)
             continue
         series.append(found.series)
+        if labels is not None:
+            step_labels.append(on_steps(labels[start:stop], times[start:stop], step, found.series.shape[1]))
         for key, value in {"id": name, **said}.items():
             columns[key].append(value)
         if found.n_averaged:
@@ -59,13 +72,21 @@ def on_grid(rows: Rows, step: float | None, writer: SplitWriter, *, is_given: bo
             sparse.append(name)
     if sparse:
         _sparse(sparse, len(series), rows, step, is_given, writer)
-    return GridSeries(series, {key: np.array(values, object) for key, values in columns.items()}, step)
+    said_of = {key: np.array(values, object) for key, values in columns.items()}
+    return GridSeries(series, said_of, step, step_labels if by_step else None)
+
+
+def _changes(labels: np.ndarray, series: np.ndarray) -> bool:
+    """Whether the label changes within one of the series."""
+    known = pd.DataFrame({"series": series, "label": labels}).dropna()
+    return bool((known.groupby("series")["label"].nunique() > 1).any())
 
 
 def _only_value(values: np.ndarray, name: str) -> Any:
     known = pd.unique(values[~pd.isna(values)])
     if len(known) > 1:
-        raise DataError(f"has {len(known)} values of {name!r} in its rows; one is expected")
+        hint = ", unless series are cut into windows (window: STEPS)" if name == "label" else ""
+        raise DataError(f"has {len(known)} values of {name!r} in its rows; one is expected{hint}")
     return known[0] if len(known) else None
 
 

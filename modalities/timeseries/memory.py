@@ -19,6 +19,7 @@ def read_series(
     *,
     series: Any,
     label: Any = None,
+    task: str | None = None,
     group: Any = None,
     id: Any = None,
     split: Any = None,
@@ -40,6 +41,7 @@ def read_series(
         series: array (n, t) or (n, channels, t); or n arrays (t,) or (channels, t), of any lengths; or, with a row for
             every time, a frame with an index of series and times, or n frames; or a frame whose cells are series.
         label: (n,) labels; strings, or numbers of which -1 means none.
+        task: "classification", "multi_label" or "regression"; default: what labels look like, see `read_target`.
         group: (n,) persons or machines, which are never divided between splits.
         id: (n,) names of the rows.
         split: (n,) "train", "validation" or "test".
@@ -69,7 +71,7 @@ def read_series(
         >>> read_series(series=[rng.normal(size=(3, t)) for t in (40, 55, 31)]).facts["longest"]
         55
     """
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
+    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task).check()
     signals = as_series(series, channels_last)
     given = {"label": label, "group": group, "id": id, "split": split}
     columns = {name: _column(values) for name, values in given.items() if values is not None}

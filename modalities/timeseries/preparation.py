@@ -7,10 +7,11 @@ import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter
 from bam_core.data.holdout import named_groups
-from bam_core.data.labels import encode_labels
+from bam_core.data.targets import read_target
 from bam_core.errors import DataError
 from modalities.timeseries.rows import RowWriter, Treatment
 from modalities.timeseries.splits import split_rows
+from modalities.timeseries.step_labels import encode_steps
 from modalities.timeseries.tables import Table
 
 Facts = Mapping[str, Any]
@@ -37,17 +38,23 @@ def write_tables(
             writer.repaired(kind, count)
         for note in table.notes:
             writer.note(note)
-    columns, classes = label_columns(tables, fitted)
+    columns, about_labels, step_labels = label_columns(tables, how.task, fitted)
+    for note in about_labels.pop("notes", ()):
+        writer.note(note)
     parts = np.full(len(columns["id"]), "train")
     if fitted is None:
         parts = assign_splits(tables, columns, test_fraction, seed)
+    if step_labels is not None:
+        columns.pop("label")
     rows = RowWriter(writer, how)
     start = 0
     for table in tables:
         of_table = slice(start, start + len(table.signals))
-        rows.add(table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table])
+        rows.add(
+            table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table], step_labels
+        )
         start += len(table.signals)
-    rows.finish(classes, sampling_rate_hz, fitted)
+    rows.finish(about_labels, sampling_rate_hz, fitted)
     if tables[0].channels is not None:
         writer.facts["channels"] = list(tables[0].channels)
 
@@ -63,29 +70,46 @@ def enough(prepared: PreparedData, source: str, fitted: Facts | None) -> Prepare
     return prepared
 
 
-def label_columns(tables: Sequence[Table], fitted: Facts | None) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The columns `id`, `label` and `group` of all tables, end to end, and the names of the classes.
+def label_columns(
+    tables: Sequence[Table], task: str | None, fitted: Facts | None
+) -> tuple[dict[str, np.ndarray], dict[str, Any], list[np.ndarray] | None]:
+    """The columns `id`, `label` and `group` of all tables, end to end.
 
     With the facts of a saved encoder, classes are its own; other labels are as good as missing.
 
+    Returns:
+        The columns; facts on the labels, and `notes` on them; and the labels of steps, if they change within a series:
+        then the column `label` is of no use but to say that there are labels.
+
     Raises:
-        DataError: one class only, or rows without a group.
+        DataError: labels that cannot be read, or rows without a group.
     """
     columns: dict[str, np.ndarray] = {}
-    classes: list[str] = [] if fitted is None else list(fitted.get("classes") or [])
-    if any("label" in table.columns for table in tables) and (fitted is None or classes):
-        labels = encode_labels(
+    about: dict[str, Any] = {"classes": []}
+    if fitted is not None:
+        about |= {name: fitted[name] for name in ("classes", "task") if fitted.get(name)}
+    task = task or tables[0].task
+    step_labels = None
+    if tables[0].step_labels is not None:
+        encoded = encode_steps(tables[0].step_labels, task=task, fitted=fitted)
+        if encoded is not None:
+            target, step_labels = encoded
+            columns["label"] = np.zeros(len(step_labels), np.int64)
+            about = {**target.facts, "notes": target.notes}
+    elif any("label" in table.columns for table in tables):
+        found = read_target(
             _joined(tables, "label"),
+            task=task,
             minus_one_is_missing=all(table.minus_one_is_missing for table in tables),
-            classes=classes or None,
+            fitted=fitted,
         )
-        if labels.classes:
-            columns["label"], classes = labels.indices, labels.classes
+        if found is not None:
+            columns["label"], about = found.values, {**found.facts, "notes": found.notes}
     if any("group" in table.columns for table in tables):
         groups = _joined(tables, "group")
         columns["group"] = groups.astype(str) if fitted is not None else np.array(named_groups(groups), dtype=object)
     columns["id"] = np.concatenate([table.columns["id"].astype(str) for table in tables])
-    return columns, classes
+    return columns, about, step_labels
 
 
 def _joined(tables: Sequence[Table], name: str) -> np.ndarray:

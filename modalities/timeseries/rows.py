@@ -8,7 +8,9 @@ import numpy as np
 
 from bam_core.data import SplitWriter
 from bam_core.errors import DataError, InputError
+from bam_core.strata import is_real
 from modalities.timeseries.signals import fill_gaps, standardize
+from modalities.timeseries.step_labels import label_of_window
 
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 
@@ -27,12 +29,14 @@ class Treatment(NamedTuple):
     unequal: bool = True
     window: int | None = None
     hop: int | None = None
+    task: str | None = None
+    purity: float = 0.5
 
     def check(self) -> "Treatment":
         """The same, after a look at the numbers.
 
         Raises:
-            InputError: a window, hop or gap out of range, or a hop without a window.
+            InputError: a window, hop, gap or purity out of range, or a hop without a window.
         """
         if self.hop is not None and self.window is None:
             raise InputError("hop is the distance between windows: give the length of a window as well.")
@@ -42,6 +46,8 @@ class Treatment(NamedTuple):
             )
         if not 0 <= self.max_gap <= 1:
             raise InputError(f"max_gap expected a fraction of the series, in [0, 1]; got {self.max_gap}.")
+        if not 0 <= self.purity <= 1:
+            raise InputError(f"purity expected a part of the steps of a window, in [0, 1]; got {self.purity}.")
         return self
 
 
@@ -54,6 +60,7 @@ class Row(NamedTuple):
         known: (c, t), false where values remain missing.
         mended: whether gaps were interpolated.
         problem: why it cannot be used.
+        trimmed: steps that the series lost at its begin.
     """
 
     start: int | None
@@ -61,6 +68,7 @@ class Row(NamedTuple):
     known: np.ndarray
     mended: bool = False
     problem: str = ""
+    trimmed: int = 0
 
 
 def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
@@ -71,6 +79,7 @@ def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
     if not len(steps):
         yield Row(None, *nothing, problem="all values are missing")
         return
+    trimmed = int(steps[0]) if how.unequal else 0
     if how.unequal:
         series = series[:, steps[0] : steps[-1] + 1]
     t = series.shape[1]
@@ -92,7 +101,8 @@ def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
             problem = f"{_share(missing, how)} in runs longer than {how.max_gap:.0%}"
         elif (np.ptp(filled.signal[:, where], axis=1) == 0).all():
             problem = "constant on every channel"
-        yield Row(start if how.window else None, signal[:, where], ~missing, bool(filled.n_gaps.any()), problem)
+        mended = bool(filled.n_gaps.any())
+        yield Row(start if how.window else None, signal[:, where], ~missing, mended, problem, trimmed)
 
 
 def _share(missing: np.ndarray, how: Treatment) -> str:
@@ -104,7 +114,7 @@ def _share(missing: np.ndarray, how: Treatment) -> str:
 
 def about_training(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     """Which of the facts of a saved encoder new data depend on, as settings of the cache."""
-    names = ("in_channels", "classes", "channels", "step", *SCALING)
+    names = ("in_channels", "classes", "task", "channels", "step", *SCALING)
     return {} if fitted is None else {"fitted": {name: fitted[name] for name in names if name in fitted}}
 
 
@@ -121,12 +131,17 @@ class RowWriter:
         self.how = how
         self._lengths: set[int] = set()
         self._channels: int | None = None
+        self._step_labels: Sequence[np.ndarray] | None = None
         self._moments: np.ndarray | float = (
             0.0  # of train: (3, c), number of known values, their sum and their squares'
         )
 
     def add(
-        self, series: Sequence[np.ndarray] | np.ndarray, columns: Mapping[str, np.ndarray], parts: np.ndarray
+        self,
+        series: Sequence[np.ndarray] | np.ndarray,
+        columns: Mapping[str, np.ndarray],
+        parts: np.ndarray,
+        step_labels: Sequence[np.ndarray] | None = None,
     ) -> None:
         """Append series.
 
@@ -134,7 +149,9 @@ class RowWriter:
             series: (n, c, t), or n arrays (c, t).
             columns: `id`, and where known `label` and `group`, n values each.
             parts: (n,) names of splits.
+            step_labels: of each series the labels of its steps, if they change within it; a window has that of most.
         """
+        self._step_labels = step_labels
         pending: list[tuple[int, Row]] = []
         held = 0
         for index, one in enumerate(series):
@@ -165,7 +182,23 @@ class RowWriter:
             if self.how.window:
                 taken.setdefault("group", taken["id"])
                 taken["id"] = np.array([f"{i}@{row.start}" for i, row in zip(taken["id"], chosen, strict=True)])
+            if self._step_labels is not None:
+                taken["label"] = self._window_labels(of_part, chosen)
             self.writer.add(str(part), signal=signals, **taken)
+
+    def _window_labels(self, source: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        found: list[float] = []
+        for index, row in zip(source, rows, strict=True):
+            first = (row.start or 0) + row.trimmed
+            steps = self._step_labels[index][first : first + row.signal.shape[1]]  # type: ignore[index]
+            found.append(label_of_window(steps, self.how.purity))
+            if found[-1] == -1 and not is_real(steps) and (steps >= 0).any():
+                self.writer.repaired(
+                    f"windows left without a label, since less than {self.how.purity:.0%} of their labelled steps "
+                    "have the same one, or two are equally frequent (purity)"
+                )
+        dtype = np.float64 if is_real(self._step_labels[0]) else np.int64  # type: ignore[index]
+        return np.array(found, dtype)
 
     def _stored(self, row: Row, *, learn: bool) -> np.ndarray:
         signal = row.signal
@@ -182,12 +215,12 @@ class RowWriter:
         return signal.reshape(-1)
 
     def finish(
-        self, classes: Sequence[str], sampling_rate_hz: float | None, fitted: Mapping[str, Any] | None = None
+        self, about_labels: Mapping[str, Any], sampling_rate_hz: float | None, fitted: Mapping[str, Any] | None = None
     ) -> None:
         """Write the facts.
 
         Args:
-            classes: names of the labels.
+            about_labels: facts on the labels, `classes` among them.
             sampling_rate_hz: if known.
             fitted: facts of a saved encoder, whose mean and deviation are taken.
 
@@ -204,7 +237,7 @@ class RowWriter:
             raise DataError(
                 f"series expected {expected} channels, as the encoder was trained on; got {channels}{masks}."
             )
-        facts |= {"in_channels": channels, "classes": list(classes)}
+        facts |= {"in_channels": channels, **about_labels}
         if len(self._lengths) == 1:
             length = self._lengths.pop()
             facts |= {"length": length, "shape": [channels, length]}

@@ -11,6 +11,7 @@ import pandas as pd
 from bam_core.data.column_names import find_columns, left_out
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.numpy_files import member, open_numpy
+from bam_core.data.targets import Task
 from bam_core.errors import DataError
 from modalities.timeseries.frames import is_list, read_parquet, read_text, with_index
 from modalities.timeseries.ts_files import read_ts
@@ -41,6 +42,8 @@ class Table(NamedTuple):
         repairs: what was mended or left out -> in how many rows.
         notes: what was guessed.
         channels: names of the channels, if they have names.
+        task: what the labels are, if the format says so; see `read_target`.
+        step_labels: of each series the labels of its steps, if they change within one.
     """
 
     signals: Series
@@ -50,6 +53,8 @@ class Table(NamedTuple):
     repairs: Mapping[str, int] = {}
     notes: Sequence[str] = ()
     channels: Sequence[str] | None = None
+    task: Task | None = None
+    step_labels: Sequence[np.ndarray] | None = None
 
 
 def read_table(
@@ -127,7 +132,7 @@ def _read_ts(path: Path) -> Table:
         columns,
         minus_one_is_missing=False,
         broken={f"{path.name}, line {line}": reason for line, reason in file.broken.items()},
-        repairs={"targets of a regression left out": file.n_targets} if file.n_targets else {},
+        task="regression" if file.are_targets else "classification",
     )
 
 
@@ -224,6 +229,7 @@ def _read_text(path: Path, names: Names, required: bool, decimal: Decimal | None
         _check_direction(np.asarray(table.signals)[:, 0], path.name)
     return table._replace(
         minus_one_is_missing=not is_ucr,
+        task="classification" if is_ucr else None,
         repairs={**repairs, **table.repairs},
         notes=[*(f"{path.name}: {note}." for note in text.notes), *table.notes],
     )

@@ -25,14 +25,14 @@ class TSFile(NamedTuple):
         labels: of these series, None where missing; None if the file has no classes.
         lines: numbers of their lines in the file.
         broken: line number -> why it could not be used.
-        n_targets: series whose target of a regression was left out.
+        are_targets: whether labels are numbers to be predicted.
     """
 
     series: list[np.ndarray]
     labels: list[str | None] | None
     lines: list[int]
     broken: dict[int, str]
-    n_targets: int = 0
+    are_targets: bool = False
 
 
 def read_ts(path: Path) -> TSFile:
@@ -68,7 +68,7 @@ def read_ts(path: Path) -> TSFile:
         )
     _set_aside_other_channels(file)
     if has_target:
-        return file._replace(labels=None, n_targets=len(file.series))
+        return file._replace(are_targets=True)
     return file if has_label else file._replace(labels=None)
 
 

@@ -37,12 +37,11 @@ def test_without_classes(write):
     assert [series.shape for series in file.series] == [(1, 2), (1, 3)]
 
 
-def test_targets_of_a_regression_are_left_out(write, tmp_path):
+def test_targets_of_a_regression_are_numbers(write, tmp_path):
     path = write("@targetLabel true\n@data\n1,2,1:0.5\n3,4,3:1.5\n")
     assert [series.shape for series in read_ts(path).series] == [(1, 3)] * 2
-    prepared = read_arrays(path=str(path))
-    assert prepared.repairs == {"targets of a regression left out": 2}
-    assert prepared.labels("train") is None
+    prepared = read_arrays(path=str(path), test_fraction=0)
+    assert prepared.labels("train").tolist() == [0.5, 1.5]
 
 
 def test_broken_lines_are_named(write):
