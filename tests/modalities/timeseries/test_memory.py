@@ -104,7 +104,11 @@ def test_nothing_is_left_on_disk_and_the_fingerprint_is_that_of_the_contents(arr
         (np.eye(4), {"label": [1, 2]}, r"'label' of series expected one value for each of 4 rows; got shape \(2,\)"),
         (np.eye(4), {"label": ["a"] * 4}, "at least two classes"),
         (np.eye(4), {"group": ["a", "b", None, "c"]}, "group expected a value in every row; 1 have none"),
-        (np.eye(4), {"split": ["train", "test", "dev", "train"]}, "split expected train, validation, test .* got dev"),
+        (
+            np.eye(4),
+            {"split": ["train", "test", "odd", "train"]},
+            "split expected train, validation or test .* got odd",
+        ),
         (np.eye(4)[:1], {}, "series expected at least two usable series for training; got one"),
         (np.full((4, 9), np.nan), {}, "(?s)no usable row .* series:0: all values are missing"),
         (np.eye(4), {"window": 5}, r"(?s)no usable row .* has 4 step\(s\), fewer than the window of 5"),
