@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
+from bam_core.data.folders import printable
 from bam_core.data.splits import UNLABELED, check_choice, listed, part_of, split_of
 from bam_core.data.writer import SplitWriter
 from bam_core.errors import DataError
@@ -44,6 +46,7 @@ def read_layout(
     splits: Mapping[str, str] | None = None,
     kind: Kind = "class",
     is_new: bool = False,
+    way_out: str = "",
 ) -> Layout:
     """Which folders are splits, and which say something else.
 
@@ -58,6 +61,7 @@ def read_layout(
             Default: by their names.
         kind: what the other folders stand for.
         is_new: new files for a saved encoder: all are read, nothing is asked.
+        way_out: how to say which folder is which, if not by an option `splits`.
 
     Raises:
         DataError: folders of which some are called as splits and others are not, or no folder of training files.
@@ -74,7 +78,10 @@ def read_layout(
             unlabeled/ -> train, without labels, 1 file(s)
     """
     paths = _without_wrappers([tuple(name.split("/")[:-1]) for name in names], splits or {})
-    level, known = _split_level(paths, where, splits, ask=not is_new)
+    try:
+        level, known = _split_level(paths, where, splits, ask=not is_new)
+    except _Unclear as unclear:
+        raise DataError(f"folders of {where}: {unclear.seen}. {way_out or unclear.way_out}") from None
     places = [_place(path, level, known, is_new) for path in paths]
     if not any(place.split in ("validation", "test") for place in places) or is_new:
         places = [place._replace(split="") for place in places]
@@ -123,6 +130,33 @@ def say_layout(writer: SplitWriter, names: Sequence[str], layout: Layout, passed
         writer.set_aside(name, reason)
 
 
+def splits_of_files(
+    names: Sequence[str],
+    source: Path,
+    writer: SplitWriter,
+    *,
+    splits: Mapping[str, str] | None = None,
+    way_out: str = "",
+) -> list[str | None]:
+    """Split of every file by its folder: "" where that is open, None for files that are not read.
+
+    Args:
+        names: see `read_layout`.
+        source: the folder.
+        writer: is told what was understood, if folders say anything.
+        splits: see `read_layout`.
+        way_out: see `read_layout`.
+
+    Raises:
+        DataError: it is not clear which folders are splits.
+    """
+    printed = [printable(name) for name in names]
+    layout = read_layout(printed, source.resolve().name, splits=splits, kind="nothing", way_out=way_out)
+    if any(place.split or place.aside for place in layout.places):
+        say_layout(writer, printed, layout, {})
+    return [None if place.aside else place.split for place in layout.places]
+
+
 def _without_wrappers(paths: list[tuple[str, ...]], splits: Mapping[str, str]) -> list[tuple[str, ...]]:
     """Without folders that hold all the others."""
     while True:
@@ -159,10 +193,10 @@ def _split_level(
             return level, known
         if not ask:
             return (None, {}) if kinds == {"train"} else (level, known)
-        raise DataError(_question(where, known, others))
+        raise _question(known, others)
     alike = {name: split for name in levels[0] if (split := _split_in(name))}
     if ask and "train" in alike.values() and len(set(alike.values())) > 1:
-        raise DataError(_question(where, {}, list(alike)))
+        raise _question({}, list(alike))
     return None, {}
 
 
@@ -177,7 +211,14 @@ def _split_in(name: str) -> str | None:
     return next((split for word in words if (split := split_of(re.sub("(set|data)$", "", word.lower())))), None)
 
 
-def _question(where: str, known: Mapping[str, str], others: Sequence[str]) -> str:
+class _Unclear(Exception):
+    def __init__(self, seen: str, way_out: str) -> None:
+        super().__init__(seen)
+        self.seen = seen
+        self.way_out = way_out
+
+
+def _question(known: Mapping[str, str], others: Sequence[str]) -> _Unclear:
     guess = {**known, **{name: _split_in(name) or UNLABELED for name in others[:SHOWN]}}
     said = ", ".join(f"{name}: {split}" for name, split in guess.items())
     if not known:
@@ -186,9 +227,10 @@ def _question(where: str, known: Mapping[str, str], others: Sequence[str]) -> st
         seen = f"{listed(known)} {'are splits' if len(known) > 1 else 'is a split'} by name; {listed(others)} not"
     else:
         seen = f"{listed(known)} by name, and nothing to train on"
-    return (
-        f"folders of {where}: {seen}. Say which is which, such as splits: {{{said}}} (train, validation, test or "
-        "unlabeled; folders left out are not read), or splits: {} if all of them are classes."
+    return _Unclear(
+        seen,
+        f"Say which is which, such as splits: {{{said}}} (train, validation, test or unlabeled; folders left out are "
+        "not read), or splits: {} if none of them is a split.",
     )
 
 

@@ -9,11 +9,16 @@ import pandas as pd
 
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import find_columns, plain, role_of
+from bam_core.data.folder_layout import splits_of_files
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.text_tables import TextTable, read_text_table
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import MITBIH_INTER_PATIENT
 
+BY_NAME = (
+    "Say which is which, such as split: {train: [FOLDER], test: [FOLDER]}, with names of folders or records, of which "
+    "others are not read, or split: {} if none of them is a split."
+)
 Split = Literal["train", "validation", "test"]
 Name = str | int  # of a record or a person; YAML reads 101 as a number
 PerRecord = dict[Name, Name] | str
@@ -89,6 +94,45 @@ def wanted_records(
             f"records named in split or exclude do not exist: {_listed(unknown)}. The folder has {_listed(available)}."
         )
     return {name: part for name, part in listed if name not in left_out}
+
+
+def assign_records(
+    paths: Mapping[str, Path],
+    folder: Path,
+    split: Mapping[Split, Sequence[Name]] | NamedSplit | None,
+    exclude: Sequence[Name],
+    writer: SplitWriter,
+    *,
+    is_new: bool,
+) -> dict[str, str]:
+    """As `wanted_records`, where `split` may name folders, and without it folders such as train/ and test/ count.
+
+    Args:
+        paths: record -> its file, without suffix.
+        folder: that they lie in.
+        split: see `read_wfdb`.
+        exclude: names of records not to read.
+        writer: is told what the folders were taken for.
+        is_new: records for a saved encoder, whose folders say nothing.
+
+    Raises:
+        InputError: a record is in two splits.
+        DataError: a record does not exist, or it is not clear which folders are splits.
+    """
+    inside = {name: path.relative_to(folder).as_posix() for name, path in paths.items()}
+    if split and not isinstance(split, str):
+        split = {part: [record for name in names for record in _in(str(name), inside)] for part, names in split.items()}
+    wanted = wanted_records(list(paths), split or None, exclude)
+    if split is not None or is_new:
+        return wanted
+    parts = splits_of_files([inside[name] for name in wanted], folder, writer, way_out=BY_NAME)
+    return {name: part for name, part in zip(wanted, parts, strict=True) if part is not None}
+
+
+def _in(name: str, inside: Mapping[str, str]) -> list[str]:
+    """Records of a folder, or the record of that name."""
+    below = [record for record, place in inside.items() if place.startswith(f"{name.rstrip('/')}/")]
+    return [name] if name in inside or not below else below
 
 
 def complete_splits(

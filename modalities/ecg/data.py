@@ -7,20 +7,20 @@ from typing import Any, Literal
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.folders import find_files
 from bam_core.data.progress import track
 from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
     Split,
+    assign_records,
     complete_splits,
     per_record,
     table_file,
-    wanted_records,
 )
 from modalities.ecg.beats import AAMI
 from modalities.ecg.cutting import check_cut, read_rows
-from modalities.ecg.files import files_below
 from modalities.ecg.labels import from_header, record_labels, repeated
 from modalities.ecg.records import (
     Header,
@@ -92,9 +92,10 @@ def read_wfdb(
             what labels look like, see `read_target`.
         groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
             of MIT-BIH are one.
-        split: names of the records in each split, others are not read. "mitbih_inter_patient" is de Chazal's DS1 and
-            DS2, strict about persons only with `exclude: [202]`. Default: a part of the persons, drawn at random, is
-            the test split if there are labels.
+        split: names of the records, or of folders of them, in each split; others are not read. "mitbih_inter_patient"
+            is de Chazal's DS1 and DS2, strict about persons only with `exclude: [202]`. Default: folders called
+            `train`, `val`, `test` and the like (see `read_layout`), {} if no folder is a split; else a part of the
+            persons, drawn at random, is the test split if there are labels.
         exclude: names of records not to read.
         test_fraction: part of the persons to hold out; 0 for none.
         seed: of that choice.
@@ -146,7 +147,7 @@ def read_wfdb(
     def build(writer: SplitWriter) -> None:
         require_wfdb()
         paths = find_records(folder)
-        split_of = wanted_records(list(paths), split, exclude or [])
+        split_of = assign_records(paths, folder, split, exclude or [], writer, is_new=fitted is not None)
         names = list(split_of)
         person = {name: name for name in names} | per_record(groups, names, folder, writer)
         target = record_labels(
@@ -227,7 +228,7 @@ def _folder(folder: Path, database: str | None, download: bool) -> Path:
 
 
 def _files_of_records(folder: Path) -> list[Path]:
-    files = files_below(folder)
+    files = find_files(folder).files
     with_headers = {file.parent for file in files if file.suffix.lower() == ".hea"}
     return [file for file in files if file.parent in with_headers]
 

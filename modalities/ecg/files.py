@@ -7,27 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bam_core.data.folders import find_files
+
 MICRO = (b"\xc2\xb5", b"\xce\xbc", b"\xb5")  # in UTF-8 (two signs) and Latin-1; wfdb reads µV as V
 
 
 def header_files(folder: Path) -> list[Path]:
     """All headers in a folder and those below it, linked folders included, each folder once."""
-    return [file for file in files_below(folder) if file.suffix.lower() == ".hea"]
-
-
-def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and those below it, in order; folders that links lead to once more are passed over."""
-    seen: set[str] = set()
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        found += [Path(parent, name) for name in names]
-    return sorted(found)
+    return [file for file in find_files(folder).files if file.suffix.lower() == ".hea"]
 
 
 def header_of(record: Path) -> Path:

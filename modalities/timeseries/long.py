@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached, in_memory
+from bam_core.data.folders import find_files
 from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError
 from modalities.timeseries.grid import read_step
@@ -30,6 +31,7 @@ def read_long(
     purity: float = 0.5,
     group: str | None = None,
     split: str | None = None,
+    splits: dict[str, str] | None = None,
     join_files: bool = False,
     decimal: Decimal | None = None,
     step: float | str | None = None,
@@ -66,7 +68,10 @@ def read_long(
             number of a window is the mean of those of its rows.
         purity: part of the labelled steps of a window that must have the same label; others stay without one.
         group: the same for groups (persons, machines), which are never divided between splits.
-        split: the same for "train", "validation", "test"; see `read_arrays`.
+        split: the same for "train", "validation", "test"; see `read_arrays`. Default: `split`, if there is one, else
+            folders called `train`, `val`, `test` and the like are splits; see `read_layout`.
+        splits: folder -> train, validation, test or unlabeled, where names do not say it; others are not read. {} if
+            no folder is a split.
         join_files: whether rows of one id in several files belong to one series; if not, they are different series.
         decimal: mark in front of decimals; default: a comma if whole columns of a file are written with it.
         step: of time between rows, a number in the unit of `time`, or for dates a text such as "10ms"; default: the
@@ -98,7 +103,7 @@ def read_long(
     names = names._replace(join_files=join_files, decimal=decimal)
 
     def build(writer: SplitWriter) -> None:
-        rows = read_files(files, source, names, writer)
+        rows = read_files(files, source, names, writer, splits)
         if rows is not None:
             write_rows(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
 
@@ -232,7 +237,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"expected a file or a folder at {path}; there is none.")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = [file for file in find_files(path).files if file.suffix.lower() in SUFFIXES]
     if not files:
         raise DataError(f"expected tables ({', '.join(SUFFIXES)}) in {path} or below; found none.")
     return files

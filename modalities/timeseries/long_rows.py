@@ -1,7 +1,7 @@
 """Rows of long tables, gathered from files or memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import NONE, Found, find_columns, left_out, plain
+from bam_core.data.folder_layout import splits_of_files
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.progress import track
 from bam_core.errors import DataError
@@ -91,11 +92,14 @@ class _File(NamedTuple):
         )
 
 
-def read_files(files: list[Path], source: Path, names: Names, writer: SplitWriter) -> Rows | None:
+def read_files(
+    files: list[Path], source: Path, names: Names, writer: SplitWriter, splits: Mapping[str, str] | None = None
+) -> Rows | None:
     """All tables in one; files that cannot be used are set aside.
 
     Raises:
-        DataError: `source` itself is a file that cannot be used.
+        DataError: `source` itself is a file that cannot be used, or folders of which it is not clear whether they are
+            splits.
     """
     read: dict[Path, _File] = {}
     for file in track(files, f"Reading {source.name}"):
@@ -112,7 +116,22 @@ def read_files(files: list[Path], source: Path, names: Names, writer: SplitWrite
     for file, one in read.items():
         if one.kind != usual:
             writer.set_aside(file.relative_to(source), f"has {one.kind}; most files have {usual}")
-    return _join([one for one in read.values() if one.kind == usual], names, writer)
+    kept = {file: one for file, one in read.items() if one.kind == usual}
+    return _join(
+        _with_splits(kept, source, names, splits, writer) if source.is_dir() else [*kept.values()], names, writer
+    )
+
+
+def _with_splits(
+    read: Mapping[Path, _File], source: Path, names: Names, splits: Mapping[str, str] | None, writer: SplitWriter
+) -> list[_File]:
+    """Files with the split that their folder says, unless a column says it."""
+    tables = list(read.values())
+    if not names.required or names.about.get("split") == NONE or any("(split)" in one.frame for one in tables):
+        return tables
+    parts = splits_of_files([file.relative_to(source).as_posix() for file in read], source, writer, splits=splits)
+    kept = [(one, part) for one, part in zip(tables, parts, strict=True) if part is not None]
+    return [one._replace(frame=one.frame.assign(**{"(split)": part})) if part else one for one, part in kept]
 
 
 def read_one_frame(frame: pd.DataFrame, names: Names, writer: SplitWriter) -> Rows:

@@ -83,7 +83,7 @@ def test_a_vehicle_among_vehicles_is_a_class():
     ("names", "message"),
     [
         ((*TRAIN_AND_TEST, "holdout/5"), r"train, test are splits by name; holdout not.*holdout: unlabeled}"),
-        (("train/cat/1", "misc/2"), r"train is a split by name; misc not.*splits: {} if all of them are classes"),
+        (("train/cat/1", "misc/2"), r"train is a split by name; misc not.*splits: {} if none of them is a split"),
         (("test/1", "cat/2", "dog/3"), "test is a split by name; cat, dog not"),
         (("test/cat/1", "val/cat/2"), "test, val by name, and nothing to train on"),
         (("seg_train/cat/1", "seg_test/cat/2"), r"look like splits.*{seg_train: train, seg_test: test}"),
@@ -96,6 +96,13 @@ def test_what_is_not_clear_is_asked(names, message):
         layout(*names)
     assert set(splits(*names, splits={}).values()) == {""}
     assert len(splits(*names, is_new=True)) == len(names)
+
+
+def test_another_way_out():
+    with pytest.raises(
+        DataError, match=r"^folders of pets: train is a split by name; misc not. Name the records: split.$"
+    ):
+        layout("train/cat/1", "misc/2", way_out="Name the records: split.")
 
 
 def test_the_user_says_which_is_which():

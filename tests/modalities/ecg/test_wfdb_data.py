@@ -450,6 +450,27 @@ def test_the_split_of_mitbih():
     assert not {*paced, "202"} & set(split_of)
 
 
+def test_folders_of_splits(write):
+    for name in ("train/a", "train/b", "val/c", "TEST/d"):
+        (write.folder / name).parent.mkdir(exist_ok=True)
+        write(name, seconds=4)
+    prepared = beats(write, test_fraction=0.3)
+    assert {split: set(prepared.groups(split)) for split in prepared.splits} == {
+        "train": {"a", "b"},
+        "validation": {"c"},
+        "test": {"d"},
+    }
+    assert "val/ -> validation, 1 file(s)" in prepared.account()
+    named = beats(write, split={"train": ["train", "c"], "test": ["TEST/"]})
+    assert {split: set(named.groups(split)) for split in named.splits} == {"train": {"a", "b", "c"}, "test": {"d"}}
+    assert set(beats(write, split={}).splits) == {"train"}
+    assert set(beats(write, fitted=dict(prepared.facts)).splits) == {"train"}
+    (write.folder / "more").mkdir()
+    write("more/e", seconds=4)
+    with pytest.raises(DataError, match=r"more not. Say which is which, such as split: {train: \[FOLDER\]"):
+        beats(write)
+
+
 # --- options, folders, downloads
 
 

@@ -262,3 +262,25 @@ def test_wrong_steps(folder, table, step, message):
         read(folder / "data.csv", step=step)
     with pytest.raises(InputError, match="hop is the distance"):
         read(folder / "data.csv", hop=3)
+
+
+def test_folders_of_splits(folder, table):
+    """Files below train/ and test/ are not mixed by chance."""
+    data, table = folder / "data", table.drop(columns="group")
+    for part, ids in {"train": ("p0", "p1"), "dev": ("p2",), "test": ("p3",)}.items():
+        (data / part).mkdir(parents=True)
+        for name in ids:
+            table[table["id"] == name].to_csv(data / part / f"{name}.csv", index=False)
+    table[table["id"] == "p4"].to_csv(data / "stray.csv", index=False)
+    prepared = read(data)
+    ids = {split: [name.split("/")[-1] for name in rows["id"]] for split, rows in prepared.splits.items()}
+    assert ids == {"train": ["p0", "p1"], "validation": ["p2"], "test": ["p3"]}
+    assert [row.source for row in prepared.set_aside] == ["stray.csv"]
+    assert "dev/ -> validation, 1 file(s)" in prepared.account()
+    (data / "dev").rename(data / "other")
+    with pytest.raises(DataError, match="other not"):
+        read(data)
+    said = read(data, splits={"train": "train", "other": "test"})
+    assert {split: len(rows) for split, rows in said.splits.items()} == {"train": 2, "test": 1}
+    assert "validation" not in read(data, splits={}).splits
+    assert set(read(data, fitted=dict(prepared.facts)).splits) == {"train"}
