@@ -158,7 +158,8 @@ class Modality:
             `local_...` need none of their own.
         from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
             all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
-            parts, followed by "@" and the part. `fitted` is as for readers.
+            parts, followed by "@" and the part. `fitted` is as for readers. If the rows of the embeddings are not
+            those of the user's arrays, `PreparedData.names` says what they are.
         columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
         baselines: name -> what a user would take instead of pretraining, for the tables of `bam evaluate` and
             `bam compare`.

@@ -26,14 +26,14 @@ class Embedded(NamedTuple):
         modality: of the rows.
         parts: (m, d) embeddings of the rows, or of the parts that they were cut into.
         places: (m,) the row of each part.
-        n_inputs: rows, or series, of X.
+        inputs: what each row of X is called, or its place; of a long frame each series.
     """
 
     data: "PreparedData"
     modality: Modality
     parts: np.ndarray
     places: np.ndarray
-    n_inputs: int
+    inputs: Sequence[Any]
 
 
 def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
@@ -50,11 +50,11 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
     X = as_modality_wants(embedder, X, modality, reset=False)
     with shown(embedder.verbose > 0):
         data = read(X, modality, {**embedder._options, "fitted": embedder.facts_}, verbose=embedder.verbose)
-        places, n_inputs = places_of(data), len(names_of_inputs(data, X))
-        n_lost = n_inputs - len(np.unique(places))
+        places, inputs = places_of(data), names_of_inputs(data, X)
+        n_lost = len(inputs) - len(np.unique(places))
         if n_lost:
             raise DataError(
-                f"{n_lost} of {n_inputs} rows cannot be embedded:{listed(data.set_aside)}\nLeave these rows out."
+                f"{n_lost} of {len(inputs)} rows cannot be embedded:{listed(data.set_aside)}\nLeave these rows out."
             )
         differing = unlike(data, modality, getattr(embedder, "_ranges", {}))
         if differing:
@@ -63,7 +63,7 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
                 f"these rows are unlike those that the encoder was trained on; are they in other units?{lines}",
                 stacklevel=4,
             )
-        return Embedded(data, modality, embed_rows(embedder.encoder_, data, modality), places, n_inputs)
+        return Embedded(data, modality, embed_rows(embedder.encoder_, data, modality), places, inputs)
 
 
 def read(X: Any, modality: Modality, options: Mapping[str, Any], *, verbose: int) -> "PreparedData":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from bam_core.embedder import drift, embedding, reporting, saving
@@ -154,14 +155,15 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._n_features_out = embedding.embed_rows(self.encoder_, first, modality).shape[1]
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Embed every row of X; the embeddings of the parts of a row that was cut into several are averaged.
 
         Args:
             X: rows, see the class. Columns of a DataFrame are found by name.
 
         Returns:
-            (n, d) float32; of a long DataFrame a row for each series, in the order in which they come first.
+            (n, d) float32; of a long DataFrame a row for each series, in the order in which they come first, with their
+            names as index after `set_output(transform="pandas")`.
 
         Raises:
             NotFittedError: before `fit`.
@@ -169,9 +171,14 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         found = embedding.embedded(self, X)
-        embeddings = np.zeros((found.n_inputs, found.parts.shape[1]))
+        embeddings = np.zeros((len(found.inputs), found.parts.shape[1]))
         np.add.at(embeddings, found.places, found.parts)
-        return np.asarray(embeddings / np.bincount(found.places)[:, None], np.float32)
+        embeddings = np.asarray(embeddings / np.bincount(found.places)[:, None], np.float32)
+        if found.data.names and _get_output_config("transform", self)["dense"] == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(embeddings, index=list(found.inputs))  # scikit-learn would take the index of X
+        return embeddings
 
     def report(self, path: str | Path, X: Any = None, y: Any = None) -> Path:
         """Write a page on the training: its curves, what was made of the rows, and with X a map and neighbours.

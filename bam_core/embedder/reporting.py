@@ -52,8 +52,9 @@ def _pictures(embedder: "BAMEmbedder", X: Any, y: Any) -> dict[str, Any]:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     if y is not None:
-        if np.shape(y) != (embedded.n_inputs,):
-            raise InputError(f"report expected y of shape ({embedded.n_inputs},), one for each row; got {np.shape(y)}.")
+        n_inputs = len(embedded.inputs)
+        if np.shape(y) != (n_inputs,):
+            raise InputError(f"report expected y of shape ({n_inputs},), one for each row; got {np.shape(y)}.")
         found = encode_labels(np.asarray(y, dtype=object))
         labels, classes = found.indices[embedded.places], tuple(found.classes)
     with torch.random.fork_rng(range(torch.cuda.device_count())):

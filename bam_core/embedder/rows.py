@@ -30,7 +30,7 @@ def as_modality_wants(embedder: "BAMEmbedder", X: Any, modality: Modality, *, re
 
     is_frame = isinstance(X, pd.DataFrame)
     known = getattr(embedder, "feature_names_in_", None)
-    if is_frame and not reset and known is not None and sorted(map(str, X.columns)) == sorted(known):
+    if is_frame and not reset and known is not None and sorted(map(str, X.columns)) == sorted(set(known)):
         X = X[list(known)]  # by name, in whatever order
     X = validate_data(embedder, X, reset=reset, dtype=None, ensure_all_finite=False, skip_check_array=is_frame)
     if reset:

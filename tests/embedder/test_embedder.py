@@ -265,6 +265,10 @@ def test_a_long_frame_gives_a_vector_a_series(tmp_path):
     fitted.save(tmp_path)
     again = BAMEmbedder.load(tmp_path).transform(frame.sample(frac=1, random_state=1).sort_values("patient"))
     np.testing.assert_allclose(again, expected[[1, 2, 0, 4, 5, 3]], atol=1e-6)
+    as_frame = fitted.set_output(transform="pandas").transform(frame)
+    assert as_frame.index.tolist() == list("cabfde")
+    assert as_frame.columns[0] == "bamembedder0"
+    np.testing.assert_allclose(as_frame, expected, atol=1e-6)
     broken = frame.assign(
         x=frame["x"].where(frame["patient"] != "b", 1.0), y=frame["y"].where(frame["patient"] != "b", 1.0)
     )
