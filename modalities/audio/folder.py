@@ -1,7 +1,6 @@
 """Readers of folders of sound files: any folder, and the Speech Commands data set."""
 
 import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,8 @@ from typing import Any, NamedTuple
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
 from bam_core.data.folders import find_files
-from bam_core.errors import DataError, InputError
+from bam_core.data.name_patterns import compile_pattern, match_names
+from bam_core.errors import DataError
 from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
 from modalities.audio.storage import Sound, write_sounds
 from modalities.audio.treatment import Normalize, Treatment
@@ -69,13 +69,13 @@ def read_folder(
 
     Raises:
         InputError: options out of range, or a pattern that is no regular expression.
-        DataError: no folder, no readable sound, or splits that do not fit the groups.
+        DataError: no folder, no readable sound, a pattern that matches no name, or splits that do not fit the groups.
     """
     settings = dict(locals())
     how = Treatment.of(settings)
     root = Path(path).expanduser()
     found = find_sounds(root)
-    wanted = _compiled(pattern)
+    wanted = None if pattern is None else compile_pattern(pattern)
     says_split = wanted is not None and "split" in wanted.groupindex
     layout = read_layout(
         found.names,
@@ -85,19 +85,22 @@ def read_folder(
         is_new=fitted is not None,
     )
 
+    said: list[dict[str, Any] | None] = [None] * len(found.names)
+    if wanted is not None:
+        said = match_names(wanted, [os.path.splitext(name)[0] for name in found.names], is_new=fitted is not None)
+
     def build(writer: SplitWriter) -> None:
         found.say_others(writer)
         say_layout(writer, found.names, layout, found.passed_over)
         sounds = []
-        for name, file, place in zip(found.names, found.files, layout.places, strict=True):
-            match = None if wanted is None else wanted.search(os.path.splitext(name)[0])
+        for name, file, place, match in zip(found.names, found.files, layout.places, said, strict=True):
             if place.aside:
                 continue
             if wanted is None:
                 label = place.folders[-1] if place.folders and place.is_labelled else None
                 sounds.append(Sound(name, file, label, split=place.split or None))
             elif match is not None:
-                sounds.append(Sound(name, file, **{"split": place.split or None, **match.groupdict()}))
+                sounds.append(Sound(name, file, **{"split": place.split or None, **match}))
             elif fitted is not None:  # new files, called otherwise
                 sounds.append(Sound(name, file, group=name if "group" in wanted.groupindex else None))
             else:
@@ -224,16 +227,3 @@ def find_sounds(root: Path) -> Sounds:
         held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in kinds.most_common(5))}" if others else ""
         raise DataError(f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
     return Sounds(files, names, others, found.passed_over)
-
-
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"pattern expected a regular expression; {pattern!r} is none: {error}.") from error
-    unknown = sorted(set(compiled.groupindex) - {"label", "group", "split"})
-    if unknown:
-        raise InputError(f"pattern expected groups named label, group or split; got {', '.join(unknown)}.")
-    return compiled

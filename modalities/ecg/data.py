@@ -16,12 +16,11 @@ from modalities.ecg.assignment import (
     Split,
     assign_records,
     complete_splits,
-    per_record,
     table_file,
 )
 from modalities.ecg.beats import AAMI
 from modalities.ecg.cutting import check_cut, read_rows
-from modalities.ecg.labels import from_header, record_labels, repeated
+from modalities.ecg.labels import names_a_table, persons, record_labels, repeated
 from modalities.ecg.records import (
     Header,
     find_records,
@@ -87,11 +86,13 @@ def read_wfdb(
             records have a median beat, too. A record should have some dozens of beats, most of them normal.
         labels: for windows, record -> label; "table.csv:column", where the column that names the records is found;
             "table.csv:a,b,c" for a column of 0 and 1 for every class; or "header" for comments such as
-            `#Dx: 426783006,164934002`, "header:KEY" for another key. Records without an entry stay unlabelled.
+            `#Dx: 426783006,164934002`, "header:KEY" for another key; or a regular expression with
+            `(?P<label>...)`, as for `groups`. Records without an entry stay unlabelled.
         task: "classification", "multi_label" (several labels a record, such as "AF,LBBB") or "regression"; default:
             what labels look like, see `read_target`.
-        groups: record -> person, in either form; default: every record is a person of its own. Records 201 and 202
-            of MIT-BIH are one.
+        groups: record -> person, or "table.csv:column"; or a regular expression such as "(?P<group>p[0-9]+)" that is
+            searched for in the path of a record below the folder. Default: every record is a person of its own.
+            Records 201 and 202 of MIT-BIH are one.
         split: names of the records, or of folders of them, in each split; others are not read. "mitbih_inter_patient"
             is de Chazal's DS1 and DS2, strict about persons only with `exclude: [202]`. Default: folders called
             `train`, `val`, `test` and the like (see `read_layout`), {} if no folder is a split; else a part of the
@@ -141,7 +142,7 @@ def read_wfdb(
     files = _files_of_records(folder)
     if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    sources = [source for source in (labels, groups) if isinstance(source, str) and not from_header(source)]
+    sources = [source for source in (labels, groups) if isinstance(source, str) and names_a_table(source)]
     tables = [table_file(source, folder) for source in sources]
 
     def build(writer: SplitWriter) -> None:
@@ -149,7 +150,9 @@ def read_wfdb(
         paths = find_records(folder)
         split_of = assign_records(paths, folder, split, exclude or [], writer, is_new=fitted is not None)
         names = list(split_of)
-        person = {name: name for name in names} | per_record(groups, names, folder, writer)
+        person = {name: name for name in names} | persons(
+            groups, {name: paths[name] for name in names}, folder, writer, is_new=fitted is not None
+        )
         target = record_labels(
             labels,
             {name: paths[name] for name in names},

@@ -1,4 +1,4 @@
-"""Labels of whole records: from a mapping, a column or columns of a table, or the comments of the headers."""
+"""Labels and persons of whole records: from a mapping, a table, the names of the files, or comments of the headers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import SplitWriter
+from bam_core.data.name_patterns import compile_pattern, is_pattern, match_names
 from bam_core.data.targets import MULTI_LABEL, Target, read_target
 from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
@@ -18,9 +19,49 @@ HEADER = "header"
 DIAGNOSES = "Dx"  # of the PhysioNet/CinC challenges of 2020 and 2021
 
 
-def from_header(source: PerRecord | None) -> bool:
-    """Whether labels stand in headers: "header", or "header:KEY"."""
+def _from_header(source: PerRecord | None) -> bool:
     return isinstance(source, str) and source.partition(":")[0] == HEADER
+
+
+def names_a_table(source: str) -> bool:
+    """Whether this is "table.csv:column", not "header:KEY" or a regular expression."""
+    return not _from_header(source) and not is_pattern(source)
+
+
+def persons(
+    source: PerRecord | None, paths: Mapping[str, Path], folder: Path, writer: SplitWriter, *, is_new: bool = False
+) -> dict[str, str]:
+    """Record -> person, for the records of which it is known.
+
+    Args:
+        source: a mapping, "table.csv:column", or a regular expression with `(?P<group>...)`.
+        paths: record -> path without suffix.
+        folder: of the records.
+        writer: is told what was not found.
+        is_new: whether the records are new data for a saved encoder.
+
+    Raises:
+        BAMError: as `per_record` and `match_names` do.
+    """
+    if is_pattern(source):
+        return _by_name(str(source), "group", paths, folder, writer, is_new=is_new)
+    return per_record(source, list(paths), folder, writer)
+
+
+def _by_name(
+    source: str, role: str, paths: Mapping[str, Path], folder: Path, writer: SplitWriter, *, is_new: bool
+) -> dict[str, str]:
+    option = f"{role}s"
+    pattern = compile_pattern(source, option=option, roles=[role])
+    below = [path.relative_to(folder).as_posix() for path in paths.values()]
+    said = match_names(pattern, below, option=option, is_new=is_new)
+    found = {name: one[role] for name, one in zip(paths, said, strict=True) if one is not None and one[role]}
+    lacking = [name for name in paths if name not in found]
+    if lacking and not is_new:
+        what = "a person each" if role == "group" else "left without a label"
+        named = ", ".join(lacking[:3])
+        writer.repaired(f"records whose name does not match {option}, {what}, such as {named}", len(lacking))
+    return found
 
 
 def record_labels(
@@ -36,7 +77,8 @@ def record_labels(
 
     Args:
         source: record -> label; "table.csv:column"; "table.csv:a,b,c" for a column of 0 and 1 for every class;
-            "header" for comments such as `#Dx: 426783006,164934002`; or "header:KEY" for those of another key.
+            "header" for comments such as `#Dx: 426783006,164934002`; "header:KEY" for those of another key; or a
+            regular expression with `(?P<label>...)` for the paths below the folder.
         paths: record -> path without suffix.
         folder: where the table may lie.
         writer: is told what was guessed, and which records have no label.
@@ -49,12 +91,16 @@ def record_labels(
     if source is None:
         return None
     names = list(paths)
-    if from_header(source):
+    if is_pattern(source):
+        by_name = _by_name(str(source), "label", paths, folder, writer, is_new=fitted is not None)
+        values: pd.Series | pd.DataFrame = pd.Series([by_name.get(name) for name in names], dtype=object)
+        name = "labels"
+    elif _from_header(source):
         key = str(source).partition(":")[2] or DIAGNOSES
         found = _of_headers(key, paths, writer, new=fitted is not None)
         if task is None and any("," in text for text in found.values()):
             task = MULTI_LABEL
-        values: pd.Series | pd.DataFrame = pd.Series([found.get(name) for name in names], dtype=object)
+        values = pd.Series([found.get(name) for name in names], dtype=object)
         name = f"#{key}"
     else:
         columns = _columns(source, folder)

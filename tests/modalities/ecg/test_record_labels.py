@@ -67,3 +67,20 @@ def test_several_labels_in_a_cell(records):
     (records / "l.csv").write_text('record,dx\nr0,SR\nr1,"AF,SR"\nr2,AF\n')
     data = read(records, labels="l.csv:dx", task="multi_label")
     assert [of_records(data)[f"r{i}"] for i in range(3)] == [[0, 1], [1, 1], [1, 0]]
+
+
+def test_persons_and_labels_in_the_names_of_files(write):
+    for name in ("p1/af_a", "p1/sr_b", "p2/af_c", "p3/sr_d", "other"):
+        (write.folder / name).parent.mkdir(exist_ok=True)
+        write(name, rate=100, seconds=4, symbols="")
+    data = read(write.folder, groups=r"(?P<group>p\d)/", labels="/(?P<label>af|sr)")
+    assert data.facts["classes"] == ["af", "sr"]
+    persons = dict(zip(data.splits["train"]["id"], data.groups("train").tolist(), strict=True))
+    assert {name.partition("@")[0]: person for name, person in persons.items()} == {
+        "af_a": "p1", "sr_b": "p1", "af_c": "p2", "sr_d": "p3", "other": "other",
+    }  # fmt: skip
+    assert of_records(data) == {"af_a": 0, "sr_b": 1, "af_c": 0, "sr_d": 1, "other": -1}
+    assert data.repairs["records whose name does not match groups, a person each, such as other"] == 1
+    assert data.repairs["records whose name does not match labels, left without a label, such as other"] == 1
+    with pytest.raises(DataError, match=r"groups '\(\?P<group>q\)' matches none of 5 names, such as other, p1/af_a"):
+        read(write.folder, groups="(?P<group>q)")
