@@ -10,6 +10,7 @@ from bam_core.data import PreparedData, SplitWriter, cached, in_memory
 from bam_core.data.folders import find_files
 from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError
+from modalities.timeseries.file_names import take_patterns
 from modalities.timeseries.grid import read_step
 from modalities.timeseries.long_rows import Names, Rows, read_files, read_one_frame
 from modalities.timeseries.long_series import on_grid
@@ -67,7 +68,9 @@ def read_long(
         task: "classification" or "regression", whether labels are classes or numbers; default: what they look like. The
             number of a window is the mean of those of its rows.
         purity: part of the labelled steps of a window that must have the same label; others stay without one.
-        group: the same for groups (persons, machines), which are never divided between splits.
+        group: the same for groups (persons, machines), which are never divided between splits. Of files, group and
+            label may be a regular expression, such as "(?P<group>p[0-9]+)", that is searched for in the path of a file
+            below the folder, without suffix; files without a group are set aside, those without a label have none.
         split: the same for "train", "validation", "test"; see `read_arrays`. Default: `split`, if there is one, else
             folders called `train`, `val`, `test` and the like are splits; see `read_layout`.
         splits: folder -> train, validation, test or unlabeled, where names do not say it; others are not read. {} if
@@ -99,8 +102,9 @@ def read_long(
     read_step(step)
     source = Path(path).expanduser()
     files = _files(source)
-    names = _names(id, time, values, {"label": label, "group": group, "split": split}, fitted)
-    names = names._replace(join_files=join_files, decimal=decimal)
+    about, patterns = take_patterns({"label": label, "group": group, "split": split})
+    names = _names(id, time, values, about, fitted)
+    names = names._replace(join_files=join_files, decimal=decimal, patterns=patterns)
 
     def build(writer: SplitWriter) -> None:
         rows = read_files(files, source, names, writer, splits)

@@ -1,5 +1,6 @@
 """Rows of long tables, gathered from files or memory."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from bam_core.data.folder_layout import splits_of_files
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.progress import track
 from bam_core.errors import DataError
+from modalities.timeseries.file_names import add_said, said_by_names
 from modalities.timeseries.frames import read_parquet, read_text, with_index
 from modalities.timeseries.loggers import read_logger
 from modalities.timeseries.times import is_time_of_day, join_date_and_time, read_times
@@ -33,6 +35,7 @@ class Names(NamedTuple):
         required: whether the latter have to be there if they are named.
         join_files: whether rows of one id in several files belong together.
         decimal: mark in front of decimals; None to look.
+        patterns: role of `about` -> regular expression for the names of files.
     """
 
     id: str | None
@@ -42,6 +45,7 @@ class Names(NamedTuple):
     required: bool = True
     join_files: bool = False
     decimal: Decimal | None = None
+    patterns: Mapping[str, re.Pattern[str]] = {}
 
     def wanted(self) -> dict[str, str | None]:
         """Usual name -> name, of all columns but the values."""
@@ -102,10 +106,12 @@ def read_files(
             splits.
     """
     read: dict[Path, _File] = {}
-    for file in track(files, f"Reading {source.name}"):
-        name = file.stem if file == source else str(file.relative_to(source).with_suffix(""))
+    named = [file.stem if file == source else file.relative_to(source).with_suffix("").as_posix() for file in files]
+    said = said_by_names(names.patterns, named, is_new=not names.required)
+    for file, name, by_name in zip(track(files, f"Reading {source.name}"), named, said, strict=True):
         try:
-            read[file] = _read_file(file, name, names, writer)
+            one = _read_file(file, name, names, writer)
+            read[file] = one._replace(frame=add_said(one.frame, by_name, name, is_new=not names.required))
         except DataError as error:
             if file == source:
                 raise
