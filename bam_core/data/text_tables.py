@@ -111,6 +111,8 @@ def read_text_table(
     rows = [row for _, row in itertools.islice(_rows(source), N_SNIFFED)]
     if header is None:
         header = names_columns(rows)
+        if header and not any(is_number(text) for row in rows[1:] for text in row if text.strip()):
+            notes.append("the first line is taken as the header; if it is a row, header: false")
         numbers = [name for name in rows[0] if name.strip() and is_number(name)] if header else []
         if numbers:
             notes.append(f"the first line is taken as the header, though it holds {numbers[0].strip()!r}")

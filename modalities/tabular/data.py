@@ -2,44 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.data.splits import read_splits
-from bam_core.data.targets import Target, read_target
+from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError, InputError
-from bam_core.registry import did_you_mean
-from modalities.tabular.columns import tidy
 from modalities.tabular.files import Table, read_file
+from modalities.tabular.ids import find_ids
+from modalities.tabular.options import Options, Thousands, notation
 from modalities.tabular.preprocessing import Rows, apply, fit, nothing_known
-
-USUAL_NAMES = {
-    "label": ("label", "labels", "y", "target", "class"),
-    "group": ("group", "groups"),
-    "id": ("id", "ids"),
-    "split": ("split",),
-}
-"""What is read besides features -> how it is called where nobody says otherwise."""
-
-MAX_CLASSES = 1000
-N_COUNTED = 20  # rows from which a column that counts them is recognised
-
-
-class Options(NamedTuple):
-    """What readers of files and of frames share; see `read_table`. Roles that have no name here are not looked for."""
-
-    names: Mapping[str, str | None]
-    drop: Sequence[str]
-    categorical: Sequence[str]
-    max_categories: int
-    task: str | None
-    test_fraction: float
-    seed: int
-    fitted: Mapping[str, Any] | None
+from modalities.tabular.roles import find_roles, read_roles
 
 
 def read_table(
@@ -52,8 +27,14 @@ def read_table(
     id: str | None = None,
     split: str | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     categorical: list[str] | None = None,
     max_categories: int = 100,
+    max_unknown: float = 0.5,
+    unlabelled: list[str | int] | None = None,
+    decimal: Decimal | None = None,
+    thousands: Thousands | None = None,
+    na_values: list[str | float] | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -64,23 +45,30 @@ def read_table(
     """Read CSV and the like, packed or not, or parquet; every column that is not named otherwise is a feature.
 
     What columns hold is found out from the training rows: numbers, categories (texts, booleans), dates. Columns that
-    are constant, empty, count the rows, or are ids or free text are set aside by name. Missing are empty fields, `?`,
-    `NA` and the like.
+    are constant, empty, ids or free text are set aside by name. Missing are empty fields, `?`, `NA` and the like, and
+    among numbers also `-`, `.` and `n.a.`.
 
     Args:
         path: file; text with any of tab, `;`, `|` and `,`, also as .gz, .bz2, .xz or .zst, or .parquet.
         test_path: file with the test split.
-        label: column of labels, strings or numbers; default: `label`, `y`, `target` or `class`, if there is one.
-            Labels are optional, also row by row: missing, empty or -1.
+        label: column of labels, strings or numbers; default: `label`, `y`, `target` or `class`, if there is one; "none"
+            for no labels. Labels are optional, also row by row: missing, empty or -1.
         task: "classification" or "regression", whether labels are classes or numbers to be predicted; default: what
             they look like, see `read_target`.
-        group: column of persons, machines, ..., whose rows are never divided between splits.
+        group: column of persons, machines, ..., whose rows are never divided between splits; "none" as for labels.
         id: column with names of the rows; default: `id`, else file and row number.
         split: column of "train", "validation", "test". Without any of these ways to a test split, a part of the
             groups, or of every class or quantile, is held out if there are labels.
         drop: columns not to use, such as those that give the label away.
+        keep: columns that are features although they look like ids: called so, or of whole numbers that never repeat.
         categorical: columns whose numbers are codes.
         max_categories: a column of texts with more different ones is set aside as id or free text.
+        max_unknown: share of the values of a column in new or test data that training may not have known (no numbers,
+            no dates, new categories); more is an error, less is counted.
+        unlabelled: labels that mean that a row has none; default: -1, unless the labels are -1 and 1.
+        decimal: "." or ",", in front of decimals; default: what the numbers of the table tell.
+        thousands: between thousands. Blanks and apostrophes are understood anyway, and the mark that `decimal` is not.
+        na_values: texts and numbers that stand for a missing value, besides the usual ones.
         delimiter: of text, if it is not recognised.
         header: whether the first line names the columns, if that is not recognised.
         encoding: of text, if it is not UTF-8, UTF-16 or Windows-1252.
@@ -94,7 +82,8 @@ def read_table(
 
     Raises:
         InputError: options that contradict each other.
-        DataError: unreadable or unsuitable files; the message says which and why.
+        DataError: unreadable or unsuitable files, or numbers, labels or texts that can be read in two ways; the message
+            says which and why.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -109,7 +98,8 @@ def read_table(
     paths = [Path(file).expanduser() for file in (path, test_path) if file]
     options = Options(
         {"label": label, "group": group, "id": id, "split": split},
-        drop or [], categorical or [], max_categories, task, test_fraction, seed, fitted,
+        drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
+        notation(decimal, thousands, na_values), test_fraction, seed, fitted,
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
@@ -122,8 +112,8 @@ def read_table(
 
 def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options) -> None:
     """Turn tables into rows: a training table and, maybe, one for testing; or new data for a saved encoder."""
-    names = _named_columns(tables, options)
-    about, target = _about_rows(tables, names, options)
+    names = find_roles(writer, tables[0], options)
+    about, label_facts = read_roles(writer, tables, names, options)
     parts = _parts(tables, about, options)
     for table in tables:
         for note in table.notes:
@@ -140,13 +130,22 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
         for name in features:
             if name not in known:
                 writer.set_aside(f"column {name!r}", "not among the columns that the encoder was trained on")
-    for note in target.notes if target is not None else ():
-        writer.note(note)
-    known_labels = _fitted_labels(options.fitted) if target is None else target.facts
-    writer.facts |= facts | known_labels
+    writer.facts |= facts | label_facts
     if len(tables) > 1:
         _compare_columns(tables, features, writer)
-    rows = _joined_rows([apply(facts, table.frame, f"{table.name}") for table in tables], writer)
+    parts_read = []
+    for i, table in enumerate(tables):
+        is_new = i > 0 or options.fitted is not None
+        read = apply(
+            facts,
+            table.frame,
+            table.name,
+            notation=options.notation,
+            delimiter=table.delimiter,
+            max_unknown=options.max_unknown if is_new else None,
+        )
+        parts_read.append(read)
+    rows = _joined_rows(parts_read, writer)
     empty = nothing_known(rows)
     for row in np.flatnonzero(empty):
         writer.set_aside(about["id"][row], "every value is missing")
@@ -163,58 +162,23 @@ def _learn(
     writer: SplitWriter, tables: Sequence[Table], features: Sequence[str], parts: np.ndarray, options: Options
 ) -> dict[str, Any]:
     frame = tables[0].frame
-    counting = [name for name in features if _counts_rows(frame[name])]
-    for name in counting:
-        writer.set_aside(f"column {name!r}", "counts the rows")
-    training = frame.loc[parts[: len(frame)] == "train", [name for name in features if name not in counting]]
+    training = frame.loc[parts[: len(frame)] == "train", list(features)]
     if len(training) < 2:
         raise DataError(f"{tables[0].name} expected at least two rows for training; got {len(training)}.")
-    learnt = fit(training, categorical=options.categorical, max_categories=options.max_categories)
+    ids = find_ids(frame[list(features)], {*options.keep, *options.categorical})
+    for name, reason in ids.items():
+        writer.set_aside(f"column {name!r}", reason)
+    learnt = fit(
+        training[[name for name in features if name not in ids]],
+        categorical=options.categorical,
+        max_categories=options.max_categories,
+        notation=options.notation,
+        delimiter=tables[0].delimiter,
+    )
     for name, reason in learnt.set_aside.items():
         writer.set_aside(f"column {name!r}", reason)
-    unused = [*counting, *learnt.set_aside, *options.drop]
+    unused = [*ids, *learnt.set_aside, *options.drop]
     return learnt.facts | {"unused_columns": unused}
-
-
-def _named_columns(tables: Sequence[Table], options: Options) -> dict[str, str | None]:
-    """Role -> column of the training table."""
-    available = list(tables[0].frame.columns)
-    for name in (*options.drop, *options.categorical):
-        if name not in available and options.fitted is None:
-            raise DataError(f"{tables[0].name} has no column {name!r}{_hint(name, available)}")
-    names: dict[str, str | None] = dict.fromkeys(USUAL_NAMES)
-    used = set() if options.fitted is None else {plan["name"] for plan in options.fitted["columns"]}
-    for role, wanted in options.names.items():
-        usual = USUAL_NAMES[role]
-        if wanted is None:
-            names[role] = next((n for n in usual if n in available and n not in (*options.drop, *used)), None)
-        elif wanted in available or options.fitted is not None:
-            names[role] = wanted if wanted in available else None
-        else:
-            raise DataError(f"{tables[0].name} has no column {wanted!r} for {role}{_hint(wanted, available)}")
-    return names
-
-
-def _about_rows(
-    tables: Sequence[Table], names: Mapping[str, str | None], options: Options
-) -> tuple[dict[str, np.ndarray], Target | None]:
-    """Columns `id` and, where known, `label`, `group` and `split`; and what is known of the labels."""
-    about: dict[str, np.ndarray] = {"id": np.concatenate([_ids(table, names["id"]) for table in tables])}
-    target = None
-    if names["label"] is not None:
-        values = _joined(tables, names["label"])
-        target = read_target(values, name=names["label"], task=options.task, fitted=options.fitted)
-        if target is not None:
-            _check_classes(values, target.classes, names["label"])
-            about["label"] = target.values
-    elif options.task is not None and options.fitted is None:
-        raise DataError(f"{tables[0].name} expected a column of labels for the task {options.task!r}; name it: label.")
-    if names["group"] is not None:
-        groups = _joined(tables, names["group"])
-        about["group"] = (_complete(groups, "group") if options.fitted is None else groups).astype(str)
-    if names["split"] is not None and options.fitted is None:
-        about["split"] = np.array(read_splits(_complete(_joined(tables, names["split"]), "split")))
-    return about, target
 
 
 def _parts(tables: Sequence[Table], about: dict[str, np.ndarray], options: Options) -> np.ndarray:
@@ -236,49 +200,11 @@ def _parts(tables: Sequence[Table], about: dict[str, np.ndarray], options: Optio
     return parts
 
 
-def _ids(table: Table, name: str | None) -> np.ndarray:
-    if name is not None and name in table.frame:
-        return table.frame[name].astype(str).to_numpy(dtype=object)
-    if table.row_names is not None:
-        return table.row_names.to_numpy(dtype=object)
-    return np.array([f"{table.name}:{row}" for row in range(len(table.frame))], dtype=object)
-
-
-def _joined(tables: Sequence[Table], name: str) -> np.ndarray:
-    columns = [
-        tidy(table.frame[name]).astype(object)
-        if name in table.frame
-        else pd.Series([None] * len(table.frame), dtype=object)
-        for table in tables
-    ]
-    return pd.concat(columns, ignore_index=True).to_numpy(dtype=object)
-
-
 def _joined_rows(parts: Sequence[Rows], writer: SplitWriter) -> Rows:
     for part in parts:
         for kind, count in part.notes.items():
             writer.repaired(kind, count)
     return Rows(np.concatenate([p.numeric for p in parts]), np.concatenate([p.categorical for p in parts]), {})
-
-
-def _complete(values: np.ndarray, role: str) -> np.ndarray:
-    empty = np.flatnonzero(pd.isna(values))
-    if len(empty):
-        raise DataError(f"{role} expected a value in every row; {len(empty)} have none, the first is row {empty[0]}.")
-    return values
-
-
-def _check_classes(values: np.ndarray, classes: Sequence[str], name: str) -> None:
-    if len(classes) > MAX_CLASSES:
-        known = pd.Series(values).dropna()
-        raise DataError(
-            f"label {name!r} expected classes; got {len(classes)} different values in {len(known)} rows, such as "
-            f"{classes[0]}. Divide them into classes; or drop the column to train without labels."
-        )
-
-
-def _fitted_labels(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {"classes": []} | {key: value for key, value in (fitted or {}).items() if key in ("classes", "task")}
 
 
 def _compare_columns(tables: Sequence[Table], features: Sequence[str], writer: SplitWriter) -> None:
@@ -287,17 +213,5 @@ def _compare_columns(tables: Sequence[Table], features: Sequence[str], writer: S
             writer.set_aside(f"column {name!r} of {tables[1].name}", f"not in {tables[0].name}")
 
 
-def _counts_rows(values: pd.Series) -> bool:
-    if len(values) < N_COUNTED or str(values.iloc[0]) not in ("0", "1"):
-        return False
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return bool(np.all(np.diff(numbers) == 1))
-
-
 def _preprocessing(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if fitted is None else {key: value for key, value in fitted.items() if key not in ("shape", "shapes")}
-
-
-def _hint(name: str, available: Sequence[str]) -> str:
-    near = did_you_mean(name, available)
-    return near if near.endswith("?") else f"; it has {', '.join(available[:20])}."

@@ -1,14 +1,17 @@
 """Readers of tables that are in memory already: frames and arrays."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
+from bam_core.data.numbers import Decimal
 from bam_core.errors import InputError
-from modalities.tabular.data import Options, write_tables
+from modalities.tabular.data import write_tables
 from modalities.tabular.files import from_frame
+from modalities.tabular.options import Options, Thousands, notation
 
 
 def read_frame(
@@ -21,8 +24,14 @@ def read_frame(
     id: str | None = None,
     split: str | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     categorical: list[str] | None = None,
     max_categories: int = 100,
+    max_unknown: float = 0.5,
+    unlabelled: list[str | int] | None = None,
+    decimal: Decimal | None = None,
+    thousands: Thousands | None = None,
+    na_values: list[str | float] | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     fitted: dict[str, Any] | None = None,
@@ -38,8 +47,14 @@ def read_frame(
         id: as there.
         split: as there.
         drop: as there.
+        keep: as there.
         categorical: as there.
         max_categories: as there.
+        max_unknown: as there.
+        unlabelled: as there.
+        decimal: as there.
+        thousands: as there.
+        na_values: as there.
         test_fraction: as there.
         seed: as there.
         fitted: as there.
@@ -59,7 +74,8 @@ def read_frame(
     frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
     options = Options(
         {"label": label, "group": group, "id": id, "split": split},
-        drop or [], categorical or [], max_categories, task, test_fraction, seed, fitted,
+        drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
+        notation(decimal, thousands, na_values), test_fraction, seed, fitted,
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
@@ -72,18 +88,28 @@ def read_frame(
 def from_memory(
     table: Any,
     *,
-    drop: list[str] | None = None,
-    categorical: list[str] | None = None,
+    drop: list[str | int] | None = None,
+    keep: list[str | int] | None = None,
+    categorical: list[str | int] | None = None,
     max_categories: int = 100,
+    max_unknown: float = 0.5,
+    decimal: Decimal | None = None,
+    thousands: Thousands | None = None,
+    na_values: list[str | float] | None = None,
     fitted: dict[str, Any] | None = None,
 ) -> PreparedData:
-    """Read a table of which every column is a feature, whatever it is called; see `Modality.from_memory`.
+    """Read a table of which every column but ids is a feature, whatever it is called; see `Modality.from_memory`.
 
     Args:
         table: pandas DataFrame or array (n, columns).
-        drop: see `read_table`, as for the other options.
+        drop: see `read_table`, as for the other options; names, or places from 0.
+        keep: as there.
         categorical: as there.
         max_categories: as there.
+        max_unknown: as there.
+        decimal: as there.
+        thousands: as there.
+        na_values: as there.
         fitted: as there.
 
     Raises:
@@ -95,5 +121,21 @@ def from_memory(
     """
     rows = from_frame(pd.DataFrame(table), "X")
     rows = rows._replace(row_names=pd.Series(np.arange(len(rows.frame)).astype(str)))
-    options = Options({}, drop or [], categorical or [], max_categories, None, 0, 0, fitted)
+    names = list(rows.frame.columns)
+    options = Options(
+        {}, _named(drop, names), _named(keep, names), _named(categorical, names), max_categories, max_unknown,
+        None, None, notation(decimal, thousands, na_values), 0, 0, fitted,
+    )  # fmt: skip
     return in_memory("table", lambda writer: write_tables(writer, [rows], options))
+
+
+def _named(columns: Sequence[str | int] | None, names: Sequence[str]) -> list[str]:
+    """Columns by name; a number that is no name is a place.
+
+    Raises:
+        InputError: no such place.
+    """
+    beyond = [c for c in columns or () if isinstance(c, int) and str(c) not in names and not 0 <= c < len(names)]
+    if beyond:
+        raise InputError(f"columns by place expected numbers from 0 to {len(names) - 1}; got {beyond[0]}.")
+    return [str(c) if isinstance(c, str) or str(c) in names else names[c] for c in columns or ()]

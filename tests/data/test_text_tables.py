@@ -244,6 +244,12 @@ def test_json_and_arff_are_no_tables(read, start):
     assert read("% of all,x\n3,4\n").frame.columns.tolist() == ["% of all", "x"]
 
 
+def test_a_header_of_a_table_without_numbers_is_said(read):
+    table = read("p,x,s\ne,x,y\np,b,w\n")
+    assert table.notes == ("the first line is taken as the header; if it is a row, header: false",)
+    assert read("name,n\na,1\n").notes == ()
+
+
 def test_a_header_that_holds_numbers_is_said(read):
     table = read("city,2019,2020\nBonn,1,2\nKiel,3,4\n")
     assert table.frame.columns.tolist() == ["city", "2019", "2020"]

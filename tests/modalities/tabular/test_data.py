@@ -66,7 +66,10 @@ def test_the_same_rows_from_every_source(frame, save, name):
 
 def test_the_preprocessing_is_learnt_from_the_training_rows_only(frame, save):
     test = frame.assign(age=1000.0, city="Ulm")
-    prepared = read_table(path=save(frame), test_path=save(test, "test.csv"), drop=["person"])
+    paths = {"path": save(frame), "test_path": save(test, "test.csv")}
+    with pytest.raises(DataError, match="test is unlike the training table:\n  column 'city': 60 of 60 values are cat"):
+        read_table(**paths, drop=["person"])
+    prepared = read_table(**paths, drop=["person"], max_unknown=1)
     alone = read_table(path=save(frame), drop=["person"], test_fraction=0)
     same = [key for key in alone.facts if prepared.facts[key] == alone.facts[key]]
     assert same == list(alone.facts)
@@ -86,7 +89,7 @@ def test_splits_by_column(frame):
 
 def test_labels_for_a_part_of_the_rows(frame):
     frame.loc[::2, "label"] = None
-    frame.loc[1, "label"] = "?"
+    frame.loc[1, "label"] = ""
     frame["label"] = frame["label"].where(frame.index % 4 != 3, "no")
     prepared = read_frame(frame=frame, drop=["person"])
     labels = np.concatenate([prepared.labels("train"), prepared.labels("test")])
@@ -235,7 +238,147 @@ def test_two_ways_to_a_test_split(frame, save):
         read_frame(frame=frame, test_frame=frame, split="label")
 
 
+# --- what columns are, and how values are written
+
+
+@pytest.mark.parametrize(("label", "classes"), [(None, []), ("y", ["0", "1", "2"]), ("none", [])])
+def test_the_y_of_three_axes_is_no_label(label, classes):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60), "y": rng.integers(0, 3, 60), "z": rng.normal(size=60)})
+    prepared = read_frame(frame=frame, label=label, test_fraction=0)
+    assert prepared.facts["classes"] == classes
+    assert prepared.facts["numeric_names"] == (["x", "z"] if classes else ["x", "y", "z"])
+    assert any("Column 'y' beside 'z' is an input, no label" in note for note in prepared.notes) == (label is None)
+
+
+def test_columns_that_are_taken_as_labels_are_named(frame):
+    prepared = read_frame(frame=frame.rename(columns={"label": "Target"}), drop=["person"])
+    assert prepared.facts["classes"] == ["no", "yes"]
+    assert prepared.notes == ["Column 'Target' is taken as the label; to say otherwise, label: NAME, or label: none."]
+    unlabelled = read_frame(frame=frame, label="none", drop=["person"])
+    assert unlabelled.facts["categorical_names"] == ["city", "label"]
+    assert unlabelled.labels("train") is None
+
+
+@pytest.mark.parametrize("source", ["table.csv", "table.parquet"])
+def test_labels_that_look_missing_are_classes(frame, save, source):
+    frame["label"] = ["None", "NA", "null", "007", "7", "1_2"] * 10
+    prepared = read_table(path=save(frame, source), drop=["person"], test_fraction=0)
+    assert prepared.facts["classes"] == ["007", "1_2", "7", "NA", "None", "null"]
+    assert np.bincount(prepared.labels("train")).tolist() == [10] * 6
+    assert prepared.notes == ["Label 'NA' is a class; unlabelled: ['NA'] makes it a missing label."]
+    fewer = read_table(path=save(frame, source), drop=["person"], test_fraction=0, unlabelled=["None", "NA"])
+    assert (fewer.labels("train") == -1).sum() == 20
+    assert read_table(path=save(frame, source), drop=["person"], na_values=["null"]).facts["classes"][-1] == "None"
+
+
+def test_labels_of_minus_one(frame):
+    three = frame.assign(label=[-1, 0, 1] * 20)
+    with pytest.raises(DataError, match=r"label 'label' has -1, 0 and 1: -1 may be a class, or mean"):
+        read_frame(frame=three)
+    assert read_frame(frame=three, unlabelled=[]).facts["classes"] == ["-1", "0", "1"]
+    assert read_frame(frame=three, unlabelled=[-1]).facts["classes"] == ["0", "1"]
+    assert read_frame(frame=frame.assign(label=[-1, 1] * 30)).facts["classes"] == ["-1", "1"]
+    some = read_frame(frame=frame.assign(label=[-1, 0, 1, 2] * 15), test_fraction=0)
+    assert (some.labels("train") == -1).sum() == 15
+    assert any("Label -1 (15 rows) means no label" in note for note in some.notes)
+
+
+def german(values):
+    return [f"{value:,.2f}".translate(str.maketrans(",.", ".,")) for value in values]
+
+
+def test_points_between_thousands(tmp_path):
+    rng = np.random.default_rng(0)
+    price, weight = rng.integers(500, 99999, 60) // 10 * 10, rng.normal(size=60)
+    texts = [f"{value:,d}".replace(",", ".") for value in price]
+    path = tmp_path / "a.csv"
+    path.write_text("preis;gewicht\n" + "".join(f"{a};{b}\n" for a, b in zip(texts, german(weight), strict=True)))
+    prepared = read_table(path=str(path))
+    assert prepared.facts["means"] == pytest.approx([price.mean(), weight.round(2).mean()])
+    path.write_text("preis;b\n" + "".join(f"{a};{i}\n" for i, a in enumerate(texts)))
+    with pytest.raises(DataError, match=r"column 'preis' has numbers such as '\d+\.\d+', which may be"):
+        read_table(path=str(path))
+    for option in ({"decimal": ","}, {"thousands": "."}):
+        assert read_table(path=str(path), **option).facts["means"] == pytest.approx([price.mean()])
+    path.write_text("preis,b\n" + "".join(f"{a},{i}\n" for i, a in enumerate(texts)))
+    points = [float(text) for text in texts]  # where commas divide, points are decimals
+    assert read_table(path=str(path)).facts["means"] == pytest.approx([np.mean(points)])
+    with pytest.raises(InputError, match=r"decimal and thousands expected different marks; both are '\.'"):
+        read_table(path=str(path), decimal=".", thousands=".")
+
+
+def test_labels_with_decimal_commas(tmp_path):
+    rng = np.random.default_rng(0)
+    price = rng.uniform(500, 5000, 60).round(2)
+    lines = [f"{a};{b}\n" for a, b in zip(german(rng.normal(size=60)), german(price), strict=True)]
+    (tmp_path / "a.csv").write_text("x;label\n" + "".join(lines))
+    prepared = read_table(path=str(tmp_path / "a.csv"), test_fraction=0)
+    assert prepared.facts["task"] == "regression"
+    np.testing.assert_allclose(prepared.labels("train"), price)
+
+
 # --- new data for a saved encoder
+
+
+def people(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n),
+            "income": rng.lognormal(8, 1, n).round(2),
+            "member": rng.choice([True, False], n),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), "D"),
+        }
+    )
+
+
+def test_new_data_that_are_written_otherwise_are_read_alike(save):
+    trained = read_table(path=save(people()), test_fraction=0)
+    new = people(seed=1)
+    expected = read_table(path=save(new, "new.csv"), fitted=dict(trained.facts))
+    german_excel = new.assign(
+        since=new["since"].dt.strftime("%d.%m.%Y"), member=new["member"].map({True: "TRUE", False: "FALSE"})
+    )
+    for frame, options in (
+        (new, {"sep": ";", "decimal": ","}),
+        (german_excel, {"sep": ";", "decimal": ",", "encoding": "utf-16"}),
+        (new.assign(member=new["member"].astype(int)), {}),
+    ):
+        got = read_table(path=save(frame, "other.csv", **options), fitted=dict(trained.facts))
+        np.testing.assert_array_equal(got.column("train", "numeric"), expected.column("train", "numeric"))
+        np.testing.assert_array_equal(got.column("train", "categorical"), expected.column("train", "categorical"))
+        assert got.repairs
+    frames = read_frame(frame=new, fitted=dict(trained.facts))
+    np.testing.assert_array_equal(frames.column("train", "numeric"), expected.column("train", "numeric"))
+
+
+def test_new_data_that_training_did_not_know_are_refused_above_a_share(save):
+    trained = read_table(path=save(people()), test_fraction=0)
+    new = people(seed=1)
+    changed = new.assign(income=[f"{x} EUR" for x in new["income"]], member="perhaps")
+    with pytest.raises(
+        DataError,
+        match=r"new is unlike the training table:\n  column 'income': 60 of 60 values are no numbers, such as .* EUR' "
+        r"in row 0\n  column 'member': 60 of 60 values are categories not seen",
+    ):
+        read_table(path=save(changed, "new.csv"), fitted=dict(trained.facts))
+    taken = read_table(path=save(changed, "new.csv"), fitted=dict(trained.facts), max_unknown=1)
+    assert np.isnan(taken.column("train", "numeric")[:, 1]).all()
+    some = new.astype({"income": object})
+    some.loc[:9, "income"] = "unknown to us"
+    said = read_table(path=save(some, "new.csv"), fitted=dict(trained.facts)).repairs
+    assert said == {"column 'income': no numbers, such as 'unknown to us' in row 0, taken as missing": 10}
+    one = read_frame(frame=new.iloc[:1].assign(member="perhaps"), fitted=dict(trained.facts))
+    assert list(one.repairs) == ["column 'member': categories not seen in training, such as 'perhaps'"]
+    with pytest.raises(DataError, match="2 of 2 values are no numbers"):
+        read_frame(frame=changed[["income"]].iloc[:2].assign(age="x", member="y", since="z"), fitted=trained.facts)
+
+
+def test_columns_that_are_empty_in_new_data_are_said(save):
+    trained = read_table(path=save(people()), test_fraction=0)
+    new = read_frame(frame=people().assign(income=None), fitted=dict(trained.facts))
+    assert new.repairs == {"column 'income': missing values, which in training were 0%": 60}
 
 
 def test_new_rows_are_read_as_the_training_rows_were(frame, save):
