@@ -10,20 +10,12 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.column_names import NONE
 from bam_core.data.holdout import named_groups
 from bam_core.data.numpy_files import member, open_numpy
-from bam_core.data.splits import UNLABELED, read_splits, split_of
+from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
+from modalities.image.array_splits import KEYS, joined, one_a_row, split_keys
 from modalities.image.decode import Scale
 from modalities.image.folder import image_facts
 from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
-
-KEYS = {
-    "images": ("images", "image", "X", "x", "data"),
-    "label": ("label", "labels", "y", "target"),
-    "group": ("group", "groups"),
-    "id": ("id", "ids"),
-    "split": ("split",),
-}
-"""What an .npz holds -> how it is called where nobody says otherwise."""
 
 
 def read_arrays(
@@ -98,9 +90,9 @@ def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dic
     with open_numpy(path) as file:
         available = list(file.files)
         if names["images"] is None and not set(KEYS["images"]) & set(available):
-            by_split = _split_keys(available, has_labels=names["label"] != NONE)
+            by_split = split_keys(available, has_labels=names["label"] != NONE)
             if by_split:
-                return _joined({split: _members(file, keys, path) for split, keys in by_split.items()}, path)
+                return joined({split: _members(file, keys, path) for split, keys in by_split.items()}, path)
         keys = {
             role: _key(role, names[role], usual, available, path, required=required or role == "images")
             for role, usual in KEYS.items()
@@ -120,63 +112,8 @@ def _key(
     return found
 
 
-def _split_keys(available: Sequence[str], *, has_labels: bool) -> dict[str, dict[str, str]]:
-    """Split, as the file calls it -> role -> key, of keys such as `train_images` or `x_train`."""
-    roles = {name.lower(): role for role, names in KEYS.items() for name in names if role != "split"}
-    found: dict[str, dict[str, str]] = {}
-    for key in available:
-        first, _, second = key.partition("_")
-        for split, name in ((first, second), (second, first)):
-            role = roles.get(name.lower())
-            if split_of(split) and role and (role != "label" or has_labels):
-                found.setdefault(split, {})[role] = key
-    return {split: keys for split, keys in found.items() if "images" in keys}
-
-
 def _members(file: Any, keys: Mapping[str, str], path: Path) -> dict[str, np.ndarray]:
     return {role: member(file, key, path) for role, key in keys.items()}
-
-
-def _joined(by_split: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> dict[str, np.ndarray]:
-    """The arrays of the splits one after the other, with a column of splits.
-
-    Raises:
-        DataError: images of different shapes, or a role that only some splits have.
-    """
-    shapes = {split: arrays["images"].shape[1:] for split, arrays in by_split.items()}
-    if len(set(shapes.values())) > 1:
-        raise DataError(f"{path.name} expected images of one shape in all splits; got {shapes}.")
-    sizes = {split: len(arrays["images"]) for split, arrays in by_split.items()}
-    joined = {"images": np.concatenate([arrays["images"] for arrays in by_split.values()])}
-    for role in dict.fromkeys(role for arrays in by_split.values() for role in arrays if role != "images"):
-        without = [split for split in by_split if role not in by_split[split] and split_of(split) != UNLABELED]
-        if without:
-            raise DataError(f"{path.name} expected {role} in all splits; {', '.join(without)} has none.")
-        parts = [
-            _one_a_row(role, by_split[split][role], size)
-            if role in by_split[split]
-            else np.full(size, None if role == "label" else "")
-            for split, size in sizes.items()
-        ]
-        joined[role] = np.concatenate([part.astype(object) for part in parts])
-    joined["split"] = np.concatenate([np.full(size, split, dtype=object) for split, size in sizes.items()])
-    if "id" not in joined:
-        joined["id"] = np.array([f"{path.stem}:{split}:{i}" for split, size in sizes.items() for i in range(size)])
-    return joined
-
-
-def _one_a_row(role: str, array: np.ndarray, n: int) -> np.ndarray:
-    """(n,) of (n,) or (n, 1).
-
-    Raises:
-        DataError: another shape.
-    """
-    if array.shape == (n, 1):
-        return array[:, 0]
-    if array.shape != (n,):
-        several = " Several labels an image are not read: label: none." if role == "label" and array.ndim == 2 else ""
-        raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.{several}")
-    return array
 
 
 def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, options: Options) -> None:
@@ -187,7 +124,7 @@ def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: st
     """
     images = _channels_first(arrays["images"], name)
     n, channels, height, width = images.shape
-    arrays = {role: array if role == "images" else _one_a_row(role, array, n) for role, array in arrays.items()}
+    arrays = {role: array if role == "images" else one_a_row(role, array, n) for role, array in arrays.items()}
     _check_fits(images, name, options.fitted)
     parts = _parts(arrays.get("split") if options.fitted is None else None, n)
     ids = arrays["id"].astype(str).tolist() if "id" in arrays else [f"{name}:{i}" for i in range(n)]

@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import SplitWriter
-from bam_core.data.column_names import NONE, Found, find_columns, left_out, plain
+from bam_core.data.column_names import NONE, find_columns, left_out
 from bam_core.data.folder_layout import splits_of_files
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.progress import track
 from bam_core.errors import DataError
+from modalities.timeseries.counters import counts_rows, find_counter, with_day
 from modalities.timeseries.file_names import add_said, said_by_names
 from modalities.timeseries.frames import read_parquet, read_text, with_index
 from modalities.timeseries.loggers import read_logger
-from modalities.timeseries.times import is_time_of_day, join_date_and_time, read_times
-
-COUNTERS = ("t", "sec", "secs", "seconds", "ms", "milliseconds", "hours", "minutes", "cycle", "cycles", "frame", "tick")
-"""Names of columns that are times if they only rise."""
+from modalities.timeseries.times import read_times
 
 
 class Names(NamedTuple):
@@ -223,7 +221,7 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
     columns = found.columns
     series = np.zeros(len(frame)) if columns["id"] is None else pd.factorize(frame[columns["id"]])[0]
     if columns["time"] is None and names.time is None:
-        columns["time"] = _counter(frame.drop(columns=list(names.values or ()), errors="ignore"), series)
+        columns["time"] = find_counter(frame.drop(columns=list(names.values or ()), errors="ignore"), series)
         if columns["time"]:
             found.notes.append(
                 f"Column {columns['time']!r} is taken as the time, since it only rises; to say otherwise, "
@@ -239,7 +237,7 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
         }  # the user named another one
         found.notes.extend(f"Column {column!r} is a channel, not the {role}." for column, role in elsewhere.items())
         unnamed = [column for column in unasked if column not in found.others or column in elsewhere]
-        channels = [column for column in unnamed if not _counts_rows(frame[column])] or unnamed
+        channels = [column for column in unnamed if not counts_rows(frame[column])] or unnamed
         for column in unasked:
             if column not in channels:
                 found.notes.append(left_out(column, found.others.get(column, "row")))
@@ -249,7 +247,7 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
     out = numbers.frame.set_axis(list(names.values or channels), axis=1)
     times = None
     if columns["time"]:
-        times = read_times(_with_day(frame, found), source, series)
+        times = read_times(with_day(frame, found), source, series)
     out["(time)"] = 0.0 if times is None else times.values
     out["(series)"] = _known(frame[columns["id"]]) if columns["id"] else name
     for usual in names.about:
@@ -278,36 +276,6 @@ def _known(column: pd.Series) -> pd.Series:
 
 def _channel(name: str, frame: pd.DataFrame, source: str) -> str:
     return find_columns({"values": name}, list(frame.columns), source).columns["values"] or name
-
-
-def _counter(frame: pd.DataFrame, series: np.ndarray) -> str | None:
-    """A column that is called like a time, and rises from row to row of every series."""
-    order = np.argsort(series, kind="stable")
-    for name in frame.columns:
-        if plain(name) in COUNTERS and frame[name].dtype.kind in "fiu":
-            steps = np.diff(frame[name].to_numpy(np.float64)[order])[np.diff(series[order]) == 0]
-            if len(steps) and (steps > 0).all():
-                return str(name)
-    return None
-
-
-def _counts_rows(column: pd.Series) -> bool:
-    if column.dtype.kind not in "iu" or len(column) < 10:
-        return False
-    return bool((np.diff(column.to_numpy()) == 1).all())
-
-
-def _with_day(frame: pd.DataFrame, found: Found) -> pd.Series:
-    """The times, joined with the days if these are in a column of their own."""
-    time = found.columns["time"]
-    for other, role in found.others.items():
-        if role == "time" and is_time_of_day(frame[time]) != is_time_of_day(frame[other]):
-            days, times = (other, time) if is_time_of_day(frame[time]) else (time, other)
-            if pd.api.types.is_numeric_dtype(frame[days].dtype):
-                continue
-            found.notes.append(f"Columns {days!r} and {times!r} are taken as the time together.")
-            return join_date_and_time(frame[days], frame[times])
-    return frame[time]
 
 
 def _check_series(rows: pd.DataFrame, columns: dict[str, str | None], names: Names, source: str) -> None:
