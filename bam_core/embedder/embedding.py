@@ -1,7 +1,7 @@
 """From rows in memory to their embeddings."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,9 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
     modality = embedder._modality()
     X = as_modality_wants(embedder, X, modality, reset=False)
     with shown(embedder.verbose > 0):
-        data = read(X, modality, {**embedder._options, "fitted": embedder.facts_}, verbose=embedder.verbose)
+        told = {*getattr(embedder, "notes_", ()), *embedder.repairs_}
+        options = {**embedder._options, "fitted": embedder.facts_}
+        data = read(X, modality, options, verbose=embedder.verbose, told=told)
         places, inputs = places_of(data), names_of_inputs(data, X)
         n_lost = len(inputs) - len(np.unique(places))
         if n_lost:
@@ -66,12 +68,22 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
         return Embedded(data, modality, embed_rows(embedder.encoder_, data, modality), places, inputs)
 
 
-def read(X: Any, modality: Modality, options: Mapping[str, Any], *, verbose: int) -> "PreparedData":
-    """Read rows, and say what was guessed, mended or left out."""
+def read(
+    X: Any, modality: Modality, options: Mapping[str, Any], *, verbose: int, told: Collection[str] = ()
+) -> "PreparedData":
+    """Read rows, and say what was guessed, mended or left out.
+
+    Args:
+        X: the rows.
+        modality: of the rows.
+        options: of its `from_memory`.
+        verbose: above 0, print it; else it is a warning.
+        told: notes and kinds of repair that are no news.
+    """
     data: PreparedData = modality.from_memory(X, **options)  # type: ignore[misc]
     if verbose > 0:
         print(data.account(), flush=True)
-    elif data.notes or data.repairs or data.set_aside:
+    elif data.set_aside or {*data.notes, *data.repairs} - {*told}:
         warnings.warn(f"BAMEmbedder read X in this way. {data.account()}", stacklevel=4)
     return data
 

@@ -57,7 +57,8 @@ def checked_groups(groups: Any, wanted: int | None, data: "PreparedData", n_inpu
         return None
     given = np.asarray(groups)
     if given.shape != (n_inputs,):
-        raise InputError(f"fit expected groups of shape ({n_inputs},), one for each row of X; got {given.shape}.")
+        each = "series" if data.names else "row"
+        raise InputError(f"fit expected groups of shape ({n_inputs},), one for each {each} of X; got {given.shape}.")
     if wanted is None:
         warnings.warn(
             "groups have no influence on training unless groups_per_batch says of how many each batch is.", stacklevel=3

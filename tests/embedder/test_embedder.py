@@ -277,3 +277,18 @@ def test_a_long_frame_gives_a_vector_a_series(tmp_path):
         pytest.raises(DataError, match=r"(?s)1 of 6 rows cannot be embedded:\n  b: constant"),
     ):
         fitted.transform(broken)
+
+
+def test_what_was_guessed_is_told_once():
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    index = pd.MultiIndex.from_product([list("abcd"), range(50)], names=["instances", "timepoints"])
+    frame = pd.DataFrame(x, index=index)
+    with pytest.warns(UserWarning, match="Column 'instances' is taken as the id"):
+        fitted = embedder("timeseries").fit(frame)
+    assert fitted.transform(frame).shape == (4, 8)  # a second warning would be an error
+    assert "The index is taken as instances and timepoints." in fitted.notes_
+    with (
+        pytest.warns(UserWarning, match="is taken as the id"),
+        pytest.raises(InputError, match=r"groups of shape \(4,\), one for each series of X; got \(200,\)"),
+    ):
+        embedder("timeseries", groups_per_batch=2).fit(frame, groups=np.arange(200) // 50)
