@@ -1,5 +1,6 @@
 """Reader of folders of images."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +8,8 @@ from typing import Any, Literal
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
 from bam_core.data.folders import find_files
+from bam_core.data.name_patterns import compile_pattern, match_names
+from bam_core.data.splits import read_splits
 from bam_core.errors import DataError
 from modalities.image.decode import SUFFIXES, Scale
 from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
@@ -17,6 +20,7 @@ def read_folder(
     path: str,
     size: int | None = None,
     folders: Literal["class", "group", "none"] = "class",
+    pattern: str | None = None,
     splits: dict[str, str] | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
@@ -39,6 +43,9 @@ def read_folder(
             Default: the size that all have; 224 if they differ.
         folders: what subfolders stand for: classes, groups (patients, sites) that are never divided between splits,
             or nothing.
+        pattern: regular expression that is searched for in the path of an image below the folder, without suffix. Its
+            named groups `label`, `group` (whose images stay together: the patient) and `split` are what the names say,
+            instead of `folders`; images without a match are set aside.
         splits: folder -> train, validation, test or unlabeled, where names do not say it; others are not read. {} if
             no folder is a split, such as `train` among classes of vehicles.
         decoding: "ahead" decodes once and keeps the pixels, "in_workers" keeps the paths and decodes every batch
@@ -58,8 +65,9 @@ def read_folder(
         in_channels, image_size (height, width), mean and std of the channels, classes.
 
     Raises:
-        InputError: an option out of range.
-        DataError: no folder, no readable image, or folders of which it is not clear whether they are splits.
+        InputError: an option out of range, or a pattern that is no regular expression.
+        DataError: no folder, no readable image, a pattern that matches no name, or folders of which it is not clear
+            whether they are splits.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
     options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
@@ -77,32 +85,49 @@ def read_folder(
     if not files:
         held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in others.most_common(5))}" if others else ""
         raise DataError(f"expected images ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
+    wanted = None if pattern is None else compile_pattern(pattern)
+    says_split = wanted is not None and "split" in wanted.groupindex
     layout = read_layout(
         names,
         root.resolve().name,
-        splits=splits,
-        kind="nothing" if folders == "none" else folders,
+        splits={} if says_split and splits is None else splits,
+        kind="nothing" if folders == "none" or wanted is not None else folders,
         is_new=fitted is not None,
     )
+    said: list[dict[str, Any] | None] = [{} for _ in names]
+    if wanted is not None:
+        said = match_names(wanted, [os.path.splitext(name)[0] for name in names], is_new=fitted is not None)
+        if fitted is not None:  # new files, called otherwise
+            said = [match or {} for match in said]
 
     def build(writer: SplitWriter) -> None:
         for suffix, count in others.items():
             writer.set_aside(f"{count} file(s) {suffix}", "not named as images are")
         say_layout(writer, names, layout, found.passed_over)
-        kept = [i for i, place in enumerate(layout.places) if not place.aside]
+        for name, match in zip(names, said, strict=True):
+            if match is None:
+                writer.set_aside(name, f"its name does not match the pattern {pattern!r}")
+        kept = [i for i, place in enumerate(layout.places) if not place.aside and said[i] is not None]
+        by_name = [said[i] or {} for i in kept]
         places = [layout.places[i] for i in kept]
         inner = [place.folders[0] if place.folders else None for place in places]
         different = {name for name, place in zip(inner, places, strict=True) if name and place.is_labelled}
         labels = None
-        if folders == "class" and len(different) > 1:
+        parts = [place.split for place in places]
+        groups = None
+        if wanted is not None:
+            labels = [one.get("label") for one in by_name] if "label" in wanted.groupindex else None
+            if "group" in wanted.groupindex:
+                groups = [one.get("group") or names[i] for one, i in zip(by_name, kept, strict=True)]
+            if says_split:
+                parts = read_splits([one.get("split") or "train" for one in by_name], "image")
+        elif folders == "class" and len(different) > 1:
             labels = [name if place.is_labelled else None for name, place in zip(inner, places, strict=True)]
             labels = known_in_train(writer, labels, [place.split for place in places])
-        if folders == "class" and len(different) == 1 and fitted is None:
+        elif folders == "class" and len(different) == 1 and fitted is None:
             writer.repaired(f"one class folder only, {different.pop()!r}: images taken as unlabelled", len(kept))
-        groups = None
-        if folders == "group":
+        elif folders == "group":
             groups = [name or names[i] for name, i in zip(inner, kept, strict=True)]
-        parts = [place.split for place in places]
         images = Encodeds(lambda i: str(files[kept[i]]), [names[i] for i in kept], parts, labels, groups)
         write_encoded(writer, images, options)
 

@@ -351,3 +351,28 @@ def test_images_of_several_pages_are_named(tmp_path, suffix):
     assert data.repairs == {"images of several pages or frames, of which the first was taken": 1}
     assert data.notes == [f"Images of several pages or frames, of which the first was taken: pages.{suffix}."]
     assert (batch_of(data).int() - 50).abs().max() <= 2
+
+
+def test_labels_and_patients_in_the_names(tmp_path, picture):
+    for patient in ("p1", "p2", "p3", "p4", "p5"):
+        picture(tmp_path / patient / "ill_1.png")
+        picture(tmp_path / patient / "well_2.png")
+    picture(tmp_path / "cover.png")
+    pattern = r"(?P<group>p\d)/(?P<label>[a-z]+)_"
+    data = read_folder(path=str(tmp_path), pattern=pattern)
+    assert data.facts["classes"] == ["ill", "well"]
+    assert sizes(data) == {"train": 8, "test": 2}
+    for split, rows in data.splits.items():
+        for name, group, label in zip(rows["id"], rows["group"], data.labels(split), strict=True):
+            assert name.startswith(f"{group}/{data.facts['classes'][label]}")
+    assert [tuple(one) for one in data.set_aside] == [("cover.png", f"its name does not match the pattern {pattern!r}")]
+    assert sizes(read_folder(path=str(tmp_path), pattern=pattern, fitted=data.facts)) == {"train": 11}
+    with pytest.raises(DataError, match=r"pattern '\(\?P<group>q\)' matches none of 11 names, such as cover, p1/ill_1"):
+        read_folder(path=str(tmp_path), pattern="(?P<group>q)")
+
+
+def test_splits_in_the_names(tmp_path, picture):
+    for name in ("a_train", "b_train", "c_test"):
+        picture(tmp_path / f"{name}.png")
+    data = read_folder(path=str(tmp_path), pattern="_(?P<split>train|test)")
+    assert sizes(data) == {"train": 2, "test": 1}
