@@ -342,7 +342,7 @@ def check(reader, options, said):
             GlobalBatches(train, batch_size=32, seed=0)
         return
     assert train > 1
-    aside = [f"{source}: {reason}" for source, reason in data.set_aside]
+    aside = [f"{source}: {reason}" for source, reason in data.set_aside if source != "column 'person'"]  # an id
     if isinstance(said, Aside):
         assert len(aside) == said.count
         assert all(re.search(said.message, line) for line in aside), aside
