@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.column_names import NONE
 from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError, InputError
@@ -21,7 +22,7 @@ def read_table(
     *,
     path: str,
     test_path: str | None = None,
-    label: str | None = None,
+    label: str | list[str] | None = None,
     task: str | None = None,
     group: str | None = None,
     id: str | None = None,
@@ -52,9 +53,10 @@ def read_table(
         path: file; text with any of tab, `;`, `|` and `,`, also as .gz, .bz2, .xz or .zst, or .parquet.
         test_path: file with the test split.
         label: column of labels, strings or numbers; default: `label`, `y`, `target` or `class`, if there is one; "none"
-            for no labels. Labels are optional, also row by row: missing, empty or -1.
-        task: "classification" or "regression", whether labels are classes or numbers to be predicted; default: what
-            they look like, see `read_target`.
+            for no labels. Labels are optional, also row by row: missing, empty or -1. A list of columns of 0 and 1 is a
+            class each, of which a row may carry several.
+        task: "classification", "regression" for numbers to be predicted, or "multi_label" for several labels in a cell,
+            such as "AF,LBBB"; default: what labels look like, see `read_target`.
         group: column of persons, machines, ..., whose rows are never divided between splits; "none" as for labels.
         id: column with names of the rows; default: `id`, else file and row number.
         split: column of "train", "validation", "test". Without any of these ways to a test split, a part of the
@@ -97,9 +99,9 @@ def read_table(
         raise InputError("test_path and split both say what is for testing; give one of them.")
     paths = [Path(file).expanduser() for file in (path, test_path) if file]
     options = Options(
-        {"label": label, "group": group, "id": id, "split": split},
+        {"label": NONE if isinstance(label, list) else label, "group": group, "id": id, "split": split},
         drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
-        notation(decimal, thousands, na_values), test_fraction, seed, fitted,
+        notation(decimal, thousands, na_values), test_fraction, seed, fitted, label if isinstance(label, list) else [],
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
@@ -120,7 +122,7 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
             writer.note(note)
         for kind, count in table.repairs.items():
             writer.repaired(kind, count)
-    taken = {name for name in names.values() if name is not None}
+    taken = {name for name in names.values() if name is not None} | {*options.label_columns}
     features = [name for name in tables[0].frame.columns if name not in taken and name not in options.drop]
     if options.fitted is None:
         facts = _learn(writer, tables, features, parts, options)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
+from bam_core.data.column_names import NONE
 from bam_core.data.numbers import Decimal
 from bam_core.errors import InputError
 from modalities.tabular.data import write_tables
@@ -18,7 +19,7 @@ def read_frame(
     *,
     frame: Any,
     test_frame: Any = None,
-    label: str | None = None,
+    label: str | list[str] | None = None,
     task: str | None = None,
     group: str | None = None,
     id: str | None = None,
@@ -73,9 +74,9 @@ def read_frame(
         raise InputError("test_frame and split both say what is for testing; give one of them.")
     frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
     options = Options(
-        {"label": label, "group": group, "id": id, "split": split},
+        {"label": NONE if isinstance(label, list) else label, "group": group, "id": id, "split": split},
         drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
-        notation(decimal, thousands, na_values), test_fraction, seed, fitted,
+        notation(decimal, thousands, na_values), test_fraction, seed, fitted, label if isinstance(label, list) else [],
     )  # fmt: skip
 
     def build(writer: SplitWriter) -> None:

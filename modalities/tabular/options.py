@@ -25,6 +25,7 @@ class Options(NamedTuple):
     test_fraction: float
     seed: int
     fitted: Mapping[str, Any] | None
+    label_columns: Sequence[str] = ()
 
 
 def notation(decimal: Decimal | None, thousands: Thousands | None, na_values: Sequence[str | float] | None) -> Notation:

@@ -12,7 +12,7 @@ from bam_core.data.decimals import to_numbers
 from bam_core.data.labels import class_names
 from bam_core.data.numbers import MARKS
 from bam_core.data.splits import read_splits
-from bam_core.data.targets import REGRESSION, Target, read_target
+from bam_core.data.targets import MULTI_LABEL, REGRESSION, Target, read_target
 from bam_core.errors import DataError
 from bam_core.registry import did_you_mean
 from modalities.tabular.columns import AS_USUAL, Notation, choose_decimal, evidence_of
@@ -37,7 +37,7 @@ def find_roles(writer: SplitWriter, table: Table, options: Options) -> dict[str,
         DataError: there is no column of a name that was given.
     """
     available = list(table.frame.columns)
-    for name in (*options.drop, *options.categorical, *options.keep):
+    for name in (*options.drop, *options.categorical, *options.keep, *options.label_columns):
         if name not in available and options.fitted is None:
             raise DataError(f"{table.name} has no column {name!r}{_hint(name, available)}")
     used = set() if options.fitted is None else {plan["name"] for plan in options.fitted["columns"]}
@@ -75,9 +75,14 @@ def read_roles(
     """
     about: dict[str, np.ndarray] = {"id": np.concatenate([_ids(table, names["id"]) for table in tables])}
     facts = {"classes": []} | {k: v for k, v in (options.fitted or {}).items() if k in ("classes", "task")}
-    if names["label"] is not None:
-        values = _joined(tables, names["label"], options.notation)
-        target = _read_labels(writer, values, names["label"], options)
+    if names["label"] is not None or options.label_columns:
+        target = _read_label_columns(tables, options)
+        if names["label"] is not None and options.task == MULTI_LABEL:
+            frames = [t.frame.get(names["label"], pd.Series([None] * len(t.frame))) for t in tables]
+            values = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
+            target = read_target(values, name=names["label"], task=options.task, fitted=options.fitted)
+        elif names["label"] is not None:
+            target = _read_labels(writer, _joined(tables, names["label"], options.notation), names["label"], options)
         if target is not None:
             about["label"], facts = target.values, target.facts
             for note in target.notes:
@@ -90,6 +95,14 @@ def read_roles(
     if names["split"] is not None and options.fitted is None:
         about["split"] = np.array(read_splits(_complete(_joined(tables, names["split"]), "split")))
     return about, facts
+
+
+def _read_label_columns(tables: Sequence[Table], options: Options) -> Target | None:
+    """A column of 0 and 1 for every class; None if new data lack one of them."""
+    names = options.label_columns
+    if not names or not all(name in table.frame for table in tables for name in names):
+        return None
+    return read_target(pd.DataFrame({name: _joined(tables, name) for name in names}), fitted=options.fitted)
 
 
 def _read_labels(writer: SplitWriter, values: np.ndarray, name: str, options: Options) -> Target | None:

@@ -428,3 +428,26 @@ def test_breast_cancer():
     assert prepared.facts["n_numeric"] == 30
     assert prepared.facts["classes"] == ["benign", "malignant"]
     assert {split: len(rows) for split, rows in prepared.splits.items()} == {"test": 113, "train": 456}
+
+
+def test_several_labels_a_row(frame, save):
+    ill, old = np.arange(60) % 2, np.arange(60) // 30
+    table = frame.drop(columns="label").assign(ill=ill, old=old)
+    data = read_table(path=save(table), label=["ill", "old"])
+    assert data.facts["classes"] == ["ill", "old"]
+    assert not {"ill", "old"} & set(data.facts["numeric_names"] + data.facts["categorical_names"])
+    assert sorted(map(tuple, np.concatenate([data.labels(split) for split in data.splits]))) == sorted(
+        zip(ill, old, strict=True)
+    )
+    again = read_frame(frame=table, label=["ill", "old"], fitted=data.facts)
+    assert again.labels("train").tolist() == np.stack([ill, old], axis=1).tolist()
+    assert read_frame(frame=table.drop(columns="old"), label=["ill", "old"], fitted=data.facts).labels("train") is None
+    cells = [["a", "b"][: 1 + i % 2] for i in range(60)]
+    for labels in (cells, [",".join(cell) for cell in cells]):
+        divided = read_frame(frame=frame.assign(label=labels), task="multi_label", test_fraction=0)
+        assert divided.facts["classes"] == ["a", "b"]
+        assert divided.labels("train").tolist() == [[1, i % 2] for i in range(60)]
+    with pytest.raises(DataError, match="no column 'young'"):
+        read_frame(frame=table, label=["ill", "young"])
+    with pytest.raises(DataError, match="column 'age' of labels expected 0 or 1; row 0 holds"):
+        read_frame(frame=table, label=["ill", "age"])
