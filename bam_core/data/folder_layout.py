@@ -78,14 +78,15 @@ def read_layout(
             unlabeled/ -> train, without labels, 1 file(s)
     """
     paths = _without_wrappers([tuple(name.split("/")[:-1]) for name in names], splits or {})
+    sizes = Counter(paths)
     try:
-        level, known = _split_level(paths, where, splits, ask=not is_new)
+        level, known = _split_level([*sizes], where, splits, ask=not is_new)
     except _Unclear as unclear:
         raise DataError(f"folders of {where}: {unclear.seen}. {way_out or unclear.way_out}") from None
-    places = [_place(path, level, known, is_new) for path in paths]
-    if not any(place.split in ("validation", "test") for place in places) or is_new:
-        places = [place._replace(split="") for place in places]
-    return Layout(places, "" if is_new else _tree(paths, level, known, where, kind))
+    place_of = {path: _place(path, level, known, is_new) for path in sizes}
+    if not any(place.split in ("validation", "test") for place in place_of.values()) or is_new:
+        place_of = {path: place._replace(split="") for path, place in place_of.items()}
+    return Layout([place_of[path] for path in paths], "" if is_new else _tree(sizes, level, known, where, kind))
 
 
 def known_in_train(writer: SplitWriter, labels: Sequence[str | None], splits: Sequence[str]) -> list[str | None]:
@@ -249,12 +250,16 @@ def _place(path: tuple[str, ...], level: int | None, known: Mapping[str, str], i
     return Place("", path, aside="lies beside the folders of the splits: move it into one of them")
 
 
-def _tree(paths: Sequence[tuple[str, ...]], level: int | None, known: Mapping[str, str], where: str, kind: Kind) -> str:
+def _tree(
+    counts: Mapping[tuple[str, ...], int], level: int | None, known: Mapping[str, str], where: str, kind: Kind
+) -> str:
     """What the folders were taken for, a line each; "" if there are none."""
     depth = level or 0
-    sizes = Counter(path[: depth + 1] for path in paths if len(path) > depth)
+    sizes: Counter[tuple[str, ...]] = Counter()
     below: dict[tuple[str, ...], dict[str, None]] = {}
-    for path in paths:
+    for path, count in counts.items():
+        if len(path) > depth:
+            sizes[path[: depth + 1]] += count
         if len(path) > depth + 1:
             below.setdefault(path[: depth + 1], {})[path[depth + 1]] = None
     lines = []

@@ -85,9 +85,14 @@ def find_files(root: Path) -> Found:
             passed_over[link] = "is a link to what is read already"
         else:
             files[link] = link
-    found = sorted(Path(file) for file in files)
-    names = [printable(file.relative_to(root).as_posix()) for file in found]
-    return Found(found, names, {printable(os.path.relpath(path, root)): why for path, why in passed_over.items()})
+    found = sorted(files, key=lambda file: file.split(os.sep))
+    above = len(os.path.join(root, ""))
+    names = [printable(file[above:].replace(os.sep, "/")) for file in found]
+    return Found(
+        [Path(file) for file in found],
+        names,
+        {printable(os.path.relpath(path, root)): why for path, why in passed_over.items()},
+    )
 
 
 def printable(name: str) -> str:
