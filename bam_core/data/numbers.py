@@ -90,18 +90,30 @@ def read_numbers(columns: pd.DataFrame, source: str, *, decimal: Decimal | None 
     return Numbers(frame.set_axis(columns.columns, axis=1), {**missing, **fillers}, notes)
 
 
+def find_filler(values: np.ndarray) -> int | None:
+    """The number of `FILLERS` that a column holds, if it is nine times as large as all others.
+
+    Example:
+        >>> find_filler(np.array([3.0, 5.0, -999.0])), find_filler(np.array([3.0, 500.0, -999.0]))
+        (-999, None)
+    """
+    for filler in FILLERS:
+        here = values == filler
+        rest = values[np.isfinite(values) & ~here]
+        if here.any() and len(rest) and abs(filler) > 9 * max(np.abs(rest).max(), np.ptp(rest)):
+            return filler
+    return None
+
+
 def _drop_fillers(frame: pd.DataFrame) -> dict[str, int]:
     """Make NaN of numbers such as -999 that lie far outside of the rest of their column, and count them."""
     found: Counter[str] = Counter()
     for name, column in frame.items():
-        values = column.to_numpy()
-        for filler in FILLERS:
-            here = values == filler
-            rest = values[np.isfinite(values) & ~here]
-            if here.any() and len(rest) and abs(filler) > 9 * max(np.abs(rest).max(), np.ptp(rest)):
-                frame[name] = column.mask(here)
-                found[str(filler)] += int(here.sum())
-                break
+        filler = find_filler(column.to_numpy())
+        if filler is not None:
+            here = column == filler
+            frame[name] = column.mask(here)
+            found[str(filler)] += int(here.sum())
     return dict(found)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bam_core.data.decimals import PATTERNS, Evidence, evidence, to_numbers
 from bam_core.data.labels import sort_names
-from bam_core.data.numbers import MARKS, Decimal
+from bam_core.data.numbers import MARKS, Decimal, find_filler
 from bam_core.errors import DataError
 from modalities.tabular.dates import ISO, find_format
 
@@ -35,12 +35,13 @@ _N_LOOKED = 200
 
 
 class Plan(TypedDict):
-    """How to read a column; `boolean` says that its numbers are 0 and 1."""
+    """How to read a column; `boolean`: its numbers are 0 and 1; `filler`: a number that stands for a missing one."""
 
     name: str
     kind: str
     decimal_comma: NotRequired[bool]
     boolean: NotRequired[bool]
+    filler: NotRequired[int]
     categories: NotRequired[list[str]]
     codes: NotRequired[bool]
     format: NotRequired[str]
@@ -251,7 +252,11 @@ def _number(name: str, numbers: np.ndarray, decimal: Decimal) -> Plan:
     plan: Plan = {"name": name, "kind": "number"}
     if decimal == ",":
         plan["decimal_comma"] = True
-    if set(np.unique(numbers[np.isfinite(numbers)])) == {0, 1}:
+    filler = find_filler(numbers)
+    rest = np.unique(numbers[np.isfinite(numbers) & (numbers != filler)])
+    if filler is not None and len(rest) > 1:
+        plan["filler"] = filler
+    if set(rest) == {0, 1}:
         plan["boolean"] = True
     return plan
 

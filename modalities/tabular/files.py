@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from bam_core.data.folders import printable
 from bam_core.data.text_files import unpacked_name
 from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
@@ -62,7 +63,7 @@ def read_file(
     names = None if found.row_names is None else found.row_names.reset_index(drop=True)
     notes = tuple(f"{path.name}: {note}." for note in found.notes)
     frame = found.frame.reset_index(drop=True)
-    return Table(frame, unpacked_name(path).stem, notes, names, found.delimiter, repairs)
+    return Table(frame, printable(unpacked_name(path).stem), notes, names, found.delimiter, repairs)
 
 
 def from_frame(frame: pd.DataFrame, name: str) -> Table:
@@ -84,7 +85,7 @@ def _read_parquet(path: Path) -> Table:
         frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:  # pyarrow's errors are both
         raise DataError(f"{path.name} is no readable parquet file ({error}).") from error
-    return from_frame(frame, path.stem)
+    return from_frame(frame, printable(path.stem))
 
 
 def _check_distinct(names: Sequence[str], what: str) -> None:

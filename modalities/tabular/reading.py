@@ -87,6 +87,11 @@ def _read_number(plan: Plan, values: pd.Series, notation: Notation) -> Read:
         n_commas = int(sum(np.bincount(codes[codes >= 0])[["," in str(value) for value in different]]))
         if decimal == "," and n_commas:
             notes[f"column {name!r}: decimal commas, read as points"] = n_commas
+    if "filler" in plan:
+        here = numbers == plan["filler"]
+        if here.any():
+            notes[f"column {name!r}: {plan['filler']} taken as missing"] = int(here.sum())
+        numbers, known = np.where(here, np.nan, numbers), known & ~here
     is_number = np.isfinite(numbers)
     marks = np.array([isinstance(v, str) and v.lower() in MARKS for v in values[known & ~is_number]], dtype=bool)
     what = _strays(name, values, known & ~is_number, "numbers", notes)

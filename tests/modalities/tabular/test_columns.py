@@ -216,6 +216,19 @@ def test_marks_of_missing_values_on_request():
     assert plan(["a", "x", "b", "a"], notation=notation)["categories"] == ["a", "b"]
 
 
+@pytest.mark.parametrize("values", [[3.5, -999, 7, None], ["3.5", "-999", "7", ""], ["3,5", "-999", "7", "-"]])
+def test_numbers_that_stand_for_missing_ones(values):
+    found = plan(values)
+    assert found["filler"] == -999
+    read = read_column(found, series(values))
+    np.testing.assert_array_equal(read.numbers["c"], [3.5, np.nan, 7, np.nan])
+    assert read.notes["column 'c': -999 taken as missing"] == 1
+    assert read_column(found, series([-999, 4])).numbers["c"][1] == 4
+    assert "filler" not in plan([0, 0, 999])
+    assert "filler" not in plan([0, 500, 999])
+    assert plan([0, 1, -999, 1])["boolean"]
+
+
 # --- new values that are written otherwise than those of training
 
 

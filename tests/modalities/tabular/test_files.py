@@ -1,8 +1,11 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bam_core.errors import DataError
+from modalities.tabular.data import read_table
 from modalities.tabular.files import from_frame, read_file
 
 
@@ -79,6 +82,16 @@ def test_packed_files_are_called_like_the_table(write, tmp_path):
     pd.DataFrame({"x": [1, 2]}).to_csv(tmp_path / "table.csv.gz", index=False)
     table = read_file(tmp_path / "table.csv.gz")
     assert (table.name, table.frame["x"].tolist()) == ("table", ["1", "2"])
+
+
+def test_names_of_files_that_are_no_utf_8(tmp_path):
+    path = tmp_path / os.fsdecode(b"gr\xf6sse.csv")
+    try:
+        path.write_text("x,z\n1,2\n3,5\n")
+    except OSError:
+        pytest.skip("this file system knows UTF-8 only")
+    assert read_file(path).name == "gr\\udcf6sse"
+    assert read_table(path=str(path)).splits["train"]["id"][0] == "gr\\udcf6sse:0"
 
 
 def test_parquet_keeps_its_types(tmp_path):
