@@ -20,6 +20,7 @@ def read_huggingface(
     path: str,
     audio: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     splits: dict[str, str] | None = None,
     sampling_rate_hz: int | None = None,
@@ -43,6 +44,8 @@ def read_huggingface(
         audio: column of sounds; default: the only one of that type.
         label: column of labels, strings, numbers or class labels; default: `label`, if there is one; "none" for
             none.
+        task: "classification", "multi_label" (cells such as "rain,wind") or "regression"; default: what labels look
+            like, see `read_target`.
         group: column of what must stay together.
         splits: split of the data set -> train, validation, test or unlabeled, others are not read. Default: those
             named so.

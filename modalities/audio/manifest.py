@@ -26,6 +26,7 @@ def read_manifest(
     file: str | None = None,
     folder: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     split: str | None = None,
     start: str | None = None,
@@ -53,6 +54,8 @@ def read_manifest(
             audio_path, filepath that there is.
         folder: that relative paths start from; default: the one that the table lies in.
         label: column of labels, which may be empty; default: `label`, if there is one; "none" for none.
+        task: "classification", "multi_label" (cells such as "rain,wind") or "regression"; default: what labels look
+            like, see `read_target`.
         group: column of what must stay together; default: `group`, if there is one; "none" for none.
         split: column of train, validation, test; default: `split`, if there is one; "none" for none.
         start: column of times at which a part of the file begins, in seconds, or in the unit that its name ends with

@@ -1,7 +1,7 @@
 """Clips as stored rows: windows, level, 16 bits, and the statistics of the log-mel."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +95,7 @@ class Rows:
         if rows:
             columns = {name: [row[name] for row in rows] for name in rows[0]}
             if "label" in columns:
-                columns["label"] = np.array(columns["label"], np.int64)  # type: ignore[assignment]
+                columns["label"] = np.array(columns["label"])  # type: ignore[assignment]
             self.writer.add(part, **columns)
 
     def _check_lengths(self) -> None:
@@ -110,8 +110,11 @@ class Rows:
                 f"into windows, window_s: {max(1, round(seconds))}, or leave that one out."
             )
 
-    def finish(self, classes: Sequence[str]) -> None:
+    def finish(self, about_labels: Mapping[str, Any]) -> None:
         """Write what is left, and the facts.
+
+        Args:
+            about_labels: facts on the labels, `classes` among them.
 
         Raises:
             DataError: a single sound to train on, or one that is far longer than the others.
@@ -132,7 +135,7 @@ class Rows:
         self.writer.facts |= {
             "in_channels": 1,
             "sampling_rate_hz": float(self.rate),
-            "classes": list(classes),
+            **about_labels,
             "unequal": True,
             "shortest": min(self.lengths),
             "longest": self.longest.samples,

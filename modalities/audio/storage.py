@@ -9,9 +9,9 @@ import numpy as np
 
 from bam_core.data import SplitWriter
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
 from bam_core.data.splits import read_splits
+from bam_core.data.targets import read_target
 from bam_core.errors import DataError
 from modalities.audio.clips import Segment, Source, read_clip, sampling_rate
 from modalities.audio.rows import Rows
@@ -54,7 +54,7 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
     """
     rate = _rate(sounds, how)
     mended: dict[str, list[str]] = {}
-    labels, classes = _labels(sounds, how)
+    labels, about_labels = _labels(writer, sounds, how)
     groups = _complete("group", [sound.group for sound in sounds])
     parts = _parts(sounds, labels, groups, how)
     rows = Rows(writer, how, rate)
@@ -73,7 +73,7 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
         rows.add(parts[index], sound.name, clip, about)
     for kind, names in mended.items():
         writer.repaired(kind, len(names), names=names)
-    rows.finish(classes)
+    rows.finish(about_labels)
 
 
 def _rate(sounds: Sequence[Sound], how: Treatment) -> int:
@@ -90,15 +90,15 @@ def _rate(sounds: Sequence[Sound], how: Treatment) -> int:
     return found.most_common(1)[0][0] if found else 16000
 
 
-def _labels(sounds: Sequence[Sound], how: Treatment) -> tuple[np.ndarray | None, list[str]]:
-    values = [sound.label for sound in sounds]
-    if how.fitted is not None:
-        classes = how.fitted.get("classes") or []
-        return (encode_labels(values, classes=classes).indices if classes else None), classes
-    if all(value is None for value in values):
-        return None, []
-    found = encode_labels(values)
-    return (found.indices, found.classes) if found.classes else (None, [])
+def _labels(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Labels of the sounds, or None, and the facts on them."""
+    about = {"classes": []} | {k: v for k, v in (how.fitted or {}).items() if k in ("classes", "task") and v}
+    found = read_target([sound.label for sound in sounds], task=how.task, fitted=how.fitted)
+    if found is None:
+        return None, about
+    for note in found.notes:
+        writer.note(note)
+    return found.values, found.facts
 
 
 def _complete(what: str, values: list[Any]) -> list[str] | None:

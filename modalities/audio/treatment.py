@@ -23,6 +23,7 @@ class Treatment(NamedTuple):
     test_fraction: float = 0.2
     seed: int = 0
     fitted: dict[str, Any] | None = None
+    task: str | None = "classification"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Treatment":
@@ -42,5 +43,7 @@ class Treatment(NamedTuple):
 
     def settings(self) -> dict[str, Any]:
         """All that the stored rows depend on."""
-        fitted = {name: self.fitted.get(name) for name in ("mel", "classes")} if self.fitted is not None else None
+        fitted = (
+            {name: self.fitted.get(name) for name in ("mel", "classes", "task")} if self.fitted is not None else None
+        )
         return {**self._asdict(), "fitted": fitted}

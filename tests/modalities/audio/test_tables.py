@@ -162,3 +162,17 @@ def test_data_sets_that_do_not_fit(tmp_path, rows):
     rows.remove_columns("audio").save_to_disk(str(tmp_path / "silent"))
     with pytest.raises(DataError, match=r"expected one column of audio; .* of which none hold audio"):
         read_huggingface(path=str(tmp_path / "silent"))
+
+
+def test_ratings_and_several_labels(tmp_path, listed):
+    ratings = [1.25 + i / 4 for i in range(12)]
+    listed.assign(rating=ratings, tags=["rain,wind", "rain"] * 6).to_csv(tmp_path / "table.csv", index=False)
+    options = {"path": str(tmp_path / "table.csv"), "folder": str(tmp_path / "audio")}
+    data = read_manifest(**options, label="rating", test_fraction=0)
+    assert data.facts["task"] == "regression"
+    assert data.labels("train").tolist() == ratings
+    assert "Labels 'label' are real numbers, 1.25 to 4: regression; for classes, task: classification." in data.notes
+    assert read_manifest(**options, label="rating", fitted=data.facts).labels("train").tolist() == ratings
+    tags = read_manifest(**options, label="tags", task="multi_label", test_fraction=0)
+    assert tags.facts["classes"] == ["rain", "wind"]
+    assert tags.labels("train").tolist() == [[1, 1], [1, 0]] * 6
