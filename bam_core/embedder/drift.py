@@ -1,8 +1,6 @@
 """Whether new rows have the scale of the training's: other units, or recordings made another way, are warned of."""
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,13 +23,12 @@ Ranges = dict[str, dict[str, list[float | None]]]
 def ranges(data: "PreparedData", modality: Modality) -> Ranges:
     """The ranges of level and spread of the training rows, as the encoder gets them; plain values."""
     found: Ranges = {}
-    with _silent():
-        for part, figures in _figures(data, modality).items():
-            edges = {name: [*np.nanmin(rows, axis=0), *np.nanmax(rows, axis=0)] for name, rows in figures.items()}
-            found[part] = {
-                name: [None if np.isnan(edge) else float(f"{edge:.6g}") for edge in values]
-                for name, values in edges.items()
-            }
+    for part, figures in _figures(data, modality).items():
+        edges = {name: [*np.fmin.reduce(rows), *np.fmax.reduce(rows)] for name, rows in figures.items()}
+        found[part] = {
+            name: [None if np.isnan(edge) else float(f"{edge:.6g}") for edge in values]
+            for name, values in edges.items()
+        }
     return found
 
 
@@ -53,8 +50,9 @@ def unlike(data: "PreparedData", modality: Modality, known: Ranges) -> list[str]
             if edges.size != 2 * rows.shape[1]:
                 continue
             low, high = edges.reshape(2, -1)
-            with _silent():
-                usual = np.nanmedian(rows, axis=0)
+            known_at_all = ~np.isnan(rows).all(axis=0)
+            usual = np.full(rows.shape[1], np.nan)
+            usual[known_at_all] = np.nanmedian(rows[:, known_at_all], axis=0)
             if name == "spread":
                 outside = (usual > FACTOR * high) | (usual < low / FACTOR)
             else:
@@ -90,11 +88,13 @@ def _figures(data: "PreparedData", modality: Modality) -> dict[str, dict[str, np
         ):
             if values.ndim == 2:
                 missing = parts.get("missing")
-                known = values if missing is None else values.masked_fill(missing, float("nan"))
+                known = values
+                if missing is not None and missing.shape == values.shape:
+                    known = values.masked_fill(missing, float("nan"))
                 found[name] = {"level": known.double().numpy()}
             else:
                 flat = values.double().flatten(2)
-                found[name] = {"level": flat.mean(dim=2).numpy(), "spread": flat.std(dim=2).numpy()}
+                found[name] = {"level": flat.mean(dim=2).numpy(), "spread": flat.std(dim=2, correction=0).numpy()}
     return found
 
 
@@ -111,11 +111,3 @@ def _about(channel: int, facts: Mapping[str, Any]) -> _About:
         return _About(repr(facts["numeric_names"][channel]), facts["scales"][channel], facts["means"][channel])
     names: Sequence[Any] = facts.get("channels") or facts.get("leads") or ()
     return _About(repr(names[channel]) if channel < len(names) else f"channel {channel}")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without numpy's warning of channels without any value."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        yield
