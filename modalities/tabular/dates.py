@@ -52,8 +52,11 @@ def find_format(known: pd.Series, *, share: float = 1.0) -> Format | None:
 def to_dates(values: pd.Series, date_format: str) -> pd.Series:
     """The column as dates, NaT where a value is none in this format; without zones: the clock on the wall counts."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        on_the_wall: pd.Series = values.dt.tz_localize(None).dt.tz_localize("UTC")
-        return on_the_wall
+        times = pd.to_datetime(values, utc=True)
+        if isinstance(values.dtype, pd.ArrowDtype):
+            times = times.astype("datetime64[us, UTC]")
+        zone = getattr(getattr(values.dtype, "pyarrow_dtype", values.dtype), "tz", None)
+        return times if zone is None else times.dt.tz_convert(zone).dt.tz_localize(None).dt.tz_localize("UTC")
     codes, different = pd.factorize(values)
     plain = [_on_the_wall(value) for value in different]
     texts = [v if date_format != ISO or not isinstance(v, str) or _ISO_LIKE.fullmatch(v) else None for v in plain]

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bam_core.errors import DataError
@@ -286,6 +287,28 @@ def test_the_clock_on_the_wall_counts():
     there = pd.Timestamp("2024-12-31 10:00", tz="Europe/Berlin")
     for new in (["2024-12-31T10:00:00+01:00"], ["2024-12-31T10:00Z"], pd.DatetimeIndex([there]), [there, "x"][:1]):
         assert read_column(trained, series(new)).numbers == expected
+
+
+@pytest.mark.parametrize("dtype", ["timestamp[us, tz=Europe/Berlin]", "timestamp[ns]", "date32"])
+def test_dates_of_arrow(dtype):
+    kinds = {
+        "timestamp[us, tz=Europe/Berlin]": pa.timestamp("us", "Europe/Berlin"),
+        "timestamp[ns]": pa.timestamp("ns"),
+    }
+    days = [pd.Timestamp("2024-12-31"), None, pd.Timestamp("2024-07-02")]
+    if "tz" in dtype:
+        days = [day and day.tz_localize("Europe/Berlin") for day in days]
+    values = pd.Series(days, name="c").astype(pd.ArrowDtype(kinds.get(dtype, pa.date32())))
+    expected = read_column(plan(["2024-12-31", "2024-07-02"]), series(["2024-12-31", None, "2024-07-02"]))
+    got = read_column(plan_column(values), values)
+    for name, numbers in expected.numbers.items():
+        np.testing.assert_array_equal(got.numbers[name], numbers)
+
+
+def test_dates_at_the_end_of_time():
+    values = pd.Series(np.array(["9999-12-31", "2024-01-01"], "datetime64[us]"), name="c")
+    read = read_column(plan_column(values), values)
+    assert read.numbers["c: year"] == pytest.approx([8000, 24], abs=0.01)
 
 
 def test_one_bad_date_among_many():
