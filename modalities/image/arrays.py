@@ -23,6 +23,7 @@ def read_arrays(
     path: str,
     images: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     id: str | None = None,
     split: str | None = None,
@@ -42,6 +43,8 @@ def read_arrays(
         images: name of the array in an .npz; default: `images`, `X` or `data`.
         label: name of the array of labels in an .npz; for .npy, an .npy file beside it. Default: `label` or `y`.
             Labels are optional, also one by one: missing, empty or -1. "none" for none.
+        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
+            `read_target`.
         group: the same for groups (patients, sites), which are never divided between splits.
         id: the same for names.
         split: the same for "train", "validation", "test". Without it a part is held out if there are labels.
@@ -66,7 +69,9 @@ def read_arrays(
     def build(writer: SplitWriter) -> None:
         arrays = _load(file, names, required=fitted is None)
         scale = Scale(min_value, max_value)
-        write_arrays(writer, arrays, file.stem, Options(None, "ahead", "decode", scale, test_fraction, seed, fitted))
+        write_arrays(
+            writer, arrays, file.stem, Options(None, "ahead", "decode", scale, test_fraction, seed, fitted, task)
+        )
 
     files = [f for f in (file, *beside) if f.is_file()]
     return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
@@ -133,7 +138,7 @@ def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: st
         lambda i: b"", ids, parts, None if labels is None else labels.tolist(),
         None if groups is None else named_groups(groups),
     )  # fmt: skip
-    columns, placed, classes = about_images(about, range(n), options)
+    columns, placed, about_labels = about_images(writer, about, range(n), options)
     measured = choose_measured(placed)
     statistics = Statistics(channels)
     fitted = options.fitted
@@ -155,7 +160,7 @@ def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: st
             write_rows(writer, {"image": pixels}, columns, placed, rows)
             statistics.add(pixel for row, pixel in zip(rows, pixels, strict=True) if measured[row])
     writer.repaired(f"images with values outside of {black:g} to {white:g}, which are black or white", outside)
-    writer.facts |= {"in_channels": channels, "image_size": [height, width], "classes": classes} | statistics.facts()
+    writer.facts |= {"in_channels": channels, "image_size": [height, width], **about_labels} | statistics.facts()
     writer.facts |= {"min_value": scale.black, "max_value": scale.white}
 
 

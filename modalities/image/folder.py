@@ -136,4 +136,6 @@ def read_folder(
 
 def image_facts(fitted: dict[str, Any]) -> dict[str, Any]:
     """Those of the facts of an encoder that matter to reading new images."""
-    return {name: fitted.get(name) for name in ("in_channels", "image_size", "classes", "min_value", "max_value")}
+    return {
+        name: fitted.get(name) for name in ("in_channels", "image_size", "classes", "task", "min_value", "max_value")
+    }

@@ -28,6 +28,7 @@ def read_huggingface(
     path: str,
     image: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     group: str | None = None,
     splits: dict[str, str] | None = None,
     download: bool = False,
@@ -49,6 +50,8 @@ def read_huggingface(
         image: column of images; default: the only one of that type.
         label: column of labels, strings, numbers or class labels; default: `label` or `labels`, if there is one;
             "none" for none.
+        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
+            `read_target`.
         group: column of what must stay together.
         splits: split of the data set -> train, validation, test or unlabeled, others are not read. Default: those
             named so. Without a test split a part is held out if there are labels.
@@ -71,7 +74,7 @@ def read_huggingface(
         DataError: nothing readable at `path`, or no column of images.
     """
     settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
+    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted, task)
     check_options(options)
     place = Path(path).expanduser()
     if not place.exists() and not download:

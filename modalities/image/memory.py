@@ -15,6 +15,7 @@ def read_memory(
     *,
     images: Any,
     label: Any = None,
+    task: str | None = None,
     group: Any = None,
     min_value: float | None = None,
     max_value: float | None = None,
@@ -27,6 +28,8 @@ def read_memory(
     Args:
         images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
         label: (n,) labels, None, empty or -1 where there is none; or None.
+        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
+            `read_target`.
         group: (n,) names; or None.
         min_value: see `read_arrays`, as for the other options.
         max_value: as there.
@@ -45,7 +48,7 @@ def read_memory(
     arrays = {
         name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
     }
-    options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted)
+    options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted, task)
     return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", options))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from bam_core.data import SplitWriter
 from bam_core.data.folders import printable
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.data.labels import encode_labels
 from bam_core.data.progress import track
+from bam_core.data.targets import read_target
 from bam_core.errors import DataError, InputError
 from modalities.image.decode import Encoded, Header, Scale, ScaleError, Slice, check, check_end, decode, read_header
 
@@ -34,6 +34,7 @@ class Options(NamedTuple):
     test_fraction: float
     seed: int
     fitted: Mapping[str, Any] | None
+    task: str | None = "classification"
 
 
 class Encodeds(NamedTuple):
@@ -85,7 +86,7 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
         return
     known = [header for header in headers if header is not None]
     channels, size = _channels_and_size(writer, known, options)
-    columns, parts, classes = about_images(images, kept, options)
+    columns, parts, about_labels = about_images(writer, images, kept, options)
     scale = options.scale if options.fitted is None or options.scale != Scale() else Scale.of(options.fitted)
     deep = sum(header.deep for header in known)
     if deep:
@@ -93,7 +94,7 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
         writer.repaired(f"images of more than 8 bit, with {scale.black or 0:g} as black and {white} as white", deep)
     several = [images.ids[i] for i, header in zip(kept, known, strict=True) if header.several]
     writer.repaired("images of several pages or frames, of which the first was taken", len(several), names=several)
-    writer.facts |= {"in_channels": channels, "image_size": list(size), "classes": classes}
+    writer.facts |= {"in_channels": channels, "image_size": list(size), **about_labels}
     writer.facts |= {"min_value": scale.black, "max_value": scale.white}
     ahead = options.decoding == "ahead" or (
         options.decoding == "auto" and len(kept) * channels * size[0] * size[1] <= AHEAD_BYTES
@@ -164,21 +165,25 @@ def write_rows(
 
 
 def about_images(
-    images: Encodeds, kept: Sequence[int], options: Options
-) -> tuple[dict[str, np.ndarray], np.ndarray, list[str]]:
-    """Columns `id` and, where known, `label` and `group` of the kept images; their splits; and the classes."""
+    writer: SplitWriter, images: Encodeds, kept: Sequence[int], options: Options
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, Any]]:
+    """Columns `id` and, where known, `label` and `group` of the kept images; their splits; and facts on the labels."""
     columns = {"id": np.array([images.ids[i] for i in kept], dtype=object)}
     fitted = options.fitted
-    classes = list(fitted.get("classes") or []) if fitted is not None else []
-    if images.labels is not None and (fitted is None or classes):
-        labels = encode_labels([images.labels[i] for i in kept], classes=classes or None)
-        if labels.classes:
-            columns["label"], classes = labels.indices, labels.classes
+    about: dict[str, Any] = {"classes": []} | {
+        k: v for k, v in (fitted or {}).items() if k in ("classes", "task") and v
+    }
+    if images.labels is not None:
+        target = read_target([images.labels[i] for i in kept], task=options.task, fitted=fitted)
+        if target is not None:
+            columns["label"], about = target.values, target.facts
+            for note in target.notes:
+                writer.note(note)
     if images.groups is not None:
         columns["group"] = np.array([images.groups[i] for i in kept], dtype=object)
     parts = np.array([images.parts[i] or "train" for i in kept])
     if fitted is not None:
-        return columns, np.full(len(kept), "train"), classes
+        return columns, np.full(len(kept), "train"), about
     is_open = not any(images.parts[i] for i in kept)
     if is_open and "label" in columns and options.test_fraction:
         groups = columns.get("group")
@@ -186,7 +191,7 @@ def about_images(
         parts = np.where(held_out, "test", "train")
     if "group" in columns:
         check_disjoint(parts.tolist(), columns["group"].tolist())
-    return columns, parts, classes
+    return columns, parts, about
 
 
 def choose_measured(parts: np.ndarray) -> np.ndarray:

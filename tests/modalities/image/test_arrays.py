@@ -216,3 +216,14 @@ def test_a_single_image_out_of_range_among_many_is_seen():
     images[1001] = 2
     with pytest.raises(DataError, match="values from 0 to 1, black to white; got float32 from 0 to 2"):
         read_memory(images=images)
+
+
+def test_labels_that_are_numbers(tmp_path):
+    age = np.linspace(20.5, 60.25, 20)
+    data = read_memory(images=pixels(), label=age, test_fraction=0)
+    assert (data.facts["task"], data.facts["classes"]) == ("regression", [])
+    np.testing.assert_allclose(data.labels("train"), age)
+    np.savez(tmp_path / "a.npz", images=pixels(), y=np.arange(20) * 3)
+    whole = read_arrays(path=str(tmp_path / "a.npz"), task="regression", test_fraction=0)
+    assert whole.labels("train").tolist() == [3.0 * i for i in range(20)]
+    assert read_arrays(path=str(tmp_path / "a.npz"), fitted=data.facts).labels("train").tolist()[1] == 3.0
