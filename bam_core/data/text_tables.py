@@ -107,7 +107,7 @@ def read_text_table(
     if any(line.strip() for line in first[:skipped]) and not said:
         notes.append(f"{skipped} line(s) in front of the table not read")
     source = _Source(path, found, delimiter, skipped)
-    source = source._replace(quoting=_quoting(source))
+    source = source._replace(quoting=_quoting(source, notes))
     rows = [row for _, row in itertools.islice(_rows(source), N_SNIFFED)]
     if header is None:
         header = names_columns(rows)
@@ -223,13 +223,15 @@ def _check_quotes(row: Sequence[str], source: _Source, first: int, last: int) ->
             )
 
 
-def _quoting(source: _Source) -> int:
+def _quoting(source: _Source, notes: list[str]) -> int:
     """Quotes are part of the texts if all lines are then equally long, and would be joined otherwise."""
     if source.delimiter == WHITESPACE or not any('"' in line for _, line in _table_lines(source)):
         return csv.QUOTE_NONE
     quoted = source._replace(quoting=csv.QUOTE_MINIMAL)
     plain = [width for _, width, _ in _widths(source)]
     is_plain = len(set(plain)) == 1 and sum(1 for _ in _rows(quoted)) < len(plain)
+    if is_plain:
+        notes.append("a quote is never closed; quotes are read as part of the texts")
     return csv.QUOTE_NONE if is_plain else csv.QUOTE_MINIMAL
 
 

@@ -99,6 +99,7 @@ def test_a_quote_that_is_never_closed_loses_no_rows(read):
     table = read(lines("\t", ["name", "x"], rows), "a.tsv")
     assert table.frame["x"].tolist() == [str(i) for i in range(60)]
     assert table.frame["name"][20] == '"5 inch'
+    assert table.notes == ("a quote is never closed; quotes are read as part of the texts",)
 
 
 def test_a_quote_that_swallows_rows_is_named(read):
