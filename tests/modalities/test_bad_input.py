@@ -156,7 +156,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("only corrupt", "tabular:table"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no readable parquet")),
     ("only corrupt", "audio:manifest"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no readable table")),
     ("only corrupt", "image:huggingface"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no data set that can")),
-    ("only corrupt", "audio:huggingface"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no Hugging Face data set")),
+    ("only corrupt", "audio:huggingface"): (lambda d: spoil(d / "x.parquet"), {}, Refused("no data set that can")),
     ("wrong kind", "ecg:wfdb"): (lambda d: bad.pictures(d), ECG, Refused("expected WFDB headers")),
     ("wrong kind", "ecg:arrays"): (lambda d: spoil(d / "x.pdf"), {}, Refused(r"expected one of .npz, .*; got x.pdf")),
     ("wrong kind", "timeseries:arrays"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no text")),
@@ -164,7 +164,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("wrong kind", "audio:folder"): (lambda d: bad.pictures(d), {}, Refused("expected sound files")),
     ("wrong kind inside", "audio:folder"): (
         lambda d: (bad.picture(bad.clips(d) / "no" / "x.wav"), d)[1], {}, Aside("no/x.wav: is no readable sound")),
-    ("wrong kind", "audio:manifest"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no readable table")),
+    ("wrong kind", "audio:manifest"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no text")),
     ("wrong kind", "audio:huggingface"): (lambda d: bad.clips(d), {}, Refused("is no Hugging Face data set")),
     ("wrong kind", "tabular:table"): (lambda d: bad.picture(d / "x.csv"), {}, Refused("is no text")),
     ("wrong kind", "image:folder"): (lambda d: bad.clips(d), {}, Refused("expected images .*it holds 12 x .wav")),
