@@ -9,6 +9,7 @@ import pandas as pd
 from bam_core.data import PreparedData, SplitWriter, cached, in_memory
 from bam_core.data.folders import find_files
 from bam_core.data.numbers import Decimal
+from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.file_names import take_patterns
 from modalities.timeseries.grid import read_step
@@ -236,12 +237,17 @@ def write_rows(
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
+        if not _is_table(path):
             raise DataError(f"expected one of {', '.join(SUFFIXES)}; got {path.name}.")
         return [path]
     if not path.is_dir():
         raise DataError(f"expected a file or a folder at {path}; there is none.")
-    files = [file for file in find_files(path).files if file.suffix.lower() in SUFFIXES]
+    files = [file for file in find_files(path).files if _is_table(file)]
     if not files:
         raise DataError(f"expected tables ({', '.join(SUFFIXES)}) in {path} or below; found none.")
     return files
+
+
+def _is_table(file: Path) -> bool:
+    inner = unpacked_name(file)
+    return inner.suffix.lower() in SUFFIXES and (inner == file or inner.suffix.lower() != ".parquet")

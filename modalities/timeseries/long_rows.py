@@ -14,6 +14,7 @@ from bam_core.data.column_names import NONE, find_columns, left_out
 from bam_core.data.folder_layout import splits_of_files
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.progress import track
+from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.counters import counts_rows, find_counter, with_day
 from modalities.timeseries.file_names import add_said, said_by_names
@@ -104,7 +105,11 @@ def read_files(
             splits.
     """
     read: dict[Path, _File] = {}
-    named = [file.stem if file == source else file.relative_to(source).with_suffix("").as_posix() for file in files]
+    inner = [unpacked_name(file) for file in files]
+    named = [
+        name.stem if file == source else name.relative_to(source).with_suffix("").as_posix()
+        for file, name in zip(files, inner, strict=True)
+    ]
     said = said_by_names(names.patterns, named, is_new=not names.required)
     for file, name, by_name in zip(track(files, f"Reading {source.name}"), named, said, strict=True):
         try:

@@ -12,6 +12,7 @@ from bam_core.data.column_names import find_columns, left_out
 from bam_core.data.numbers import Decimal, read_numbers
 from bam_core.data.numpy_files import member, open_numpy
 from bam_core.data.targets import Task
+from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.frames import is_list, read_parquet, read_text, with_index
 from modalities.timeseries.ts_files import read_ts
@@ -70,7 +71,7 @@ def read_table(
     """Read a file by its suffix.
 
     Args:
-        path: .npz, .npy, .csv, .tsv, .txt, .parquet or .ts.
+        path: .npz, .npy, .csv, .tsv, .txt, .parquet or .ts; text also packed, such as .csv.gz.
         names: what the file calls its columns. For .npy, these are files beside it.
         signals: name of the array of signals in an .npz.
         required: whether columns with a name have to be there.
@@ -92,9 +93,11 @@ def read_table(
         ".parquet": lambda: _read_parquet(path, names, required, channels),
         ".ts": lambda: _read_ts(path),
     }
-    if path.suffix.lower() not in readers:
-        raise DataError(f"expected one of {', '.join(readers)}; got {path.name}.")
-    return complete_table(readers[path.suffix.lower()](), path.name, path.stem)
+    inner = unpacked_name(path)
+    suffix = inner.suffix.lower()
+    if suffix not in readers or (inner != path and suffix not in (".csv", ".tsv", ".txt")):
+        raise DataError(f"expected one of {', '.join(readers)}, text also as .gz, .bz2, .xz or .zst; got {path.name}.")
+    return complete_table(readers[suffix](), path.name, inner.stem)
 
 
 def complete_table(table: Table, source: str, stem: str) -> Table:
@@ -124,7 +127,7 @@ def _first(broken: Mapping[str, str]) -> str:
 
 def _read_ts(path: Path) -> Table:
     file = read_ts(path)
-    columns = {"id": np.array([f"{path.stem}:{line}" for line in file.lines], dtype=object)}
+    columns = {"id": np.array([f"{unpacked_name(path).stem}:{line}" for line in file.lines], dtype=object)}
     if file.labels is not None:
         columns["label"] = np.array(file.labels, dtype=object)
     return Table(
@@ -259,8 +262,9 @@ def _alike(steps: np.ndarray, values: np.ndarray) -> float:
 
 def _is_ucr(path: Path, frame: pd.DataFrame) -> bool:
     """Whether a table of numbers has its labels first, as the UCR archive: a .tsv, or a .txt of its older form."""
-    in_archive = path.suffix.lower() == ".txt" and re.search(r"_(train|test)$", path.stem, re.IGNORECASE) is not None
-    return path.suffix.lower() == ".tsv" or in_archive
+    inner = unpacked_name(path)
+    in_archive = inner.suffix.lower() == ".txt" and re.search(r"_(train|test)$", inner.stem, re.IGNORECASE) is not None
+    return inner.suffix.lower() == ".tsv" or in_archive
 
 
 def _read_parquet(path: Path, names: Names, required: bool, channels: Sequence[str] | None) -> Table:

@@ -64,6 +64,11 @@ def save_csv(folder, values, labels):
     return folder / "data.csv", {}
 
 
+def save_csv_packed(folder, values, labels):
+    frame(values, label=labels).to_csv(folder / "data.csv.bz2", index=False)
+    return folder / "data.csv.bz2", {}
+
+
 def save_csv_with_semicolons(folder, values, labels):
     frame(values, rhythm=labels).to_csv(folder / "data.csv", index=False, sep=";")
     return folder / "data.csv", {"label": "rhythm"}
@@ -100,6 +105,7 @@ def save_ucr(folder, values, labels):
         save_npy,
         save_npy_with_text,
         save_csv,
+        save_csv_packed,
         save_csv_with_semicolons,
         save_csv_from_excel,
         save_csv_without_header,
