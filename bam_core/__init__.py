@@ -11,8 +11,6 @@ __version__ = "0.1.0"
 __distribution__ = "bam-ssl"
 
 if TYPE_CHECKING:
-    from bam_core.attention import log_attention, positive_mask, unit_rows
-    from bam_core.balancing import Balanced, sinkhorn
     from bam_core.diagnostics import embedding_spread, entropy, rankme
     from bam_core.embedder import BAMEmbedder
     from bam_core.errors import (
@@ -24,18 +22,20 @@ if TYPE_CHECKING:
         MissingExtraError,
         RecipeError,
     )
-    from bam_core.loss import BAMLoss, BAMLossOutput, bam_loss
+    from bam_core.loss.attention import log_attention, positive_mask, unit_rows
+    from bam_core.loss.balancing import Balanced, sinkhorn
+    from bam_core.loss.definition import BAMLoss, BAMLossOutput, bam_loss
     from bam_core.objective import BAMObjective, BAMOutput
-    from bam_core.pretrained import PretrainedEncoder
     from bam_core.projector import Projector
+    from bam_core.runs.pretrained import PretrainedEncoder
     from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
     from bam_core.teacher import EMATeacher
     from bam_core.views import Views
 
 # No name may be that of a module: importing the module would put it in the place of the name.
 _HOME = {
-    "attention": ("log_attention", "positive_mask", "unit_rows"),
-    "balancing": ("Balanced", "sinkhorn"),
+    "loss.attention": ("log_attention", "positive_mask", "unit_rows"),
+    "loss.balancing": ("Balanced", "sinkhorn"),
     "diagnostics": ("embedding_spread", "entropy", "rankme"),
     "embedder": ("BAMEmbedder",),
     "errors": (
@@ -48,9 +48,9 @@ _HOME = {
         "NonFiniteError",
         "RecipeError",
     ),
-    "loss": ("BAMLoss", "BAMLossOutput", "bam_loss"),
+    "loss.definition": ("BAMLoss", "BAMLossOutput", "bam_loss"),
     "objective": ("BAMObjective", "BAMOutput"),
-    "pretrained": ("PretrainedEncoder",),
+    "runs.pretrained": ("PretrainedEncoder",),
     "projector": ("Projector",),
     "schedules": ("CosineSchedule", "WarmupCosineSchedule"),
     "teacher": ("EMATeacher",),

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bam_core.distributed import gather, world_size
+from bam_core.collectives import all_gather, world_size
 from bam_core.errors import InputError
 
 _PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -44,7 +44,7 @@ class GlobalBatchNorm(_BatchNorm):
         x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
         variance, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
         counts = torch.full_like(mean, x.numel() / x.shape[1])
-        means, variances, counts = gather(torch.stack([mean, variance, counts])).unbind(dim=1)
+        means, variances, counts = all_gather(torch.stack([mean, variance, counts])).unbind(dim=1)
         total = counts.sum(dim=0)
         mean = (means * counts).sum(dim=0) / total
         variance = ((variances + (means - mean).square()) * counts).sum(dim=0) / total

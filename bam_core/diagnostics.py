@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bam_core.attention import unit_rows
 from bam_core.errors import InputError
+from bam_core.loss.attention import unit_rows
 
 
 def entropy(probabilities: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch"]:

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bam_core.collapse import CollapseWatch, uniform_entropy
-from bam_core.distributed import world_size
-from bam_core.layout import ViewLayout
-from bam_core.loss import bam_loss, check_settings
-from bam_core.positives import MixedTargets, uniform_loss
+from bam_core.collectives import world_size
+from bam_core.loss.collapse import CollapseWatch, uniform_entropy
+from bam_core.loss.definition import bam_loss, check_settings
+from bam_core.loss.positives import MixedTargets, uniform_loss
+from bam_core.loss.row_layout import ViewLayout
 from bam_core.student import StudentObjective
 
 DEFAULT_POSITIVE_WEIGHT = 0.5
@@ -77,7 +77,7 @@ class BAMObjective(StudentObjective):
 
     Warns:
         CollapseWarning: epsilon >= temperature; in training, once, when two looks a hundred steps apart see a collapse
-            (`bam_core.collapse`).
+            (`bam_core.loss.collapse`).
 
     Example:
         >>> encoder = nn.Linear(8, 4)

@@ -97,7 +97,8 @@ class FittedBaseline(NamedTuple):
 
     Attributes:
         features: columns of some rows -> (b, k) finite numbers, array or tensor.
-        classifier: takes the place of the linear probe's logistic regression, see `bam_core.evaluation.Classifier`.
+        classifier: takes the place of the linear probe's logistic regression, see
+            `bam_core.probes.classifiers.Classifier`.
             None: the logistic regression itself.
         knn: whether the features are a space in which neighbours mean something; a model on raw columns has no kNN.
         note: what was done to these data, such as lengths made equal; a sentence for the table.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
-from bam_core.distributed import errors_shared
+from bam_core.collectives import errors_shared
 from bam_core.errors import InputError
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher

@@ -10,32 +10,34 @@ what a user would take instead, the one with the best mean is shown, with its na
 import sys
 from pathlib import Path
 
-from bam_core.evaluation import Results, join_cells
-from bam_core.evaluation.cells import CellRecord, load_cells
+from bam_core.comparison.trial_results import TrialResult, join_trials, load_trials
+from bam_core.probes.results import Results
 
 RAW, UNTRAINED, INSTEAD = "raw features", "untrained encoder", "best baseline"
 
 
 def main(folders: list[Path]) -> None:
     """Print the tables in Markdown."""
-    kept = {folder.name: load_cells(folder) for folder in folders}
+    kept = {folder.name: load_trials(folder) for folder in folders}
     columns = [RAW, INSTEAD] if any(map(baselines, kept.values())) else [RAW]
-    columns += dict.fromkeys([UNTRAINED, *(cell.label for cells in kept.values() for cell in cells if cell.objective)])
+    columns += dict.fromkeys(
+        [UNTRAINED, *(trial.label for trials in kept.values() for trial in trials if trial.objective)]
+    )
     for fraction in (1.0, 0.1, 0.01):
         print(f"| linear probe, {fraction:.0%} of the labels | " + " | ".join(columns) + " |")
         print("|---|" + "---:|" * len(columns))
-        for name, cells in kept.items():
-            results = join_cells(cells)
+        for name, trials in kept.items():
+            results = join_trials(trials)
             n_labels = results.row(RAW, "linear", fraction).n_labels
-            row = shown(results, baselines(cells), fraction)
+            row = shown(results, baselines(trials), fraction)
             head = f"{name}, {results.metrics[0].replace('_', ' ')}, {n_labels:,} labels"
             print(f"| {head} | " + " | ".join(row.get(column, "") for column in columns) + " |")
         print()
 
 
-def baselines(cells: list[CellRecord]) -> list[str]:
+def baselines(trials: list[TrialResult]) -> list[str]:
     """What a user would take instead."""
-    return [cell.label for cell in cells if not cell.objective and cell.label not in (RAW, UNTRAINED)]
+    return [trial.label for trial in trials if not trial.objective and trial.label not in (RAW, UNTRAINED)]
 
 
 def shown(results: Results, instead: list[str], fraction: float) -> dict[str, str]:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from bam_core import log_attention, positive_mask, sinkhorn, unit_rows
+from bam_core.config.build import build
+from bam_core.config.registry import complete
 from bam_core.data import SplitDataset
-from bam_core.registry import complete
-from bam_core.training.assess import picture_rows, trained_objective
-from bam_core.training.build import build
-from bam_core.training.run import load_run
+from bam_core.runs.evaluate_run import picture_rows, trained_objective
+from bam_core.runs.run_folder import load_run
 from bam_core.views import make_views
 from modalities.audio import MODALITY as AUDIO
 from modalities.audio.views import LogMelViews

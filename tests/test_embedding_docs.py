@@ -9,7 +9,7 @@ import pytest
 from ecg_folders import heartbeats, wfdb
 from run_folders import untrained_run
 
-from bam_core.training.export import embed_data
+from bam_core.runs.embed import embed_data
 from modalities.ecg.data import read_wfdb
 
 DOCS = Path(__file__).parents[1] / "docs"

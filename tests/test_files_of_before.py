@@ -10,14 +10,14 @@ import pytest
 
 from bam_core import PretrainedEncoder
 from bam_core.cli import main
-from bam_core.evaluation import Results
-from bam_core.evaluation.cells import load_cells, load_table
-from bam_core.training.assess import stored, trained_objective
-from bam_core.training.build import build
+from bam_core.comparison.compare import write_table
+from bam_core.comparison.trial_results import load_table, load_trials
+from bam_core.config.build import build
+from bam_core.probes.results import Results
+from bam_core.runs.evaluate_run import stored, trained_objective
+from bam_core.runs.pretrain import pretrain
+from bam_core.runs.run_folder import check_data, end_of_run, load_encoder, load_run, steps_of_encoder
 from bam_core.training.checkpoints import newest_checkpoint
-from bam_core.training.compare import write_table
-from bam_core.training.records import check_data, end_of_run, steps_of_encoder
-from bam_core.training.run import load_encoder, load_run, pretrain
 
 BEFORE = Path(__file__).parent / "fixtures" / "version_0_1"
 EMBEDDINGS = pd.read_csv(BEFORE / "embeddings.csv", index_col="id")
@@ -76,10 +76,10 @@ def test_the_table_of_a_run():
 
 def test_the_table_and_the_report_of_a_comparison(tmp_path):
     folder = Path(shutil.copytree(BEFORE / "comparison", tmp_path / "comparison"))
-    cells, results = load_table(folder)
-    assert {cell.label for cell in cells} == {"raw features", "untrained encoder", "bam", "simclr"}
-    assert {json.dumps(cell.terms, sort_keys=True) for cell in load_cells(folder)} == {
-        json.dumps(cells[0].terms, sort_keys=True)
+    trials, results = load_table(folder)
+    assert {trial.label for trial in trials} == {"raw features", "untrained encoder", "bam", "simclr"}
+    assert {json.dumps(trial.terms, sort_keys=True) for trial in load_trials(folder)} == {
+        json.dumps(trials[0].terms, sort_keys=True)
     }
     assert results.row("simclr", "linear", 1.0).mean == pytest.approx(0.658, abs=5e-4)
     assert write_table(folder).rows == results.rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bam_core.evaluation.cells import load_cells
+from bam_core.comparison.trial_results import load_trials
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -28,5 +28,5 @@ def test_every_folder_of_results_is_one_comparison_on_the_page():
     folders = [path.parent for path in (ROOT / "docs" / "results").rglob("results") if path.is_dir()]
     assert len(folders) >= 16
     for folder in folders:
-        assert len({cell.terms_hash for cell in load_cells(folder)}) == 1
+        assert len({trial.terms_hash for trial in load_trials(folder)}) == 1
         assert folder.relative_to(ROOT).as_posix() in PAGE

@@ -22,14 +22,14 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from bam_core.benchmarks.machine import describe_machine
-from bam_core.cli.files import find_recipe
+from bam_core.config.build import read_data
+from bam_core.config.recipe import load_recipe
+from bam_core.config.shipped_recipes import find_recipe
 from bam_core.errors import BAMError
-from bam_core.pretrained import PretrainedEncoder
-from bam_core.training.build import read_data
+from bam_core.runs.embed import embed_data
+from bam_core.runs.pretrain import pretrain
+from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint, read_checkpoint
-from bam_core.training.export import embed_data
-from bam_core.training.recipe import load_recipe
-from bam_core.training.run import pretrain
 
 RUN = ("train.epochs=8", "train.checkpoint_every=1", "train.log_every=1", "objective.momentum=0.9")
 PREPARED = ("data.n_records=4000",)

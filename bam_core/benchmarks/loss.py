@@ -17,12 +17,12 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from bam_core.attention import unit_rows
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.benchmarks.timing import Spread, Timing, measure, spread
 from bam_core.errors import InputError
-from bam_core.loss import bam_loss
-from bam_core.methods import Method
+from bam_core.loss.attention import unit_rows
+from bam_core.loss.definition import bam_loss
+from bam_core.loss.dispatch import Method
 
 UNIT = "three products"
 _PROTOTYPES = 3000  # SwAV's

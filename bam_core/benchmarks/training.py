@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.benchmarks.timing import Spread, measure, spread
+from bam_core.config.build import build
+from bam_core.config.recipe import Recipe
 from bam_core.errors import InputError
 from bam_core.training.batches import GlobalBatches, batch_loader
-from bam_core.training.build import build
 from bam_core.training.module import PretrainModule
-from bam_core.training.recipe import Recipe
 from bam_core.training.trainer import quiet_lightning
 
 PARTS = {

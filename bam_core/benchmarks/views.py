@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from bam_core.benchmarks.machine import describe_machine
 from bam_core.benchmarks.timing import Spread, Timing, measure, spread
+from bam_core.config.registry import did_you_mean
 from bam_core.errors import InputError
-from bam_core.registry import did_you_mean
 
 GROUP = "bam_ssl.view_benchmarks"
 LOOP = "NumPy, sample by sample"

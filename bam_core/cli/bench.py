@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bam_core.cli.files import add_trust, find_recipe
+from bam_core.cli.files import add_trust
+from bam_core.config.shipped_recipes import find_recipe
 from bam_core.outputs import write_text
 
 EPILOG = """\
@@ -81,7 +82,7 @@ def _loss(args: argparse.Namespace) -> Any:
 
 def _train(args: argparse.Namespace) -> Any:
     from bam_core.benchmarks.training import benchmark_training
-    from bam_core.training.recipe import load_recipe
+    from bam_core.config.recipe import load_recipe
 
     return benchmark_training(
         load_recipe(find_recipe(args.recipe), args.overrides, trusted=args.trust), steps=args.steps

@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 
 from bam_core.cli.evaluate import show_results
-from bam_core.cli.files import add_trust, find_recipe
+from bam_core.cli.files import add_trust
+from bam_core.config.shipped_recipes import find_recipe
 from bam_core.errors import RecipeError
 
 EPILOG = """\
 Pretrains and judges every objective with every seed on one recipe: the same data, encoder, views, batches, steps and
-seeds. Each cell runs in a process of its own and leaves one small file in FOLDER/results; the table has raw features,
+seeds. Each trial runs in a process of its own and leaves one small file in FOLDER/results; the table has raw features,
 baselines such as MiniRocket or gradient boosting (evaluate.baselines) and the untrained encoder first. The same command
-goes on where it was stopped and never runs a finished cell again; further objectives or seeds join the same table.
+goes on where it was stopped and never runs a finished trial again; further objectives or seeds join the same table.
   bam compare ecg/ecg5000_resnet1d --objectives bam,simclr,vicreg --seeds 3 train.epochs=10
   bam compare my.yaml --objectives bam,bam:epsilon=0.05:temperature=0.2,byol --run runs/mine
   bam compare --show runs/mine
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objectives", metavar="A,B,...", help="names, or names with options: bam:epsilon=0.05")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="training seeds (default: 3)")
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="of the comparison (default: runs/compare-<recipe>)")
-    parser.add_argument("--show", type=Path, metavar="FOLDER", help="print the table of finished cells, run nothing")
+    parser.add_argument("--show", type=Path, metavar="FOLDER", help="print the table of finished trials, run nothing")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     add_trust(parser)
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.objectives:
             raise RecipeError("expected --objectives, such as --objectives bam,simclr.")
         path = find_recipe(recipes[0])
-        from bam_core.training.compare import compare
+        from bam_core.comparison.compare import compare
 
         folder = args.run or Path("runs") / f"compare-{path.stem}"
         try:
@@ -51,15 +52,15 @@ def run(args: argparse.Namespace) -> int:
                 path, args.objectives.split(","), folder, n_seeds=args.seeds, overrides=overrides, trusted=args.trust
             )
         except KeyboardInterrupt:
-            print(f"\nStopped. Finished cells are kept in {folder}; the same command goes on from there.")
+            print(f"\nStopped. Finished trials are kept in {folder}; the same command goes on from there.")
             raise
-    from bam_core.evaluation.cells import cells_markdown, first_objective, load_table
+    from bam_core.comparison.trial_results import first_objective, load_table, trials_markdown
 
-    cells, results = load_table(folder)
+    trials, results = load_table(folder)
     if args.markdown:
-        print(cells_markdown(results, cells), end="")
+        print(trials_markdown(results, trials), end="")
     else:
-        show_results(results, first_objective(cells))
+        show_results(results, first_objective(trials))
     if args.show is None:
         print(f"Table: {folder / 'table.md'}\nReport: {folder / 'report.html'}")
     return 0

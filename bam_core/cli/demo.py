@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bam_core.cli.evaluate import show
-from bam_core.cli.files import find_recipe, new_run
+from bam_core.cli.files import new_run
+from bam_core.config.shipped_recipes import find_recipe
 
 if TYPE_CHECKING:
-    from bam_core.evaluation import Results
+    from bam_core.probes.results import Results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe("ecg/demo")
-    from bam_core.evaluation.label_curve import save_label_curve
-    from bam_core.training.assess import assess
-    from bam_core.training.recipe import load_recipe
-    from bam_core.training.run import pretrain
+    from bam_core.config.recipe import load_recipe
+    from bam_core.reports.label_curve import save_label_curve
+    from bam_core.runs.evaluate_run import evaluate_run
+    from bam_core.runs.pretrain import pretrain
 
     recipe = load_recipe(path, args.overrides)
     folder = args.run or new_run(path)
     print("Pretraining on real heartbeats of 22 people, without labels ...")
     pretrain(recipe, folder)
     print("Evaluating the frozen encoder on 21 other people, with few and many labels ...")
-    results = assess(folder)
+    results = evaluate_run(folder)
     show(folder, results)
     print(f"Encoder: {folder / 'encoder'} (PretrainedEncoder.from_pretrained)")
     if results is not None:

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from bam_core.training.export import embed_data
+    from bam_core.runs.embed import embed_data
 
     n_rows, width, n_aside, account = embed_data(
         args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher, trusted=args.trust

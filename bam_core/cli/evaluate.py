@@ -39,21 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from bam_core.errors import InputError
-    from bam_core.evaluation import aggregate
-    from bam_core.training.assess import assess, stored
+    from bam_core.probes.seeds import aggregate
+    from bam_core.runs.evaluate_run import evaluate_run, stored
 
     if args.protocol is not None:
-        return run_protocol(args)
+        return run_with_protocol(args)
     folders = [Path(folder) for folder in [*args.run_folders, *args.overrides]]
     if args.untrained:
         raise InputError("--untrained belongs to --protocol; without it the untrained encoder is in every table.")
     if len(folders) == 1:
         folder = folders[0]
-        show(folder, assess(folder, teacher=args.teacher, trusted=args.trust))
+        show(folder, evaluate_run(folder, teacher=args.teacher, trusted=args.trust))
         return 0
     runs = []
     for folder in folders:
-        results = stored(folder, teacher=args.teacher, trusted=args.trust) or assess(
+        results = stored(folder, teacher=args.teacher, trusted=args.trust) or evaluate_run(
             folder, teacher=args.teacher, trusted=args.trust
         )
         if results is None:
@@ -63,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_protocol(args: argparse.Namespace) -> int:
+def run_with_protocol(args: argparse.Namespace) -> int:
     """Run the command with a protocol."""
     import yaml
 
-    from bam_core.distributed import rank
+    from bam_core.collectives import rank
     from bam_core.errors import InputError
-    from bam_core.training.imagenet import judge_by
-    from bam_core.training.imagenet_protocols import Network
+    from bam_core.imagenet.protocols import Network
+    from bam_core.imagenet.run_protocol import run_protocol
 
     words: list[str] = [*args.run_folders, *args.overrides]
     first, others = words[0], words[1:]
@@ -81,7 +81,7 @@ def run_protocol(args: argparse.Namespace) -> int:
             f"{' '.join(words)}."
         )
     network: Network = "teacher" if args.teacher else "untrained" if args.untrained else "student"
-    judged = judge_by(
+    judged = run_protocol(
         Path(first),
         args.protocol,
         {k: yaml.safe_load(v) for k, v in settings.items()},
@@ -108,7 +108,7 @@ def show_results(results: object, ours: str | None = None) -> None:
     """Print the tables and the verdict, about the last row unless another is named."""
     from rich.console import Console
 
-    from bam_core.evaluation import Results
+    from bam_core.probes.results import Results
 
     console = Console()
     if isinstance(results, Results):

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from bam_core.cli.files import add_trust, find_recipe
+from bam_core.cli.files import add_trust
+from bam_core.config.shipped_recipes import find_recipe
 
 EPILOG = """\
 FILE is laid out as the released ones are: a dict with 'model', whose names may begin with student.module.backbone.,
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe(args.recipe)
-    from bam_core.training.import_checkpoint import import_checkpoint
-    from bam_core.training.recipe import load_recipe
+    from bam_core.config.recipe import load_recipe
+    from bam_core.runs.import_checkpoint import import_checkpoint
 
     recipe = load_recipe(path, args.overrides, trusted=args.trust)
     taken = import_checkpoint(args.file, recipe, args.output, network=args.network)

@@ -4,9 +4,9 @@ import argparse
 import keyword
 from pathlib import Path
 
+from bam_core.config.trust import remember
 from bam_core.errors import InputError
 from bam_core.outputs import make_folder, write_text
-from bam_core.trust import remember
 
 EPILOG = """\
 NAME.py is one file with all that bam-ssl needs, NAME.yaml a recipe that trains it, test_NAME.py its tests:

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from bam_core.cli.files import add_trust, find_recipe, new_run, split_overrides
+from bam_core.cli.files import add_trust, new_run, split_overrides
+from bam_core.config.shipped_recipes import find_recipe
 
 EPILOG = """\
 RECIPE is a YAML file, or a name from 'bam recipes'. Every value of it can be overridden:
@@ -35,14 +36,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe(args.recipe)
     overrides, folder, resume = split_overrides(args.overrides)
-    from bam_core.distributed import rank
-    from bam_core.training.recipe import load_recipe
-    from bam_core.training.records import end_of_run
-    from bam_core.training.run import pretrain
+    from bam_core.collectives import rank
+    from bam_core.config.recipe import load_recipe
+    from bam_core.runs.pretrain import pretrain
+    from bam_core.runs.run_folder import end_of_run
 
     recipe = load_recipe(path, overrides, trusted=args.trust)
     if args.dry_run:
-        from bam_core.training.dry_run import dry_run
+        from bam_core.planning.dry_run import dry_run
 
         given = {name: getattr(args, name) for name in ("samples", "tflops", "efficiency")}
         print(dry_run(recipe, **{name: value for name, value in given.items() if value is not None}).table())

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bam_core.cli.files import find_recipe, header, recipe_names, shipped_recipes
+from bam_core.config.shipped_recipes import find_recipe, header, recipe_names, shipped_recipes
 from bam_core.errors import RecipeError
 from bam_core.outputs import write_text
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from bam_core.training.replay import replay
+    from bam_core.runs.replay import replay
 
     print(replay(args.run_folder, args.step, trusted=args.trust))
     return 0

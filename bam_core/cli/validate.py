@@ -2,7 +2,8 @@
 
 import argparse
 
-from bam_core.cli.files import add_trust, find_recipe, split_overrides
+from bam_core.cli.files import add_trust, split_overrides
+from bam_core.config.shipped_recipes import find_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe(args.recipe)
     overrides, _, _ = split_overrides(args.overrides)
-    from bam_core.training.recipe import load_recipe
+    from bam_core.config.recipe import load_recipe
 
     print(load_recipe(path, overrides, trusted=args.trust).to_yaml(), end="")
     return 0

@@ -8,13 +8,7 @@ import pandas as pd
 
 from bam_core.data.labels import encode_labels
 from bam_core.data.numbers import read_numbers
-from bam_core.data.several_labels import (
-    encode_cells,
-    encode_columns,
-    looks_like_several,
-    said_of_several,
-    split_cells,
-)
+from bam_core.data.several_labels import encode_cells, encode_columns, looks_like_several, said_of_several, split_cells
 from bam_core.errors import DataError, InputError
 
 Task = Literal["classification", "multi_label", "regression"]

@@ -72,7 +72,7 @@ def unlike(data: "PreparedData", modality: Modality, known: Ranges) -> list[str]
 def _figures(data: "PreparedData", modality: Modality) -> dict[str, dict[str, np.ndarray]]:
     """Part of a batch -> figure -> (n, channels): mean and deviation of every row, or the values of a table's row."""
     from bam_core.data import SplitDataset
-    from bam_core.training.embedding import rows_at_a_time
+    from bam_core.data.row_budget import rows_at_a_time
 
     rows = SplitDataset(data.splits["train"], modality.collate, data.facts)
     n_rows = min(len(rows), N_ROWS, rows_at_a_time(data.facts))

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from bam_core.embedder.drift import unlike
+from bam_core.embedder.rows import as_modality_wants, places_of
 from bam_core.errors import DataError
 from bam_core.protocols import Modality
 
@@ -44,7 +45,6 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
     """
     from bam_core.data.prepared import listed
     from bam_core.data.progress import shown
-    from bam_core.embedder.rows import as_modality_wants
 
     modality = embedder._modality()
     X = as_modality_wants(embedder, X, modality, reset=False)
@@ -91,17 +91,12 @@ def read(
 def embed_rows(network: "nn.Module", data: "PreparedData", modality: Modality) -> np.ndarray:
     """(m, d) embeddings of the rows that were read."""
     from bam_core.data import SplitDataset
-    from bam_core.training.embedding import embed
+    from bam_core.runs.features import embed
 
     # scikit-learn wants rows of a table alike to the bit in every batch; of others float64 would cost up to sixfold
     exact = modality.columns_are_features
     rows = SplitDataset(data.splits["train"], modality.collate, data.facts)
     return np.asarray(embed(network, rows, exact=exact).numpy())
-
-
-def places_of(data: "PreparedData") -> np.ndarray:
-    """(m,) the place in X of each row that was read, which may be a part of what stands there."""
-    return np.array([int(name.partition("@")[0]) for name in data.splits["train"]["id"]])
 
 
 def names_of_inputs(data: "PreparedData", X: Any) -> Sequence[Any]:

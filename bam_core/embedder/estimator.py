@@ -11,13 +11,13 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from bam_core.config.registry import load_modality
 from bam_core.embedder import drift, embedding, reporting, saving
 from bam_core.embedder.length import PASSES, check_length, total_steps
 from bam_core.embedder.options import SECTIONS, merged, with_nested
 from bam_core.embedder.rows import as_modality_wants, checked_groups
 from bam_core.errors import BAMError, DataError, InputError
 from bam_core.protocols import Modality
-from bam_core.registry import load_modality
 
 
 class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -115,8 +115,8 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             NonFiniteError: NaN or infinity in a step.
         """
         from bam_core.data.progress import shown
+        from bam_core.runs.in_memory import pretrain_in_memory
         from bam_core.training.follow_steps import History
-        from bam_core.training.memory import pretrain_in_memory
 
         check_length(self.epochs, self.steps)
         modality = self._modality()
@@ -283,7 +283,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _recipe(self, modality: Modality, seed: int | None = None) -> Any:
         """All parameters, checked; the seed is drawn from `random_state`, unless it is given."""
-        from bam_core.training.memory import recipe_in_memory
+        from bam_core.runs.in_memory import recipe_in_memory
 
         train = {
             "epochs": PASSES if self.epochs is None else self.epochs,

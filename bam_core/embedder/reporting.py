@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def write(embedder: "BAMEmbedder", path: str | Path, X: Any, y: Any) -> Path:
     """Write the page; see `BAMEmbedder.report`."""
-    from bam_core.evaluation import ReportContent, write_report
     from bam_core.outputs import make_folder
+    from bam_core.reports.report import ReportContent, write_report
 
     path = Path(path)
     make_folder(path.parent)
@@ -43,10 +43,9 @@ def _pictures(embedder: "BAMEmbedder", X: Any, y: Any) -> dict[str, Any]:
     """Map and neighbours of the rows of X, or of their parts."""
     import torch
 
+    from bam_core.config.build import assemble
     from bam_core.data.labels import encode_labels
-    from bam_core.evaluation import EmbeddingMap, NeighbourRows
-    from bam_core.evaluation.pictures import take_sample
-    from bam_core.training.build import assemble
+    from bam_core.reports.pictures import EmbeddingMap, NeighbourRows, take_sample
 
     embedded = embedding.embedded(embedder, X)
     labels: np.ndarray | None = None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from bam_core.embedder.embedding import places_of
 from bam_core.errors import InputError
 from bam_core.protocols import Modality
 
@@ -64,3 +63,8 @@ def checked_groups(groups: Any, wanted: int | None, data: "PreparedData", n_inpu
             "groups have no influence on training unless groups_per_batch says of how many each batch is.", stacklevel=3
         )
     return np.asarray(given[places_of(data)].astype(str))
+
+
+def places_of(data: "PreparedData") -> np.ndarray:
+    """(m,) the place in X of each row that was read, which may be a part of what stands there."""
+    return np.array([int(name.partition("@")[0]) for name in data.splits["train"]["id"]])

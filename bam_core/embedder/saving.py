@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bam_core.config.registry import anchored
 from bam_core.errors import DataError
-from bam_core.registry import anchored
 
 if TYPE_CHECKING:
     from bam_core.embedder.estimator import BAMEmbedder
@@ -31,7 +31,7 @@ _LEARNT = (
 
 def save(embedder: "BAMEmbedder", folder: str | Path) -> None:
     """Write a fitted embedder; see `BAMEmbedder.save`."""
-    from bam_core.pretrained import PretrainedEncoder
+    from bam_core.runs.pretrained import PretrainedEncoder
 
     modality = embedder.modality
     name = anchored(modality, Path()) if isinstance(modality, str) else modality.name
@@ -55,7 +55,7 @@ def load(cls: "type[BAMEmbedder]", folder: str | Path, trusted: bool) -> "BAMEmb
     """Read what `save` wrote; see `BAMEmbedder.load`."""
     import pandas as pd
 
-    from bam_core.pretrained import PretrainedEncoder
+    from bam_core.runs.pretrained import PretrainedEncoder
 
     if not (Path(folder) / "config.json").is_file():
         raise DataError(f"expected a folder that BAMEmbedder.save wrote; {str(folder)!r} has no config.json.")

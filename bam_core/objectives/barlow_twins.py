@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from bam_core.distributed import gather
+from bam_core.collectives import all_gather
+from bam_core.config.registry import extra
 from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
 from bam_core.protocols import ViewFn
-from bam_core.registry import extra
 
 
 def make_barlow_twins(
@@ -49,6 +49,6 @@ def make_barlow_twins(
     return PairObjective(
         encoder,
         view_fn,
-        lambda a, b: loss(gather(a).flatten(0, 1), gather(b).flatten(0, 1)),
+        lambda a, b: loss(all_gather(a).flatten(0, 1), all_gather(b).flatten(0, 1)),
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
     )

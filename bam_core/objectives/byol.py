@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from bam_core.batch_norm import with_global_batch_norm
+from bam_core.config.registry import extra
 from bam_core.objectives.peers import Generators, PeerObjective, PeerOutput, peer_output, peer_projector, views_of
 from bam_core.protocols import ViewFn
-from bam_core.registry import extra
 from bam_core.schedules import CosineSchedule
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bam_core.config.registry import extra
 from bam_core.objectives.peers import (
     Generators,
     PeerObjective,
@@ -17,7 +18,6 @@ from bam_core.objectives.peers import (
 )
 from bam_core.objectives.prototypes import Prototypes
 from bam_core.protocols import ViewFn
-from bam_core.registry import extra
 from bam_core.schedules import CosineSchedule
 
 

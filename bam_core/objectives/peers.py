@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bam_core.attention import unit_rows
-from bam_core.distributed import errors_shared
+from bam_core.collectives import errors_shared
 from bam_core.errors import InputError
+from bam_core.loss.attention import unit_rows
 from bam_core.projector import Projector
 from bam_core.student import StudentObjective, StudentViews
 from bam_core.views import DrawnViews, batch_size

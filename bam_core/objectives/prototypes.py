@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bam_core.attention import unit_rows
+from bam_core.loss.attention import unit_rows
 
 
 class Prototypes(nn.Module):

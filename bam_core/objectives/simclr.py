@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from bam_core.distributed import can_gather
+from bam_core.collectives import can_gather
+from bam_core.config.registry import extra
 from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
 from bam_core.protocols import ViewFn
-from bam_core.registry import extra
 
 
 def make_simclr(

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bam_core.distributed import can_gather
+from bam_core.collectives import can_gather
+from bam_core.config.registry import extra
 from bam_core.errors import InputError
 from bam_core.objectives.peers import (
     Generators,
@@ -19,7 +20,6 @@ from bam_core.objectives.peers import (
 )
 from bam_core.objectives.prototypes import Prototypes
 from bam_core.protocols import ViewFn
-from bam_core.registry import extra
 
 
 class SwAVObjective(PeerObjective):

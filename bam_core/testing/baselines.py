@@ -21,7 +21,7 @@ def check_baselines(contract: Contract, modality: Modality, rows: Any, facts: Ma
         rows: of the split "train".
         facts: of the data.
     """
-    from bam_core.training.baselines import columns_of, feature_array, not_installed
+    from bam_core.runs.baselines import columns_of, feature_array, not_installed
 
     with contract.rule("baselines are `bam_core.protocols.Baseline` by name, each with a sentence about it") as need:
         for name, baseline in modality.baselines.items():

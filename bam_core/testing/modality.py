@@ -13,8 +13,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from bam_core.config.registry import complete, keyword_parameters
 from bam_core.protocols import Batch, Modality
-from bam_core.registry import complete, keyword_parameters
 from bam_core.testing.baselines import check_baselines
 from bam_core.testing.contract import Contract
 from bam_core.testing.networks import Network, check_encoder
@@ -114,7 +114,7 @@ def _declarations(contract: Contract, modality: Modality) -> None:
 
 def _options(contract: Contract, what: str, function: Callable[..., Any], reserved: str) -> None:
     """A recipe's section is the function's keyword arguments, checked by their types."""
-    from bam_core.training.recipe import options_model
+    from bam_core.config.recipe import options_model
 
     with contract.rule(
         "options are keyword-only, typed, and none is called as the key that chooses the function"
@@ -262,7 +262,7 @@ def _drawings(contract: Contract, modality: Modality, batch: Batch, makers: list
     """Without pyplot, which keeps figures and may want a screen."""
     from matplotlib.figure import Figure
 
-    from bam_core.evaluation.pictures import take_sample
+    from bam_core.reports.pictures import take_sample
 
     with contract.rule("draw draws a sample, and a sample of every view, on matplotlib axes") as need:
         for name, view in [

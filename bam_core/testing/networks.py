@@ -138,11 +138,11 @@ def _saved(
     contract: Contract, modality: Modality, network: Network, view: Any, facts: dict[str, Any], folder: Path
 ) -> None:
     """With the file of weights, config and facts that a run leaves."""
-    from bam_core.pretrained import PretrainedEncoder
+    from bam_core.runs.pretrained import PretrainedEncoder
 
     with (
         contract.rule("a saved encoder comes back the same, from plain JSON options") as need,
-        patch("bam_core.pretrained.load_modality", lambda name: modality),
+        patch("bam_core.runs.pretrained.load_modality", lambda name: modality),
         torch.no_grad(),
     ):
         saved = PretrainedEncoder(modality.name, {"name": network.name, **network.options}, facts)

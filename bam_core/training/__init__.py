@@ -1,1 +1,1 @@
-"""Pretraining runs: recipe in, run folder out. Needs the `train` extra."""
+"""Between the first and the last step: Lightning's module and trainer, batches, callbacks, checkpoints."""

@@ -152,7 +152,7 @@ class Watch(lightning.Callback):
         """Warn once; look only at steps that have just been measured, since a look waits for the device."""
         step = trainer.global_step
         if isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
-            return  # it looks at its own attention: `bam_core.collapse`
+            return  # it looks at its own attention: `bam_core.loss.collapse`
         if self._warned or step <= len(self.batches) or step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         spread = trainer.callback_metrics.get("embedding_spread")

@@ -12,15 +12,16 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from bam_core.batch_norm import with_global_batch_norm
-from bam_core.collapse import projections_rankme
+from bam_core.collectives import any_rank, hosts_exchange, texts_of_ranks, world_size
+from bam_core.config.recipe import TrainSettings
 from bam_core.diagnostics import embedding_spread, rankme
-from bam_core.distributed import any_rank, hosts_exchange, shard, texts_of_ranks, whole, world_size
 from bam_core.errors import InputError, NonFiniteError
+from bam_core.loss.collapse import projections_rankme
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
+from bam_core.sharding import shard, to_full
 from bam_core.training.batches import mixed_seed
 from bam_core.training.nonfinite import broken_weight, first_nonfinite, save_step
-from bam_core.training.recipe import TrainSettings
 
 N_RANKME_ROWS = 1024
 
@@ -142,7 +143,7 @@ class PretrainModule(lightning.LightningModule):
             f"step {step} is not finite{f' on rank {first}' * (len(texts) > 1)}: NaN or infinity begins in {where}."
         )
         if self.folder is not None:
-            weights = {name: whole(value) for name, value in self.state_dict().items()}
+            weights = {name: to_full(value) for name, value in self.state_dict().items()}
             shards = [self.view_shards.start, self.view_shards.stop]
             content = {"batch": batch, "state_dict": weights, "view_shards": shards, "part": part}
             message += save_step(content if first == self.global_rank else None, where, self.folder, step)

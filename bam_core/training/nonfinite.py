@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bam_core.distributed import whole
 from bam_core.errors import BAMError
 from bam_core.outputs import make_folder, write_text, written
+from bam_core.sharding import to_full
 
 
 def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> str | None:
@@ -42,7 +42,7 @@ def first_nonfinite(module: nn.Module, batch: Any, run: Callable[[], Any]) -> st
 
 def broken_weight(module: nn.Module) -> str | None:
     """Name of the first parameter that is not finite; every rank has to call this together."""
-    return next((name for name, weight in module.named_parameters() if not _all_finite(whole(weight.detach()))), None)
+    return next((name for name, weight in module.named_parameters() if not _all_finite(to_full(weight.detach()))), None)
 
 
 def save_step(content: dict[str, Any] | None, where: str, folder: Path, step: int) -> str:

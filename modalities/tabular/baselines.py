@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bam_core.evaluation.classifiers import gradient_boosting
+from bam_core.probes.classifiers import gradient_boosting
 from bam_core.protocols import Baseline, FittedBaseline
 from modalities.tabular.batches import collate_rows
 from modalities.tabular.columns import FIRST

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bam_core.config.registry import did_you_mean
 from bam_core.errors import DataError
-from bam_core.registry import did_you_mean
 from modalities.tabular.associations import feature_groups
 from modalities.tabular.columns import (
     AS_USUAL,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bam_core.config.registry import did_you_mean
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import NONE
 from bam_core.data.decimals import to_numbers
@@ -14,7 +15,6 @@ from bam_core.data.numbers import MARKS
 from bam_core.data.splits import read_splits
 from bam_core.data.targets import MULTI_LABEL, REGRESSION, Target, read_target
 from bam_core.errors import DataError
-from bam_core.registry import did_you_mean
 from modalities.tabular.columns import AS_USUAL, Notation, choose_decimal, evidence_of
 from modalities.tabular.files import Table
 from modalities.tabular.options import Options

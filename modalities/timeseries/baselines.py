@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bam_core.evaluation.classifiers import ridge
+from bam_core.probes.classifiers import ridge
 from bam_core.protocols import Baseline, FittedBaseline
 from modalities.timeseries.batches import collate_signals
 

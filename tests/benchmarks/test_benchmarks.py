@@ -14,8 +14,8 @@ import torch
 from bam_core import InputError
 from bam_core.benchmarks import loss, machine, start, timing, training
 from bam_core.cli import main
-from bam_core.cli.files import find_recipe
-from bam_core.training.recipe import load_recipe
+from bam_core.config.recipe import load_recipe
+from bam_core.config.shipped_recipes import find_recipe
 
 
 def test_contenders_return_the_loss_and_its_gradient():

@@ -140,7 +140,7 @@ def test_a_package_of_the_same_name_is_named(tmp_path, name):
 
 def test_missing_extras_are_named(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
-    monkeypatch.delitem(sys.modules, "bam_core.training.recipe", raising=False)
+    monkeypatch.delitem(sys.modules, "bam_core.config.recipe", raising=False)
     assert main(["validate", "smoke/ecg"]) == 1
     assert "pip install 'bam-ssl[train]'" in capsys.readouterr().err
 
@@ -155,7 +155,7 @@ def test_the_wheel_carries_recipes_data_and_template(tmp_path):
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     assert {"bam_ssl.py", "bam_core/recipes/ecg/mitbih_resnet1d.yaml", "modalities/ecg/ecg5000.npz"} <= names
-    assert {"bam_core/evaluation/report.html.jinja", "bam_core/py.typed", "modalities/py.typed"} <= names
+    assert {"bam_core/reports/report.html.jinja", "bam_core/py.typed", "modalities/py.typed"} <= names
     templates = {name for name in names if name.startswith("bam_core/cli/templates/")}
     assert len(templates) == 6
     assert not any(name.startswith(("tests", "docs", "recipes")) for name in names)

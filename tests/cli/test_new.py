@@ -10,10 +10,10 @@ import pytest
 
 from bam_core import PretrainedEncoder
 from bam_core.cli import main
-from bam_core.training.build import read_data
-from bam_core.training.cell import run_cell
-from bam_core.training.compare import plan
-from bam_core.training.recipe import load_recipe
+from bam_core.comparison.compare import plan
+from bam_core.comparison.trial import run_trial
+from bam_core.config.build import read_data
+from bam_core.config.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,8 +53,8 @@ def test_a_new_modality_from_skeleton_to_embeddings(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path / "mine")
     check_files("sea_waves")
     recipe = load_recipe(Path("sea_waves.yaml"), ["evaluate.fractions=[1.0]", "evaluate.bootstrap=100"])
-    cell = run_cell(plan(recipe, ["bam"], 1, read_data(recipe))[-1], tmp_path / "cell")  # as bam compare does
-    assert cell.results.features == ["bam"]
+    trial = run_trial(plan(recipe, ["bam"], 1, read_data(recipe))[-1], tmp_path / "trial")  # as bam compare does
+    assert trial.results.features == ["bam"]
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import torch
 
 import bam_core.cli
 from bam_core import BAMError, ContractError, InputError, Views
+from bam_core.config.registry import load_modality
 from bam_core.data import PreparedData
-from bam_core.registry import load_modality
 from bam_core.testing import check_modality
 
 SKELETON = Path(bam_core.cli.__file__).parent / "templates" / "my_modality.py"

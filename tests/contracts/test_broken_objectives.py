@@ -9,7 +9,7 @@ from torch import nn
 
 import bam_core.cli
 from bam_core import ContractError, EMATeacher
-from bam_core.registry import load_objective
+from bam_core.config.registry import load_objective
 from bam_core.testing import check_objective
 
 SKELETON = Path(bam_core.cli.__file__).parent / "templates" / "my_objective.py"

@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from bam_core.registry import load_modality
+from bam_core.config.registry import load_modality
 from bam_core.testing import check_modality
 
 SMALL = {

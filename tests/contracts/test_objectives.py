@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from bam_core.registry import load_objective
+from bam_core.config.registry import load_objective
 from bam_core.testing import check_objective
 
 OPTIONS = {"bam": [{}, {"momentum": 0.9, "top_k": 4}, {"n_target": 1, "projector_standardize": False}]}

@@ -11,7 +11,8 @@ from launch import run
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bam_core import BAMObjective, InputError, bam_loss, blocks
+from bam_core import BAMObjective, InputError, bam_loss
+from bam_core.loss import blocks
 
 B, D = 24, 5  # samples in the global batch, width
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 3e-6}  # float32: sums in another order, in the network too

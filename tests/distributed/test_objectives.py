@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bam_core.batch_norm import with_global_batch_norm
-from bam_core.registry import keyword_parameters, load_objective
+from bam_core.config.registry import keyword_parameters, load_objective
 
 NAMES = sorted({entry.name for entry in entry_points(group="bam_ssl.objectives")})
 B, STEPS, TOLERANCE = 16, 3, 1e-10

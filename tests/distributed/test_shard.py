@@ -6,7 +6,7 @@ from launch import run
 from torch import nn
 
 from bam_core import BAMObjective
-from bam_core.distributed import gathered, shard, whole
+from bam_core.sharding import shard, to_full, unsharded
 
 B, D = 24, 6
 
@@ -51,11 +51,11 @@ def train(rank, world_size, micro_batch):
     with torch.no_grad():  # as `bam replay`'s look at a step does
         model(batch[rank * B // world_size :][: B // world_size].double())
     model.update_teacher()
-    with gathered(model):
+    with unsharded(model):
         embeddings = torch.cat([model.embed(batch.double(), teacher=teacher) for teacher in (False, True)])
     return {
         "embeddings": embeddings,
-        "weights": torch.cat([whole(p.detach()).flatten() for p in model.parameters()]),
+        "weights": torch.cat([to_full(p.detach()).flatten() for p in model.parameters()]),
         "share": sum(p.to_local().numel() if world_size > 1 else p.numel() for p in model.parameters()) / n_weights,
         "units": [name for name, m in model.named_modules() if type(m).__name__.startswith("FSDP")],
     }

@@ -22,12 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bam_core import PretrainedEncoder
+from bam_core.comparison.trial_results import TrialResult
+from bam_core.config.recipe import load_recipe
+from bam_core.config.registry import load_modality
 from bam_core.errors import BAMError, UnforeseenDataError
-from bam_core.evaluation import Results
-from bam_core.evaluation.cells import CellRecord
-from bam_core.registry import load_modality
+from bam_core.probes.results import Results
 from bam_core.training.checkpoints import read_checkpoint
-from bam_core.training.recipe import load_recipe
 
 EXAMPLES = int(os.environ.get("BAM_FUZZ_EXAMPLES", "8"))
 RNG = np.random.default_rng(0)
@@ -275,7 +275,7 @@ def test_encoders(tmp_path, file):
     check()
 
 
-@pytest.mark.parametrize("load", [Results.load, CellRecord.load, load_recipe], ids=["results", "cell", "recipe"])
+@pytest.mark.parametrize("load", [Results.load, TrialResult.load, load_recipe], ids=["results", "trial", "recipe"])
 def test_files_of_ours(tmp_path, load):
     MADE["text"] = json.dumps({"format": 1, "modality": "ecg", "data": {"reader": "example"}, "rows": [1]}).encode()
 

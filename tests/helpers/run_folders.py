@@ -4,10 +4,10 @@ import csv
 
 import torch
 
-from bam_core.pretrained import PretrainedEncoder
-from bam_core.training.build import build
+from bam_core.config.build import build
+from bam_core.config.recipe import check_recipe
+from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.training.checkpoints import checkpoints
-from bam_core.training.recipe import check_recipe
 
 
 def state_of(folder):

@@ -15,7 +15,7 @@ import pytest
 from bad_inputs import GROUPS, IMAGES, LABELS, LONG, SIGNALS, TABLE, WIDE, N
 
 from bam_core import BAMError, DataError
-from bam_core.registry import load_modality
+from bam_core.config.registry import load_modality
 from bam_core.training.batches import GlobalBatches
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb")

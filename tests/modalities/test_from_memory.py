@@ -8,7 +8,7 @@ import torch
 from rows import TINY, rows_of, take
 
 from bam_core import DataError, InputError
-from bam_core.registry import load_modality
+from bam_core.config.registry import load_modality
 from modalities.audio.memory import from_memory as waveforms
 from modalities.ecg.arrays import from_memory as ecgs
 from modalities.image.memory import from_memory as images

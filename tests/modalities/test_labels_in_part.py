@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bam_core.cli import main
-from bam_core.training.build import read_data
-from bam_core.training.run import load_run
+from bam_core.config.build import read_data
+from bam_core.runs.run_folder import load_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb")]
 TRAIN = "train: {epochs: 1, batch_size: 8, log_every: 1}\nevaluate: {draws: 2, fractions: [1.0], baselines: none}\n"

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize, softmax
 
 from bam_core import InputError, MissingExtraError, Views, embedding_spread, rankme
+from bam_core.config.registry import load_objective
 from bam_core.objectives.prototypes import Prototypes
-from bam_core.registry import load_objective
 
 PAIRS = ["simclr", "vicreg", "barlow_twins"]
 TEACHERS = ["byol", "dino"]

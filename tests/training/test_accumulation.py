@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from bam_core import BAMObjective, NonFiniteError
+from bam_core.config.build import build
+from bam_core.config.recipe import TrainSettings
 from bam_core.training.batches import GlobalBatches, batch_loader
-from bam_core.training.build import build
 from bam_core.training.module import PretrainModule
-from bam_core.training.recipe import TrainSettings
 
 pytestmark = pytest.mark.slow
 

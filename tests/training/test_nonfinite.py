@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from bam_core import DataError, NonFiniteError
+from bam_core.runs.pretrain import pretrain
+from bam_core.runs.replay import replay
 from bam_core.training.checkpoints import checkpoints, newest_checkpoint, read_checkpoint
 from bam_core.training.module import PretrainModule
 from bam_core.training.nonfinite import first_nonfinite
-from bam_core.training.replay import replay
-from bam_core.training.run import pretrain
 from modalities.timeseries.encoders import ResNet1d
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from launch import run
 from torch import nn
 
 from bam_core import BAMObjective, InputError, NonFiniteError
+from bam_core.config.recipe import TrainSettings
 from bam_core.training.module import PretrainModule
-from bam_core.training.recipe import TrainSettings
 
 N_BATCHES, BAD = 6, 2
 

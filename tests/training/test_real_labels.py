@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from bam_core.config.build import Parts
+from bam_core.config.recipe import TrainSettings
 from bam_core.data import in_memory
 from bam_core.errors import DataError, InputError, RecipeError
-from bam_core.evaluation import balanced_rows
-from bam_core.training.assess import pictured_labels
-from bam_core.training.baselines import split_labels
-from bam_core.training.build import Parts
-from bam_core.training.imagenet_protocols import _labels
-from bam_core.training.online import OnlineKNN
-from bam_core.training.recipe import TrainSettings
+from bam_core.imagenet.protocols import _labels
+from bam_core.probes.fractions import balanced_rows
+from bam_core.runs.baselines import split_labels
+from bam_core.runs.evaluate_run import pictured_labels
+from bam_core.training.online_knn import OnlineKNN
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import torch
 from run_folders import rows_of
 
 from bam_core import CollapseWarning
+from bam_core.runs.pretrain import pretrain
 from bam_core.training.batches import GlobalBatches
 from bam_core.training.callbacks import COLLAPSED_SPREAD, Watch
-from bam_core.training.run import pretrain
 
 ATTRACTING = '''
 """An objective that draws the views of a sample together and pushes nothing apart."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bam_core.config.registry import load_modality
 from bam_core.errors import DataError
-from bam_core.registry import load_modality
 from bam_core.testing import check_modality
 
 MODALITY = load_modality(f"{Path(__file__).with_name('my_modality.py')}:MODALITY")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from bam_core.registry import load_objective
+from bam_core.config.registry import load_objective
 from bam_core.testing import check_objective
 from torch import nn
 

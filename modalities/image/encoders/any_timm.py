@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bam_core.config.registry import did_you_mean
 from bam_core.errors import InputError
-from bam_core.registry import did_you_mean
 from modalities.image.encoders.base import ImageEncoder
 
 

@@ -4,7 +4,7 @@ from ragged import pad
 from torch import nn
 
 from bam_core.errors import InputError
-from bam_core.pretrained import PretrainedEncoder
+from bam_core.runs.pretrained import PretrainedEncoder
 from modalities.audio import MODALITY
 from modalities.audio.encoders import MelCNN, MelViT
 from modalities.audio.mel import LogMel, mel_settings

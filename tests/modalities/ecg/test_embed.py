@@ -8,7 +8,7 @@ from ecg_folders import write_ptbxl, write_record
 from run_folders import untrained_run
 
 from bam_core import DataError, InputError, RecipeError
-from bam_core.training.export import embed_data
+from bam_core.runs.embed import embed_data
 from modalities.ecg import MODALITY
 from modalities.ecg.data import read_wfdb
 from modalities.ecg.ptbxl import LEADS, read_ptbxl

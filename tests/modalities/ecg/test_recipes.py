@@ -9,13 +9,13 @@ import wfdb
 from ecg_folders import write_mitbih, write_ptbxl
 from run_folders import rows_of
 
-from bam_core.cli.files import find_recipe
-from bam_core.evaluation import Results
-from bam_core.pretrained import PretrainedEncoder
-from bam_core.training.assess import assess
-from bam_core.training.build import read_data
-from bam_core.training.recipe import load_recipe
-from bam_core.training.run import pretrain
+from bam_core.config.build import read_data
+from bam_core.config.recipe import load_recipe
+from bam_core.config.shipped_recipes import find_recipe
+from bam_core.probes.results import Results
+from bam_core.runs.evaluate_run import evaluate_run
+from bam_core.runs.pretrain import pretrain
+from bam_core.runs.pretrained import PretrainedEncoder
 from modalities.ecg.beats import MITBIH_INTER_PATIENT
 
 pytestmark = [
@@ -33,7 +33,7 @@ QUICK = [
 def run(name, folder, *overrides):
     """Pretrain and judge; returns the recipe and the saved table."""
     recipe = load_recipe(find_recipe(name), [*QUICK, *overrides])
-    results = assess(pretrain(recipe, folder, progress=False))
+    results = evaluate_run(pretrain(recipe, folder, progress=False))
     saved = Results.load(folder / "results.json")
     assert [(row.features, row.mean) for row in saved.rows] == [(row.features, row.mean) for row in results.rows]
     assert saved.features == ["raw features", "untrained encoder", "bam"]

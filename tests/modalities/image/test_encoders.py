@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bam_core.errors import InputError
-from bam_core.pretrained import PretrainedEncoder
+from bam_core.runs.pretrained import PretrainedEncoder
 from modalities.image import MODALITY
 from modalities.image.encoders import Standardise, cnn, resnet18, timm_encoder, vit_tiny
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from bam_core.evaluation import EvaluationProtocol
-from bam_core.training.baselines import columns_of, judge_baseline
+from bam_core.probes.protocol import EvaluationProtocol
+from bam_core.runs.baselines import columns_of, judge_baseline
 from modalities.tabular import MODALITY
 from modalities.tabular.baselines import as_frame
 from modalities.tabular.memory import read_frame

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from bam_core import DataError
-from bam_core.pretrained import PretrainedEncoder
-from bam_core.training.export import embed_data
-from bam_core.training.recipe import check_recipe
-from bam_core.training.run import pretrain
+from bam_core.config.recipe import check_recipe
+from bam_core.runs.embed import embed_data
+from bam_core.runs.pretrain import pretrain
+from bam_core.runs.pretrained import PretrainedEncoder
 from modalities.tabular.data import read_table
 
 pytestmark = pytest.mark.slow

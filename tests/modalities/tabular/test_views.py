@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from bam_core.config.registry import complete
 from bam_core.data import SplitDataset
 from bam_core.errors import InputError
-from bam_core.registry import complete
 from modalities.tabular import MODALITY
 from modalities.tabular.batches import collate_rows
 from modalities.tabular.columns import MISSING, UNKNOWN

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from bam_core.evaluation.classifiers import ridge
+from bam_core.probes.classifiers import ridge
 from modalities.timeseries import baselines as module
 from modalities.timeseries.baselines import BASELINES, signals
 

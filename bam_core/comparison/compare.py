@@ -1,0 +1,251 @@
+"""Objectives on equal terms: every objective with every seed on one recipe, a small result file each, one table.
+
+What is held equal are the `terms` of a comparison: prepared data, views, encoder, training and protocol. They are
+hashed into every result file, so tables of other days and machines can be compared.
+"""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bam_core.comparison.trial import Trial
+from bam_core.comparison.trial_results import (
+    LEFT_OUT,
+    TrialResult,
+    differences,
+    first_objective,
+    load_table,
+    load_trials,
+    trials_markdown,
+)
+from bam_core.config.build import read_data
+from bam_core.config.recipe import FILLED_IN, Recipe, check_recipe, load_recipe
+from bam_core.config.registry import keyword_parameters, load_modality, load_objective
+from bam_core.data import PreparedData
+from bam_core.errors import DataError, RecipeError
+from bam_core.outputs import make_folder, write_text
+from bam_core.probes.results import Results
+from bam_core.reports.report import ReportContent, write_report
+from bam_core.runs.baselines import choose_baselines
+from bam_core.runs.evaluate_run import RAW, UNTRAINED
+from bam_core.runs.lock import only_here
+from bam_core.runs.pretrain import MAY_CHANGE
+
+
+def compare(
+    path: Path,
+    objectives: Sequence[str],
+    folder: Path,
+    *,
+    n_seeds: int = 3,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+    trusted: bool = False,
+) -> Results:
+    """Run the trials that are not finished yet, each in a process of its own, and write the table.
+
+    Args:
+        path: of the recipe. Its objective's options are those of the objective of that name; the others of the list
+            share only the `projector_...` ones.
+        objectives: names, or names with options such as "bam:epsilon=0.05:temperature=0.2".
+        folder: of the comparison: `results/` with a file a trial, `runs/`, `table.md` and `report.html`.
+        n_seeds: training seeds, counted from the recipe's.
+        overrides: of the recipe's values.
+        say: called with what was read, guessed and left out of the data, and with a line before every trial.
+        trusted: run the Python files that the recipe names, see `load_recipe`.
+
+    Returns:
+        The table: raw features, baselines and the untrained encoder first, then the objectives.
+
+    Raises:
+        RecipeError: mistakes in recipe or objectives; a folder of a comparison on other terms, or in which another
+            process is at work.
+        DataError: no labels for train and test; trials that failed, after all others were run.
+    """
+    recipe = load_recipe(path, overrides, trusted=trusted)
+    if recipe.train.devices != 1 or recipe.train.num_nodes != 1:
+        raise RecipeError("a comparison expected trials on one device: train.devices=1, train.num_nodes=1.")
+    data = read_data(recipe)  # prepared here, so that no trial pays for it
+    if "test" not in data.splits or any(data.labels(split) is None for split in ("train", "test")):
+        raise DataError("a comparison expected labels for train and for a test split; these data have none.")
+    say(data.account())
+    choice = choose_baselines(load_modality(recipe.modality), data, recipe.evaluate)
+    trials = plan(recipe, objectives, n_seeds, data, baselines=choice.chosen)
+    with only_here(folder):
+        return _run(trials, choice.notes, folder, say)
+
+
+def _run(trials: Sequence[Trial], notes: Sequence[str], folder: Path, say: Callable[[str], None]) -> Results:
+    """The trials that are not finished yet, and the table."""
+    results = folder / "results"
+    make_folder(results)
+    done = {trial.name for trial in trials if _is_done(trial, results / f"{trial.name}.json")}
+    _check_terms(load_trials(folder), trials[0].terms, folder)
+    write_text(folder / LEFT_OUT, json.dumps(notes))
+    failed = []
+    for number, trial in enumerate(trials, start=1):
+        if trial.name not in done:
+            seed = "" if trial.seed is None else f", seed {trial.seed}"
+            say(f"[{number}/{len(trials)}] {trial.label}{seed}")
+            if not start_trial(trial, folder):
+                failed.append(f"{trial.label}{seed}")
+    table = write_table(folder, command=trials[0].command)
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(trials)} trials failed, see their messages above: {'; '.join(failed)}. The table "
+            f"in "
+            f"{folder} holds the others; the same command runs only what is missing."
+        )
+    return table
+
+
+def plan(
+    recipe: Recipe, objectives: Sequence[str], n_seeds: int, data: PreparedData, *, baselines: Sequence[str] = ()
+) -> list[Trial]:
+    """The trials of a comparison, seed by seed, so that one that is stopped has whole seeds.
+
+    Raises:
+        RecipeError: no objectives or seeds, or mistakes in an objective.
+    """
+    if not objectives or n_seeds < 1:
+        raise RecipeError(f"a comparison expected objectives and at least one seed; got {list(objectives)}, {n_seeds}.")
+    terms = equal_terms(recipe, data)
+    command = shlex.join(["bam", *sys.argv[1:]])
+    sections = {label: objective_section(label, recipe) for label in dict.fromkeys(objectives)}
+    trials = [Trial(RAW, None, recipe, terms, {}, command)]
+    trials += [Trial(name, None, recipe, terms, {}, command, baseline=True) for name in baselines]
+    for seed in range(recipe.train.seed, recipe.train.seed + n_seeds):
+        raw = recipe.model_dump(mode="json")
+        raw["train"]["seed"] = seed
+        trials.append(Trial(UNTRAINED, seed, check_recipe(raw), terms, {}, command))
+        for label, section in sections.items():
+            asked = check_recipe({**raw, "objective": section}, where=f"objective {label!r}")
+            whole = with_defaults(load_objective(section["name"]), asked.objective)
+            trials.append(Trial(label, seed, asked, terms, whole, command))
+    return trials
+
+
+def objective_section(label: str, recipe: Recipe) -> dict[str, Any]:
+    """What "NAME:key=value:..." means as a recipe's section `objective`.
+
+    Raises:
+        RecipeError: no such objective, or a value that is not YAML.
+    """
+    parts = label.split(":")
+    options = [part for part in parts if "=" in part]
+    name = ":".join(part for part in parts if "=" not in part)  # path/to/file.py:NAME has a colon of its own
+    section = dict(recipe.objective)
+    if name != section["name"]:
+        known = {parameter.name for parameter in keyword_parameters(load_objective(name))}
+        section = {k: v for k, v in section.items() if k.startswith("projector_") and k in known}
+    for option in options:
+        key, _, text = option.partition("=")
+        try:
+            section[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"objective {label!r}: the value of {key!r} is not valid YAML: {text!r}.") from error
+    return {**section, "name": name}
+
+
+def equal_terms(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
+    """What all trials share, as plain values, defaults included; the data by their content, wherever they lie."""
+    modality = load_modality(recipe.modality)
+    train = {k: v for k, v in recipe.train.model_dump(mode="json").items() if k not in MAY_CHANGE | {"seed"}}
+    return {
+        "modality": recipe.modality,
+        "data": data.content_hash(),
+        "views": with_defaults(modality.views[recipe.views["name"]], recipe.views),
+        "encoder": with_defaults(modality.encoders[recipe.encoder["name"]], recipe.encoder),
+        "train": train,
+        "evaluate": {**recipe.evaluate.model_dump(mode="json", exclude={"baselines"}), "hash": recipe.evaluate.hash()},
+    }
+
+
+def with_defaults(factory: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's section with the defaults of its factory, as plain values."""
+    defaults = {
+        p.name: p.default
+        for p in keyword_parameters(factory)
+        if p.default is not Parameter.empty and p.name not in FILLED_IN
+    }
+    plain: dict[str, Any] = json.loads(json.dumps({**defaults, **section}, default=str))
+    return plain
+
+
+def start_trial(trial: Trial, folder: Path) -> bool:
+    """Run a trial in a new process, from its beginning; messages and bars go where ours go. Says if it went well."""
+    run = folder / "runs" / trial.name
+    shutil.rmtree(run, ignore_errors=True)  # of a trial that was stopped: it is to be timed as a whole
+    command = [
+        sys.executable,
+        "-P",  # nothing of the current folder
+        "-m",
+        "bam_core.comparison.trial",
+        str(run),
+        str(folder / "results" / f"{trial.name}.json"),
+    ]
+    return subprocess.run(command, input=trial.to_json(), text=True, check=False).returncode == 0
+
+
+def _is_done(trial: Trial, path: Path) -> bool:
+    """Whether a trial has its result.
+
+    Raises:
+        RecipeError: the result is that of an objective with other options.
+    """
+    if not path.is_file():
+        return False
+    changed = differences(TrialResult.load(path).objective, trial.objective)
+    if changed:
+        raise RecipeError(
+            f"{path} holds {trial.label!r} with other options: {'; '.join(changed)}. Delete it to run the trial again, "
+            "or take another folder with --run."
+        )
+    return True
+
+
+def _check_terms(records: Sequence[TrialResult], terms: Mapping[str, Any], folder: Path) -> None:
+    for record in records:
+        changed = differences(record.terms, terms)
+        if changed:
+            raise RecipeError(
+                f"{folder} holds a comparison on other terms; changed: {'; '.join(changed)}. Take another folder with "
+                "--run, or the recipe as it was."
+            )
+
+
+def write_table(folder: Path, *, command: str = "") -> Results:
+    """Write `table.md` and `report.html` from the result files in a folder, and return the table."""
+    records, results = load_table(folder)
+    write_text(folder / "table.md", trials_markdown(results, records))
+    first = records[0]
+    set_aside = max(record.set_aside for record in records)
+    write_report(
+        folder / "report.html",
+        ReportContent(
+            title=folder.name,
+            results=results,
+            ours=first_objective(records),
+            set_aside=[(f"{set_aside} input(s)", "named in set_aside.csv of every run")] if set_aside else [],
+            repairs=first.repairs or {},
+            recipe=yaml.safe_dump({"terms": dict(first.terms), **_objectives(records)}, sort_keys=False),
+            versions=first.machine or {},
+            seeds={
+                "training": ", ".join(str(seed) for seed in sorted({r.seed for r in records if r.seed is not None}))
+            },
+            command=command or first.command,
+        ),
+    )
+    return results
+
+
+def _objectives(records: Sequence[TrialResult]) -> dict[str, Any]:
+    return {"objectives": {record.label: dict(record.objective) for record in records if record.objective}}

@@ -1,0 +1,272 @@
+"""Judge a run: frozen embeddings of every split beside the untrained encoder and raw features; table and report."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bam_core.config.build import Parts, build, read_data
+from bam_core.config.recipe import Recipe
+from bam_core.config.registry import displayed, load_modality
+from bam_core.data import PreparedData, SplitDataset
+from bam_core.errors import DataError, InputError
+from bam_core.objective import BAMObjective
+from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
+from bam_core.probes.evaluate import evaluate
+from bam_core.probes.inputs import Features
+from bam_core.probes.results import Results
+from bam_core.probes.strata import is_real, named_strata
+from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows, take_sample
+from bam_core.reports.report import ReportContent, write_report
+from bam_core.runs.baselines import Choice, choose_baselines, judge_baseline, split_labels
+from bam_core.runs.features import embed
+from bam_core.runs.run_folder import check_data, load_encoder, load_run, weights_digest
+from bam_core.training.batches import mixed_seed
+from bam_core.training.checkpoints import newest_checkpoint
+from bam_core.views import make_views
+
+RAW, UNTRAINED = "raw features", "untrained encoder"
+N_PICTURED = 96  # samples of the attention picture
+
+
+def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
+    """Evaluate a run and write `results.json` and `report.html` into its folder.
+
+    Args:
+        folder: of the run.
+        teacher: judge the teacher's encoder instead of the student's.
+        trusted: run the Python files that the run names, also if somebody else made it.
+
+    Returns:
+        The table, or None for data without labels or without a test split, or with labels that cannot be probed
+        (one class only); then the report says what can be said without.
+
+    Raises:
+        RecipeError: the folder is no run, or has no such encoder.
+        DataError: the data are not those that the run was begun with.
+    """
+    recipe = load_run(folder, trusted=trusted)
+    parts = build(recipe)
+    check_data(folder, parts.data)
+    name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
+    encoder = load_encoder(folder, teacher=teacher, trusted=trusted)
+    networks: dict[str, nn.Module] = {
+        RAW: Function(parts.modality.raw_features),
+        UNTRAINED: parts.encoder,
+        name: encoder,
+    }
+    choice = choose_baselines(parts.modality, parts.data, recipe.evaluate)
+    features = {label: embed_splits(network, parts, label) for label, network in networks.items()}
+    try:
+        results = judge(features, parts.data, recipe)
+        if results is not None:
+            results = with_baselines(results, choice, parts, recipe)
+    except InputError as error:
+        warnings.warn(f"no table: {error}", stacklevel=2)
+        results = None
+    if results is not None:
+        results = replace(results, encoder=_encoder(folder, teacher))
+        results.save(folder / "results.json")
+    write_report(folder / "report.html", _content(folder, recipe, parts, features, results, name))
+    return results
+
+
+def with_baselines(results: Results, choice: Choice, parts: Parts, recipe: Recipe) -> Results:
+    """The table with the rows of the baselines behind that of the raw features, and what is to be said of them."""
+    judged = [judge_baseline(name, parts.modality, parts.data, recipe.evaluate) for name in choice.chosen]
+    raw, *others = results.features
+    joined = results.restricted([raw]).joined([*filter(None, judged), results.restricted(others)])
+    return replace(joined, notes=(*joined.notes, *choice.notes), baselines=choice.chosen)
+
+
+def stored(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
+    """The table that `evaluate_run` left in a run folder.
+
+    Only if it is of this encoder and its present weights, by the present protocol, and with the baselines that can be
+    had now.
+    """
+    try:
+        results = Results.load(folder / "results.json")
+    except DataError:  # none, or one of another version
+        return None
+    recipe = load_run(folder, trusted=trusted)
+    if results.encoder != _encoder(folder, teacher) or results.protocol != recipe.evaluate:
+        return None
+    modality = load_modality(recipe.modality)
+    choice = choose_baselines(modality, read_data(recipe), recipe.evaluate)
+    return results if results.baselines == choice.chosen else None
+
+
+def _encoder(folder: Path, teacher: bool) -> dict[str, str]:
+    weights = weights_digest(folder, teacher=teacher).hex()[:16]
+    return {"network": "teacher" if teacher else "student", "weights": weights}
+
+
+def embed_splits(network: nn.Module, parts: Parts, label: str) -> dict[str, Tensor]:
+    """Embeddings of every split; the label is for the progress bar."""
+    return {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
+
+
+def judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, recipe: Recipe) -> Results | None:
+    """Evaluate sets of features by the recipe's protocol.
+
+    Args:
+        features: name -> split -> rows.
+        data: that they were made from.
+        recipe: holds the protocol.
+
+    Returns:
+        The table, or None for data without labels or without a test split.
+
+    Raises:
+        InputError: labels that cannot be probed, such as of one class only.
+    """
+    labels = split_labels(data)
+    if labels is None:
+        return None
+    return evaluate(
+        {name: Features(s["train"], s["test"], s.get("validation")) for name, s in features.items()},
+        labels,
+        recipe.evaluate,
+        data_fingerprint=data.fingerprint,
+    )
+
+
+def _content(
+    folder: Path,
+    recipe: Recipe,
+    parts: Parts,
+    features: Mapping[str, Mapping[str, Tensor]],
+    results: Results | None,
+    name: str,
+) -> ReportContent:
+    split = "test" if "test" in parts.data.splits else "train"
+    labels, classes = pictured_labels(parts.data, split)
+    embeddings, dataset = features[name][split], parts.dataset(split)
+    metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").exists() else None
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    figures: dict[str, EmbeddingFigures] = {
+        label: describe_embeddings(splits[split], seed=recipe.evaluate.seed) for label, splits in features.items()
+    }
+    return ReportContent(
+        title=folder.name,
+        results=results,
+        ours=name,
+        figures={} if results is not None else figures,
+        metrics=metrics,
+        uniform_loss=None if metrics is None else metrics.get("uniform_loss", pd.Series([None])).iloc[-1],
+        map=EmbeddingMap(embeddings, features[UNTRAINED][split], labels, classes),
+        draw=parts.modality.draw,
+        gallery=_gallery(parts, recipe, dataset, labels, classes),
+        attention=_attention(folder, recipe, parts, dataset, labels, classes),
+        neighbours=NeighbourRows.find(
+            embeddings,
+            lambda row: take_sample(_untouched(parts, dataset.__getitems__([row])), 0),
+            labels=labels,
+            classes=classes,
+            groups=parts.data.groups(split),
+            ids=parts.data.splits[split]["id"],
+        ),
+        set_aside=list(parts.data.set_aside),
+        repairs=parts.data.repairs,
+        notes=parts.data.notes,
+        recipe=recipe.to_yaml(),
+        versions=environment["versions"],
+        seeds={"training": recipe.train.seed, "evaluation": recipe.evaluate.seed},
+        command=environment["command"],
+    )
+
+
+def pictured_labels(data: PreparedData, split: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels for pictures and the names of their classes: real numbers as fifths by quantile."""
+    labels = data.labels(split)
+    if labels is None or not is_real(labels):
+        return labels, tuple(data.facts.get("classes") or ())
+    fifths, names = named_strata(labels)
+    return fifths, tuple(names)
+
+
+def _gallery(
+    parts: Parts, recipe: Recipe, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]
+) -> Gallery:
+    rows = picture_rows(len(dataset), labels, 4)
+    batch = dataset.__getitems__(rows)
+    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 0))
+    views = make_views(parts.view_fn, batch, generator)
+    single = labels is not None and labels.ndim == 1 and len(classes) > 0
+    names = [str(classes[labels[row]]) if labels[row] >= 0 else "" for row in rows] if single else []  # type: ignore
+    return Gallery.of_batch(_untouched(parts, batch), [*views.global_views, *views.local_views], names, count=len(rows))
+
+
+def _attention(
+    folder: Path,
+    recipe: Recipe,
+    parts: Parts,
+    dataset: SplitDataset,
+    labels: np.ndarray | None,
+    classes: Sequence[str],
+) -> AttentionPicture | None:
+    """Of one batch, from the student of the newest checkpoint; other objectives have no such picture."""
+    objective = trained_objective(folder, recipe, parts)
+    if objective is None:
+        return None
+    single = labels if labels is not None and labels.ndim == 1 else None
+    rows = picture_rows(len(dataset), single, N_PICTURED)
+    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 1))
+    views = make_views(parts.view_fn, dataset.__getitems__(rows), generator).global_views
+    with torch.no_grad():
+        projections = objective.student(list(views))[1]
+    return AttentionPicture.of_projections(
+        projections,
+        n_views=len(views),
+        temperature=objective.temperature,
+        epsilon=objective.epsilon,
+        iterations=objective.iterations,
+        labels=None if single is None else single[rows],
+        classes=classes,
+    )
+
+
+def trained_objective(folder: Path, recipe: Recipe, parts: Parts) -> BAMObjective | None:
+    """The BAM objective of a run, projector included, from its newest checkpoint; None for other objectives."""
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    objective = parts.objective(recipe, total_steps=1)
+    if checkpoint is None or not isinstance(objective, BAMObjective):
+        return None
+    state = checkpoint.state["state_dict"]
+    objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
+    return objective.eval()
+
+
+def picture_rows(n: int, labels: np.ndarray | None, count: int) -> list[int]:
+    """Rows for a picture: of every class equally many where there are labels, else at random."""
+    order = np.random.default_rng(0).permutation(n)
+    if labels is None or labels.ndim > 1 or not (labels >= 0).any():
+        return [int(row) for row in order[:count]]
+    of_class = [order[labels[order] == c] for c in np.unique(labels[labels >= 0])]
+    turns = [rows[turn] for turn in range(count) for rows in of_class if turn < len(rows)]
+    return [int(row) for row in turns[:count]]
+
+
+def _untouched(parts: Parts, batch: Any) -> Any:
+    untouched = getattr(parts.view_fn, "untouched", None)
+    return batch if untouched is None else untouched(batch)
+
+
+class Function(nn.Module):
+    """A function as a module, so that raw features are embedded like all others."""
+
+    def __init__(self, function: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, batch: Any) -> Tensor:
+        """Call it."""
+        return self.function(batch)
