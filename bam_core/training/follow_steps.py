@@ -112,7 +112,7 @@ def duration(seconds: float) -> str:
     """A time for people.
 
     Example:
-        >>> duration(3.4), duration(200), duration(7300)
+        >>> duration(3.4), duration(200.0), duration(7300.0)
         ('3 s', '3 min', '2.0 h')
     """
     if seconds < 100:
