@@ -1,7 +1,9 @@
 """Files of a folder and those below it: hidden ones are passed over; each is found once, whatever links lead to it."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,14 @@ class Found(NamedTuple):
     files: list[Path]
     names: list[str]
     passed_over: dict[str, str]
+
+    def with_suffixes(self, suffixes: Collection[str]) -> tuple["Found", list[str]]:
+        """The files with one of these suffixes (in lower case), and the names of all others."""
+        wanted = [file.suffix.lower() in suffixes for file in self.files]
+        return (
+            Found(list(compress(self.files, wanted)), list(compress(self.names, wanted)), self.passed_over),
+            [name for name, yes in zip(self.names, wanted, strict=True) if not yes],
+        )
 
 
 class _Folder(NamedTuple):
@@ -93,6 +103,16 @@ def find_files(root: Path) -> Found:
         names,
         {printable(os.path.relpath(path, root)): why for path, why in passed_over.items()},
     )
+
+
+def held(kinds: Counter[str]) -> str:
+    """What else is there, for an error that says what is not.
+
+    Example:
+        >>> held(Counter({".txt": 2})), held(Counter())
+        ('; it holds 2 x .txt', '')
+    """
+    return f"; it holds {', '.join(f'{n} x {kind}' for kind, n in kinds.most_common(5))}" if kinds else ""
 
 
 def printable(name: str) -> str:

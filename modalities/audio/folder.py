@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
-from bam_core.data.folders import find_files
+from bam_core.data.folders import find_files, held
 from bam_core.data.name_patterns import compile_pattern, match_names
 from bam_core.errors import DataError
 from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
@@ -217,13 +217,10 @@ def find_sounds(root: Path) -> Sounds:
     """
     if not root.exists():
         raise DataError(f"expected a folder of sounds at {root}; there is none.")
-    found = find_files(root)
-    is_sound = [file.suffix.lower() in SUFFIXES for file in found.files]
-    files = [file for file, yes in zip(found.files, is_sound, strict=True) if yes]
-    names = [name for name, yes in zip(found.names, is_sound, strict=True) if yes]
-    others = [name for name, yes in zip(found.names, is_sound, strict=True) if not yes]
-    if not files:
+    found, others = find_files(root).with_suffixes(SUFFIXES)
+    if not found.files:
         kinds = Counter(os.path.splitext(name)[1].lower() or name for name in others)
-        held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in kinds.most_common(5))}" if others else ""
-        raise DataError(f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
-    return Sounds(files, names, others, found.passed_over)
+        raise DataError(
+            f"expected sound files ({', '.join(SUFFIXES)}) in {root} or below; there are none{held(kinds)}."
+        )
+    return Sounds(found.files, found.names, others, found.passed_over)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folder_layout import known_in_train, read_layout, say_layout
-from bam_core.data.folders import find_files
+from bam_core.data.folders import find_files, held
 from bam_core.data.name_patterns import compile_pattern, match_names
 from bam_core.data.splits import read_splits
 from bam_core.errors import DataError
@@ -75,16 +75,11 @@ def read_folder(
     root = Path(path).expanduser()
     if not root.exists():
         raise DataError(f"expected a folder of images at {root}; there is none.")
-    found = find_files(root)
-    is_image = [file.suffix.lower() in SUFFIXES for file in found.files]
-    files = [file for file, yes in zip(found.files, is_image, strict=True) if yes]
-    names = [name for name, yes in zip(found.names, is_image, strict=True) if yes]
-    others = Counter(
-        file.suffix.lower() or file.name for file, yes in zip(found.files, is_image, strict=True) if not yes
-    )
+    found, rest = find_files(root).with_suffixes(SUFFIXES)
+    files, names = found.files, found.names
+    others = Counter(os.path.splitext(name)[1].lower() or os.path.basename(name) for name in rest)
     if not files:
-        held = f"; it holds {', '.join(f'{n} x {suffix}' for suffix, n in others.most_common(5))}" if others else ""
-        raise DataError(f"expected images ({', '.join(SUFFIXES)}) in {root} or below; there are none{held}.")
+        raise DataError(f"expected images ({', '.join(SUFFIXES)}) in {root} or below; there are none{held(others)}.")
     wanted = None if pattern is None else compile_pattern(pattern)
     says_split = wanted is not None and "split" in wanted.groupindex
     layout = read_layout(

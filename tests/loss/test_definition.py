@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_options import loss_options
 from reference import reference_bam
 
 from bam_core import BAMLoss, BAMObjective, CollapseWarning, InputError, bam_loss
@@ -16,24 +17,8 @@ def rows(n, d=5, seed=0, dtype=torch.float64):
 
 @st.composite
 def problems(draw):
-    n_views = draw(st.integers(1, 4))
-    n_global = draw(st.integers(1, n_views))
-    b = draw(st.integers(2, 5))
-    epsilon = draw(st.sampled_from([0.05, 0.1, 0.3]))
-    mask_positives = draw(st.booleans())
-    weights = [0.0, 0.0, 0.3, 1.0] if mask_positives and n_views > 1 else [0.0]
-    options = {
-        "n_views": n_views,
-        "n_global": n_global,
-        "n_target": draw(st.integers(1, n_global)),
-        "epsilon": epsilon,
-        "temperature": 2 * epsilon if draw(st.booleans()) else 0.7,
-        "iterations": draw(st.integers(0, 4)),
-        "top_k": draw(st.sampled_from([None, 1, 2, 100])),
-        "mask_positives": mask_positives,
-        "positive_weight": draw(st.sampled_from(weights)),
-    }
-    return n_views * b, options, draw(st.booleans()), draw(st.integers(0, 99))
+    options = draw(loss_options([0.05, 0.1, 0.3], [None, 1, 2, 100]))
+    return options["n_views"] * draw(st.integers(2, 5)), options, draw(st.booleans()), draw(st.integers(0, 99))
 
 
 @settings(deadline=None, max_examples=60)

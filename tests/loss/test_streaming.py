@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from loss_options import loss_options
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -65,24 +66,8 @@ def small_blocks(monkeypatch):
 
 @st.composite
 def problems(draw):
-    n_views = draw(st.integers(1, 4))
-    n_global = draw(st.integers(1, n_views))
-    epsilon = draw(st.sampled_from([0.001, 0.05, 0.3]))
-    mask_positives = draw(st.booleans())
-    weights = [0.0, 0.0, 0.3, 1.0] if mask_positives and n_views > 1 else [0.0]
-    options = {
-        "n_views": n_views,
-        "n_global": n_global,
-        "n_target": draw(st.integers(1, n_global)),
-        "epsilon": epsilon,
-        "temperature": 2 * epsilon if draw(st.booleans()) else 0.7,
-        "iterations": draw(st.integers(0, 4)),
-        "top_k": draw(st.sampled_from([None, None, 2, 100])),
-        "mask_positives": mask_positives,
-        "positive_weight": draw(st.sampled_from(weights)),
-        "method": draw(st.sampled_from(FAST)),
-    }
-    return n_views * draw(st.integers(2, 11)), options, draw(st.booleans()), draw(st.integers(0, 99))
+    options = draw(loss_options([0.001, 0.05, 0.3], [None, None, 2, 100])) | {"method": draw(st.sampled_from(FAST))}
+    return options["n_views"] * draw(st.integers(2, 11)), options, draw(st.booleans()), draw(st.integers(0, 99))
 
 
 def top_k_is_a_toss(rows, *, n_views, n_global, n_target, epsilon, iterations, top_k, mask_positives, **_):
