@@ -38,11 +38,10 @@ IMAGES = Path(__file__).parent / "images"
 
 def how_bam_works(run: Path) -> None:
     """Scores, attention and target of one batch, rows sorted by class."""
-    recipe = load_run(run)
-    parts = build(recipe)
+    parts = build(load_run(run))
     labels = parts.data.labels("test")
     rows = sorted(picture_rows(len(labels), labels, 48), key=lambda row: labels[row])
-    objective = trained_objective(run, recipe, parts)
+    objective = trained_objective(run, parts)
     views = make_views(parts.view_fn, parts.dataset("test").__getitems__(rows), torch.Generator().manual_seed(0))
     with torch.no_grad():
         z = unit_rows(objective.student(list(views.global_views))[1])

@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def test_the_recipe_of_a_run():
-    recipe = load_run(BEFORE / "run")
+    recipe = load_run(BEFORE / "run").recipe
     assert (recipe.modality, recipe.encoder["width"], recipe.objective["momentum"]) == ("timeseries", 4, 0.9)
     assert (recipe.train.epochs, recipe.evaluate.bootstrap) == (3, 100)
 
@@ -42,12 +42,11 @@ def test_a_finished_run_is_known_as_finished(run):
 
 
 def test_the_state_of_a_run_fits_the_networks_and_data_of_today():
-    recipe = load_run(BEFORE / "run")
-    parts = build(recipe)
+    parts = build(load_run(BEFORE / "run"))
     check_data(BEFORE / "run", parts.data)
     assert newest_checkpoint(BEFORE / "run" / "checkpoints").step == steps_of_encoder(BEFORE / "run") == 18
     assert end_of_run(BEFORE / "run").collapse is not None
-    objective = trained_objective(BEFORE / "run", recipe, parts)
+    objective = trained_objective(BEFORE / "run", parts)
     saved = load_encoder(BEFORE / "run").encoder.state_dict()
     for name, value in objective.encoder.state_dict().items():
         assert value.equal(saved[name]), name

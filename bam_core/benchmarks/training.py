@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.benchmarks.timing import Spread, measure, spread
 from bam_core.config.build import build
-from bam_core.config.recipe import Recipe
+from bam_core.config.recipe import Resolved
 from bam_core.errors import InputError
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.module import PretrainModule
@@ -82,7 +82,7 @@ class TrainingBenchmark:
         return json.dumps(asdict(self), indent=2)
 
 
-def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> TrainingBenchmark:
+def benchmark_training(recipe: Resolved, *, steps: int = 50, warmup: int = 5) -> TrainingBenchmark:
     """Train for some steps and time their parts.
 
     Args:
@@ -103,7 +103,7 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
     parts = build(recipe)
     batches = GlobalBatches(len(parts.data.splits["train"]), batch_size=settings.batch_size, seed=settings.seed)
     total_steps = steps + warmup
-    objective = parts.objective(recipe, total_steps)
+    objective = parts.objective(total_steps)
     clock = _Clock(objective)
     with tempfile.TemporaryDirectory() as folder, quiet_lightning():
         module = PretrainModule(
@@ -133,7 +133,7 @@ def benchmark_training(recipe: Recipe, *, steps: int = 50, warmup: int = 5) -> T
     measured = clock.steps[warmup:]
     whole = [sum(step.values()) for step in measured]
     return TrainingBenchmark(
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipe.recipe.model_dump(mode="json"),
         steps=len(measured),
         machine=machine,
         others=timing.others,

@@ -20,5 +20,5 @@ def run(args: argparse.Namespace) -> int:
     overrides, _, _ = split_overrides(args.overrides)
     from bam_core.config.recipe import load_recipe
 
-    print(load_recipe(path, overrides, trusted=args.trust).to_yaml(), end="")
+    print(load_recipe(path, overrides, trusted=args.trust).recipe.to_yaml(), end="")
     return 0

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,9 @@ from bam_core.comparison.trial_results import (
     trials_markdown,
 )
 from bam_core.config.build import read_data
-from bam_core.config.recipe import FILLED_IN, Recipe, check_recipe, load_recipe
-from bam_core.config.registry import keyword_parameters, load_modality, load_objective
+from bam_core.config.recipe import Resolved, load_recipe
+from bam_core.config.registry import keyword_parameters, load_objective
+from bam_core.config.schema import TrainSettings, may_change
 from bam_core.data import PreparedData
 from bam_core.errors import DataError, RecipeError
 from bam_core.outputs import make_folder, write_text
@@ -37,7 +37,6 @@ from bam_core.reports.report import ReportContent, write_report
 from bam_core.runs.baselines import choose_baselines
 from bam_core.runs.evaluate_run import RAW, UNTRAINED
 from bam_core.runs.lock import only_here
-from bam_core.runs.pretrain import MAY_CHANGE
 
 
 def compare(
@@ -77,7 +76,7 @@ def compare(
     if "test" not in data.splits or any(data.labels(split) is None for split in ("train", "test")):
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
     say(data.account())
-    choice = choose_baselines(load_modality(recipe.modality), data, recipe.evaluate)
+    choice = choose_baselines(recipe.modality, data, recipe.evaluate)
     trials = plan(recipe, objectives, n_seeds, data, baselines=choice.chosen)
     with only_here(folder):
         return _run(trials, choice.notes, folder, say)
@@ -108,7 +107,7 @@ def _run(trials: Sequence[Trial], notes: Sequence[str], folder: Path, say: Calla
 
 
 def plan(
-    recipe: Recipe, objectives: Sequence[str], n_seeds: int, data: PreparedData, *, baselines: Sequence[str] = ()
+    recipe: Resolved, objectives: Sequence[str], n_seeds: int, data: PreparedData, *, baselines: Sequence[str] = ()
 ) -> list[Trial]:
     """The trials of a comparison, seed by seed, so that one that is stopped has whole seeds.
 
@@ -123,17 +122,14 @@ def plan(
     trials = [Trial(RAW, None, recipe, terms, {}, command)]
     trials += [Trial(name, None, recipe, terms, {}, command, baseline=True) for name in baselines]
     for seed in range(recipe.train.seed, recipe.train.seed + n_seeds):
-        raw = recipe.model_dump(mode="json")
-        raw["train"]["seed"] = seed
-        trials.append(Trial(UNTRAINED, seed, check_recipe(raw), terms, {}, command))
+        trials.append(Trial(UNTRAINED, seed, recipe.changed(train={"seed": seed}), terms, {}, command))
         for label, section in sections.items():
-            asked = check_recipe({**raw, "objective": section}, where=f"objective {label!r}")
-            whole = with_defaults(load_objective(section["name"]), asked.objective)
-            trials.append(Trial(label, seed, asked, terms, whole, command))
+            asked = recipe.changed(f"objective {label!r}", train={"seed": seed}, objective=section)
+            trials.append(Trial(label, seed, asked, terms, asked.objective.with_defaults(), command))
     return trials
 
 
-def objective_section(label: str, recipe: Recipe) -> dict[str, Any]:
+def objective_section(label: str, recipe: Resolved) -> dict[str, Any]:
     """What "NAME:key=value:..." means as a recipe's section `objective`.
 
     Raises:
@@ -142,7 +138,7 @@ def objective_section(label: str, recipe: Recipe) -> dict[str, Any]:
     parts = label.split(":")
     options = [part for part in parts if "=" in part]
     name = ":".join(part for part in parts if "=" not in part)  # path/to/file.py:NAME has a colon of its own
-    section = dict(recipe.objective)
+    section = dict(recipe.recipe.objective)
     if name != section["name"]:
         known = {parameter.name for parameter in keyword_parameters(load_objective(name))}
         section = {k: v for k, v in section.items() if k.startswith("projector_") and k in known}
@@ -155,29 +151,16 @@ def objective_section(label: str, recipe: Recipe) -> dict[str, Any]:
     return {**section, "name": name}
 
 
-def equal_terms(recipe: Recipe, data: PreparedData) -> dict[str, Any]:
+def equal_terms(recipe: Resolved, data: PreparedData) -> dict[str, Any]:
     """What all trials share, as plain values, defaults included; the data by their content, wherever they lie."""
-    modality = load_modality(recipe.modality)
-    train = {k: v for k, v in recipe.train.model_dump(mode="json").items() if k not in MAY_CHANGE | {"seed"}}
     return {
-        "modality": recipe.modality,
+        "modality": recipe.recipe.modality,
         "data": data.content_hash(),
-        "views": with_defaults(modality.views[recipe.views["name"]], recipe.views),
-        "encoder": with_defaults(modality.encoders[recipe.encoder["name"]], recipe.encoder),
-        "train": train,
+        "views": recipe.views.with_defaults(),
+        "encoder": recipe.encoder.with_defaults(),
+        "train": recipe.train.model_dump(mode="json", exclude=may_change(TrainSettings) | {"seed"}),
         "evaluate": {**recipe.evaluate.model_dump(mode="json", exclude={"baselines"}), "hash": recipe.evaluate.hash()},
     }
-
-
-def with_defaults(factory: Callable[..., Any], section: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's section with the defaults of its factory, as plain values."""
-    defaults = {
-        p.name: p.default
-        for p in keyword_parameters(factory)
-        if p.default is not Parameter.empty and p.name not in FILLED_IN
-    }
-    plain: dict[str, Any] = json.loads(json.dumps({**defaults, **section}, default=str))
-    return plain
 
 
 def start_trial(trial: Trial, folder: Path) -> bool:

@@ -16,7 +16,7 @@ from torch import nn
 from bam_core.benchmarks.machine import describe_machine, peak_resident, reset_peak
 from bam_core.comparison.trial_results import END_OF_TRAINING, TrialResult
 from bam_core.config.build import Parts, build
-from bam_core.config.recipe import Recipe, check_recipe
+from bam_core.config.recipe import Resolved, check_recipe
 from bam_core.errors import BAMError, DataError
 from bam_core.probes.result_table import Cost
 from bam_core.probes.results import Results
@@ -44,7 +44,7 @@ class Trial:
 
     label: str
     seed: int | None
-    recipe: Recipe
+    recipe: Resolved
     terms: dict[str, Any]
     objective: dict[str, Any]
     command: str
@@ -58,7 +58,7 @@ class Trial:
 
     def to_json(self) -> str:
         """Everything, for the process that runs it."""
-        return json.dumps({**vars(self), "recipe": self.recipe.model_dump(mode="json")})
+        return json.dumps({**vars(self), "recipe": self.recipe.recipe.model_dump(mode="json")})
 
     @classmethod
     def from_json(cls, text: str) -> "Trial":
@@ -85,7 +85,7 @@ def run_trial(trial: Trial, folder: Path) -> TrialResult:
     parts = build(trial.recipe)
     steps, cost, network = 0, None, _as_it_is(trial, parts)
     if network is None and not trial.baseline:
-        parts.objective(trial.recipe, 1)  # imports and caches before the clock starts
+        parts.objective(1)  # imports and caches before the clock starts
         before, clock, processor = reset_peak(), time.perf_counter(), time.process_time()
         pretrain(trial.recipe, folder)
         seconds, processor_seconds = time.perf_counter() - clock, time.process_time() - processor
@@ -98,7 +98,7 @@ def run_trial(trial: Trial, folder: Path) -> TrialResult:
     if network is None:
         results = judge_baseline(trial.label, parts.modality, parts.data, trial.recipe.evaluate)
     else:
-        results = judge({trial.label: embed_splits(network, parts, trial.label)}, parts.data, trial.recipe)
+        results = judge({trial.label: embed_splits(network, parts, trial.label)}, parts.data, trial.recipe.evaluate)
     if results is None:
         raise DataError("a comparison expected labels for train and for a test split; these data have none.")
     if cost is not None:

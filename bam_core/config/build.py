@@ -1,6 +1,6 @@
 """From a checked recipe to the parts of a run: data, views, encoder, objective."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bam_core.config.recipe import Recipe
-from bam_core.config.registry import choose, complete, load_modality, load_objective
+from bam_core.config.recipe import Resolved
 from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.data.row_budget import rows_at_a_time
-from bam_core.errors import RecipeError
 from bam_core.protocols import Loader, Modality, Objective, ViewFn
-from bam_core.views import accepts_keyword
 
 N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
 
@@ -24,6 +21,7 @@ class Parts:
     """What a recipe names, built.
 
     Attributes:
+        resolved: the recipe.
         modality: the adapter of the domain, with the facts of the data.
         data: prepared by the reader.
         encoder_config: name and all options of the encoder, facts of the data filled in.
@@ -31,6 +29,7 @@ class Parts:
         view_fn: makes views.
     """
 
+    resolved: Resolved
     modality: Modality
     data: PreparedData
     encoder_config: dict[str, Any]
@@ -57,58 +56,46 @@ class Parts:
             return self.dataset("train")
         return DrawnDataset(self.data.splits["train"], self.loader, self.data.facts, seed)
 
-    def objective(self, recipe: Recipe, total_steps: int) -> Objective:
-        """The recipe's objective around encoder and views, with every parameter made.
-
-        Raises:
-            RecipeError: `train.micro_batch` for an objective that cannot do it.
-        """
-        name, options = _named(recipe.objective)
-        if recipe.train.micro_batch is not None:
-            if not accepts_keyword(load_objective(name), "micro_batch"):
-                raise RecipeError(f"train.micro_batch: the objective {name!r} needs the whole batch at once.")
-            options["micro_batch"] = recipe.train.micro_batch
-        objective: Objective = load_objective(name)(self.encoder, self.view_fn, total_steps=total_steps, **options)
+    def objective(self, total_steps: int) -> Objective:
+        """The recipe's objective around encoder and views, with every parameter made."""
+        name, train = self.resolved.objective, self.resolved.train
+        options = dict(name.options) | ({} if train.micro_batch is None else {"micro_batch": train.micro_batch})
+        objective: Objective = name.factory(self.encoder, self.view_fn, total_steps=total_steps, **options)
         n = len(self.data.splits["train"])
         n_first = N_FIRST if options.get("projector_standardize", True) else 2  # only the width is asked for
-        rows = np.random.default_rng(recipe.train.seed).permutation(n)[: min(recipe.train.batch_size, n_first)]
-        objective.initialize(self.training_set(lambda: (recipe.train.seed, 0)).__getitems__(rows.tolist()))
+        rows = np.random.default_rng(train.seed).permutation(n)[: min(train.batch_size, n_first)]
+        objective.initialize(self.training_set(lambda: (train.seed, 0)).__getitems__(rows.tolist()))
         return objective
 
 
-def read_data(recipe: Recipe, overrides: Mapping[str, Any] | None = None) -> PreparedData:
+def read_data(resolved: Resolved) -> PreparedData:
     """Run the recipe's reader, or open what it prepared before."""
-    reader, options = _named({**recipe.data, **(overrides or {})}, "reader")
-    modality = load_modality(recipe.modality)
-    data: PreparedData = choose("data.reader", reader, modality.readers)(**options)
+    data: PreparedData = resolved.reader.factory(**resolved.reader.options)
     return data
 
 
-def build(recipe: Recipe) -> Parts:
+def build(resolved: Resolved) -> Parts:
     """Read the data and make the parts; the weights follow from `train.seed`.
 
     Raises:
-        BAMError: unknown names, options that neither recipe nor data give, or unusable data.
+        BAMError: options that neither recipe nor data give, or unusable data.
     """
-    return assemble(recipe, load_modality(recipe.modality), read_data(recipe))
+    return assemble(resolved, read_data(resolved))
 
 
-def assemble(recipe: Recipe, modality: Modality, data: PreparedData) -> Parts:
-    """Make the parts for data that have been read; the recipe's own `modality` and `data` are not looked at.
+def assemble(resolved: Resolved, data: PreparedData) -> Parts:
+    """Make the parts for data that have been read; the recipe's own `data` is not looked at.
 
     Raises:
         BAMError: as in `build`.
     """
-    name, options = _named(recipe.encoder)
-    factory = choose("encoder.name", name, modality.encoders)
-    encoder_options = complete(f"encoder {name!r}", factory, options, data.facts)
-    torch.manual_seed(recipe.train.seed)
-    encoder = factory(**encoder_options)
-    view_name, view_options = _named(recipe.views)
-    view_factory = choose("views.name", view_name, modality.views)
-    view_fn = view_factory(**complete(f"views {view_name!r}", view_factory, view_options, data.facts))
-    parts = Parts(modality.with_facts(data.facts), data, {"name": name, **encoder_options}, encoder, view_fn)
-    _calibrate(parts, recipe.train.seed)
+    encoder_options = resolved.encoder.with_facts(data.facts)
+    torch.manual_seed(resolved.train.seed)
+    encoder = resolved.encoder.factory(**encoder_options)
+    view_fn = resolved.views.factory(**resolved.views.with_facts(data.facts))
+    config = {"name": resolved.encoder.name, **encoder_options}
+    parts = Parts(resolved, resolved.modality.with_facts(data.facts), data, config, encoder, view_fn)
+    _calibrate(parts, resolved.train.seed)
     return parts
 
 
@@ -122,8 +109,3 @@ def _calibrate(parts: Parts, seed: int) -> None:
     batch = parts.dataset("train").__getitems__(rows.tolist())
     for part in shown:
         part.calibrate(batch)
-
-
-def _named(section: Mapping[str, Any], key: str = "name") -> tuple[str, dict[str, Any]]:
-    options = dict(section)
-    return options.pop(key), options

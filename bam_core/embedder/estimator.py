@@ -122,7 +122,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         modality = self._modality()
         X = as_modality_wants(self, X, modality, reset=True)
         recipe = self._recipe(modality)
-        options = {name: value for name, value in recipe.data.items() if name != "reader"}
+        options = dict(recipe.reader.options)
         history = History()
         with shown(self.verbose > 0):
             if _num_samples(X) < 2:
@@ -133,7 +133,6 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             rows = data.splits["train"]
             trained = pretrain_in_memory(
                 recipe,
-                modality,
                 data,
                 total_steps=total_steps(len(rows), self.batch_size, epochs=self.epochs, steps=self.steps),
                 groups=checked_groups(groups, self.groups_per_batch, data, len(embedding.names_of_inputs(data, X))),

@@ -57,7 +57,7 @@ def _pictures(embedder: "BAMEmbedder", X: Any, y: Any) -> dict[str, Any]:
         found = encode_labels(np.asarray(y, dtype=object))
         labels, classes = found.indices[embedded.places], tuple(found.classes)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        parts = assemble(embedder._recipe(embedded.modality, seed=embedder._seed), embedded.modality, embedded.data)
+        parts = assemble(embedder._recipe(embedded.modality, seed=embedder._seed), embedded.data)
     dataset = parts.dataset("train")
     untouched = getattr(parts.view_fn, "untouched", None)
 

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from bam_core.collectives import all_gather
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.outputs import make_folder
 from bam_core.training.batches import GlobalBatches, batch_loader, mixed_seed
 from bam_core.training.callbacks import CleanStop, Watch

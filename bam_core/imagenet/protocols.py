@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from torch import nn
 
 from bam_core.config.build import Parts, assemble, read_data
-from bam_core.config.recipe import Recipe
-from bam_core.config.registry import displayed, load_modality
+from bam_core.config.recipe import Resolved
+from bam_core.config.registry import displayed
+from bam_core.config.schema import may_change
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, RecipeError
 from bam_core.imagenet.classifier import Accuracy, Classifier, Labelled, fit_classifier
 from bam_core.imagenet.settings import (
-    MAY_CHANGE,
     ClassifierSettings,
     KNNSettings,
     LinearSettings,
@@ -43,7 +43,7 @@ class ProtocolRequest(NamedTuple):
     """The run that a protocol judges: its data, which encoder, and where to keep what is trained."""
 
     folder: Path
-    recipe: Recipe
+    recipe: Resolved
     data: PreparedData
     network: Network
     target: Path
@@ -52,7 +52,7 @@ class ProtocolRequest(NamedTuple):
 
     def parts(self) -> Parts:
         """What the recipe names, built."""
-        return assemble(self.recipe, load_modality(self.recipe.modality), self.data)
+        return assemble(self.recipe, self.data)
 
 
 class ProtocolOutput(NamedTuple):
@@ -82,7 +82,7 @@ def _transfer(asked: ProtocolRequest, settings: TransferSettings) -> ProtocolOut
     _images_only(asked.recipe)
     own = asked.parts()
     options = {"reader": "folder", **settings.model_dump(), "decoding": "in_workers", "check": "decode"}
-    data = read_data(asked.recipe.model_copy(update={"data": options}))
+    data = read_data(asked.recipe.changed(data=options))
     held_out, train, judged = _labels(data)
     facts = {**data.facts, **{name: own.data.facts[name] for name in ("in_channels", "image_size")}}
     sets = [SplitDataset(data.splits[split], own.modality.collate, facts) for split in ("train", held_out)]
@@ -142,9 +142,10 @@ def _classifier(asked: ProtocolRequest, settings: ClassifierSettings) -> Protoco
         batch_norm=settings.batch_norm,
         seed=settings.seed,
     )
+    where_it_runs = may_change(ClassifierSettings)
     training = recipe.train.model_copy(
         update={
-            **settings.model_dump(include={"epochs", "batch_size", "seed", *MAY_CHANGE}, exclude_none=True),
+            **settings.model_dump(include={"epochs", "batch_size", "seed", *where_it_runs}, exclude_none=True),
             "gradient_clip": None,
             "log_every": 1,
             "strategy": "auto" if recipe.train.strategy == "fsdp" else recipe.train.strategy,
@@ -167,14 +168,14 @@ def _parts_for_labels(asked: ProtocolRequest, scale: tuple[float, float]) -> Par
         "n_views": 1, "n_local": 0, "scale": scale, "jitter_p": 0.0, "grayscale_p": 0.0, "blur_sigma": None,
         "solarize_p": (0.0,), "boxes_every": None,
     }  # fmt: skip
-    changed = asked.recipe.model_copy(update={"views": {**asked.recipe.views, **plain}})
+    changed = asked.recipe.changed(views={**asked.recipe.recipe.views, **plain})
     return asked._replace(recipe=changed).parts()
 
 
-def _images_only(recipe: Recipe) -> None:
-    if recipe.modality != "image":
+def _images_only(recipe: Resolved) -> None:
+    if recipe.recipe.modality != "image":
         raise RecipeError(
-            f"this protocol crops and mirrors images; the run is one of {displayed(recipe.modality)!r}. Without "
+            f"this protocol crops and mirrors images; the run is one of {displayed(recipe.recipe.modality)!r}. Without "
             "--protocol, bam evaluate judges any run."
         )
 
@@ -201,7 +202,7 @@ def _features(asked: ProtocolRequest, parts: Parts, sets: Sequence[SplitDataset]
     networks: dict[str, nn.Module] = {RAW: Function(parts.modality.raw_features), UNTRAINED: parts.encoder}
     if asked.network != "untrained":
         teacher = asked.network == "teacher"
-        name = displayed(asked.recipe.objective["name"]) + " (teacher)" * teacher
+        name = displayed(asked.recipe.objective.name) + " (teacher)" * teacher
         networks[name] = load_encoder(asked.folder, teacher=teacher, trusted=asked.trusted)
     return {name: Features(*(embed(module, rows, what=name) for rows in sets)) for name, module in networks.items()}
 

@@ -18,10 +18,11 @@ from pydantic import BaseModel, ValidationError
 from bam_core.collectives import rank
 from bam_core.config.build import read_data
 from bam_core.config.registry import did_you_mean
+from bam_core.config.schema import may_change
 from bam_core.errors import DataError, RecipeError
 from bam_core.imagenet.classifier import Accuracy
 from bam_core.imagenet.protocols import PROTOCOLS, Network, ProtocolRequest
-from bam_core.imagenet.settings import MAY_CHANGE, ClassifierSettings
+from bam_core.imagenet.settings import ClassifierSettings
 from bam_core.outputs import make_folder, write_text
 from bam_core.probes.results import Results
 from bam_core.runs.environment import environment
@@ -132,7 +133,7 @@ def run_protocol(
     values = settings.model_dump(mode="json")
     judged = ProtocolResult(protocol, network, values, found.results, found.history, found.rows, target)
     if rank() == 0:
-        known = environment(recipe, found.data)
+        known = environment(recipe.recipe, found.data)
         about = {key: known[key] for key in ("command", "started", "versions", "machine")}
         judged.save({**about, "data": found.data.fingerprint})
     return judged
@@ -153,7 +154,7 @@ def _check_processes(protocol: str, settings: BaseModel) -> None:
 def _identity(folder: Path, network: Network, settings: BaseModel, data: str) -> str:
     """Eight digits of settings, data, weights and list of labels: others must not go on with a training of these."""
     found = hashlib.sha256(
-        json.dumps([network, settings.model_dump(exclude=MAY_CHANGE), data], sort_keys=True).encode()
+        json.dumps([network, settings.model_dump(exclude=may_change(type(settings))), data], sort_keys=True).encode()
     )
     if network != "untrained":
         found.update(weights_digest(folder, teacher=network == "teacher"))

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAY_CHANGE = {"accelerator", "devices", "num_nodes", "num_workers"}
-"""Settings that may change when a training goes on."""
+from bam_core.config.schema import MAY_CHANGE, SAME
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -33,60 +32,60 @@ class ClassifierSettings(BaseModel):
 
     model_config = _STRICT
 
-    epochs: _Epochs
+    epochs: Annotated[_Epochs, SAME]
     """Passes over the labelled rows."""
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2), SAME]
     """Samples a step, over all devices."""
-    learning_rate: _Positive
+    learning_rate: Annotated[_Positive, SAME]
     """Of the linear layer, for a batch of 256; a cosine from there to zero."""
-    encoder_learning_rate: _Positive | None = None
+    encoder_learning_rate: Annotated[_Positive | None, SAME] = None
     """Of the encoder, for a batch of 256; none: frozen."""
-    batch_norm: bool = True
+    batch_norm: Annotated[bool, SAME] = True
     """Normalise the features over the batch, without parameters, before the linear layer."""
-    patch_tokens: bool = True
+    patch_tokens: Annotated[bool, SAME] = True
     """Join the class token with the mean patch token, where the network has them."""
-    scale: tuple[_Share, _Share] = (0.08, 1.0)
+    scale: Annotated[tuple[_Share, _Share], SAME] = (0.08, 1.0)
     """Area of the random crops, as a fraction of the image's."""
-    fraction: _Share = 1.0
+    fraction: Annotated[_Share, SAME] = 1.0
     """Part of the labelled rows of train to learn from, equally many of each class."""
-    labels: str | None = None
+    labels: Annotated[str | None, SAME] = None
     """Text file that names the rows to learn from instead, one a line: their id, or the name of the file."""
-    seed: int = 0
+    seed: Annotated[int, SAME] = 0
     """Of the draw of labels, the linear layer, the order of samples and the crops."""
-    accelerator: str = "auto"
+    accelerator: Annotated[str, MAY_CHANGE] = "auto"
     """Lightning's accelerator; this and the next three may differ from those of the run."""
-    devices: int | str = 1
+    devices: Annotated[int | str, MAY_CHANGE] = 1
     """Lightning's devices, a number or auto."""
-    num_nodes: Annotated[int, Field(ge=1)] = 1
+    num_nodes: Annotated[int, Field(ge=1), MAY_CHANGE] = 1
     """Machines."""
-    num_workers: Annotated[int, Field(ge=0)] | None = None
+    num_workers: Annotated[Annotated[int, Field(ge=0)] | None, MAY_CHANGE] = None
     """Processes that read data, per device; none: as many as the run."""
 
 
 class LinearSettings(ClassifierSettings):
     """The paper's linear probe."""
 
-    epochs: _Epochs = 100
-    batch_size: Annotated[int, Field(ge=2)] = 1024
-    learning_rate: _Positive = 0.002
+    epochs: Annotated[_Epochs, SAME] = 100
+    batch_size: Annotated[int, Field(ge=2), SAME] = 1024
+    learning_rate: Annotated[_Positive, SAME] = 0.002
 
 
 class SemiSettings(ClassifierSettings):
     """Fine-tuning with few labels; the paper gives no rates, these are ours."""
 
-    epochs: _Epochs = 20
-    batch_size: Annotated[int, Field(ge=2)] = 256
-    learning_rate: _Positive = 0.1
-    encoder_learning_rate: _Positive | None = 0.01
-    patch_tokens: bool = False
-    fraction: _Share = 0.1
+    epochs: Annotated[_Epochs, SAME] = 20
+    batch_size: Annotated[int, Field(ge=2), SAME] = 256
+    learning_rate: Annotated[_Positive, SAME] = 0.1
+    encoder_learning_rate: Annotated[_Positive | None, SAME] = 0.01
+    patch_tokens: Annotated[bool, SAME] = False
+    fraction: Annotated[_Share, SAME] = 0.1
 
 
 class SemiOneSettings(SemiSettings):
     """The same with 1 % of the labels, and more passes over them."""
 
-    epochs: _Epochs = 50
-    fraction: _Share = 0.01
+    epochs: Annotated[_Epochs, SAME] = 50
+    fraction: Annotated[_Share, SAME] = 0.01
 
 
 class TransferSettings(BaseModel):

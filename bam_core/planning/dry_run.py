@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from bam_core.config.build import Parts, assemble
-from bam_core.config.recipe import Recipe
-from bam_core.config.registry import keyword_parameters, load_modality
+from bam_core.config.recipe import Resolved
+from bam_core.config.registry import keyword_parameters
 from bam_core.data import PreparedData
 from bam_core.errors import InputError
 from bam_core.planning.estimate import Counted, Size, communicated_bytes, hours, memory_bytes, step_flops
@@ -50,7 +50,7 @@ class DryRun:
         efficiency: assumed part of it.
     """
 
-    recipe: Recipe
+    recipe: Resolved
     counted: Counted
     size: Size
     losses: list[float]
@@ -90,7 +90,7 @@ class DryRun:
 
 
 def dry_run(
-    recipe: Recipe,
+    recipe: Resolved,
     *,
     samples: int | None = None,
     tflops: float = PEAK_TFLOPS,
@@ -134,10 +134,10 @@ def dry_run(
         changed = {"batch_size": 4, "view_shards": 1, "num_workers": 0, "micro_batch": None, "log_every": 1,
                    "on_nan": "stop", "groups_per_batch": None, "accelerator": "gpu" if on_gpu else "cpu", "devices": 1,
                    "num_nodes": 1, "strategy": "auto", "precision": precision}  # fmt: skip
-        small = recipe.model_copy(update={"train": train.model_copy(update=changed)})
-        parts = assemble(small, load_modality(recipe.modality), data)
+        small = recipe.changed(train=changed)
+        parts = assemble(small, data)
         looks = refresh_callbacks(parts, train)
-        objective: Any = parts.objective(small, total_steps=size.steps)
+        objective: Any = parts.objective(total_steps=size.steps)
         meter = StepCounter(objective)
         module = PretrainModule(
             objective,
@@ -156,7 +156,7 @@ def dry_run(
         )
         with quiet_lightning():
             trainer.fit(module, batch_loader(parts.training_set(lambda: (train.seed, 0)), list(BATCHES), 0))
-    options = recipe.data
+    options = recipe.reader.options
     return DryRun(
         recipe=recipe,
         counted=_counted(objective, parts, meter),
@@ -203,11 +203,11 @@ def _counted(objective: Any, parts: Parts, meter: StepCounter) -> Counted:
     )
 
 
-def _stand_ins(recipe: Recipe) -> PreparedData:
+def _stand_ins(recipe: Resolved) -> PreparedData:
     """The modality's example, with those of the reader's options that it knows too, such as the size of images."""
-    example = load_modality(recipe.modality).example
+    example = recipe.modality.example
     known = {p.name for p in keyword_parameters(example)}
-    data: PreparedData = example(**{k: v for k, v in recipe.data.items() if k in known and v is not None})
+    data: PreparedData = example(**{k: v for k, v in recipe.reader.options.items() if k in known and v is not None})
     return data
 
 

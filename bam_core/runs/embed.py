@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from bam_core.config.recipe import Recipe, check_options
+from bam_core.config.options import find_named
+from bam_core.config.recipe import Resolved
 from bam_core.config.registry import keyword_parameters
 from bam_core.data import PreparedData
 from bam_core.data.prepared import SplitDataset
@@ -81,7 +82,7 @@ def embed_data(
     return Written(len(table), embeddings.shape[1], len(data.set_aside), data.account())
 
 
-def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Iterable[str]) -> PreparedData:
+def _read(recipe: Resolved, encoder: PretrainedEncoder, path: Path, overrides: Iterable[str]) -> PreparedData:
     if not path.exists():
         raise DataError(f"expected data at {str(path)!r}; there is nothing.")
     modality = encoder.modality
@@ -92,18 +93,16 @@ def _read(recipe: Recipe, encoder: PretrainedEncoder, path: Path, overrides: Ite
             raise RecipeError(f"override {override!r}: expected key=value, an option of the reader")
         given[key] = yaml.safe_load(text)
     kind = "" if path.is_dir() else _suffix(path)
-    trained_with = str(recipe.data["reader"])
+    trained_with = recipe.reader.name
     reader = str(given.pop("reader")) if "reader" in given else _reader_of(kind, recipe, modality)
     options = _options_of_training(recipe, path) if reader == trained_with else {}
     options |= given
     problems: list[str] = []
     section = {**options, "reader": reader, "path": str(path)}
-    known = modality.readers
-    checked = check_options("data", "reader", section, known.__getitem__, known, problems)
-    if checked is None:
+    named = find_named("data", "reader", section, modality.readers, problems)
+    if named is None:
         raise RecipeError("the options of the reader have mistakes:" + "".join(f"\n  {p}" for p in problems))
-    del checked["reader"]
-    read = modality.readers[reader]
+    read, checked = named.factory, dict(named.options)
     required = {p.name for p in keyword_parameters(read) if p.default is p.empty}
     checked = {name: encoder.facts[name] for name in required & set(encoder.facts)} | checked
     lacking = sorted(required - set(checked))
@@ -124,10 +123,12 @@ def _suffix(path: Path) -> str:
     return "".join(part.suffix.lower() for part in dict.fromkeys((inner, path)))
 
 
-def _reader_of(kind: str, recipe: Recipe, modality: Modality) -> str:
+def _reader_of(kind: str, recipe: Resolved, modality: Modality) -> str:
     """That of the training if it takes such data, else the modality's first for them."""
-    names, trained_with = modality.readers_of(kind), str(recipe.data["reader"])
-    if trained_with in names or ("path" in recipe.data and _suffix(Path(str(recipe.data["path"]))) == kind):
+    names, trained_with = modality.readers_of(kind), recipe.reader.name
+    if trained_with in names or (
+        "path" in recipe.reader.options and _suffix(Path(str(recipe.reader.options["path"]))) == kind
+    ):
         return trained_with
     if not names:
         kinds = ", ".join(kind or "a folder" for kind in modality.reads)
@@ -138,13 +139,13 @@ def _reader_of(kind: str, recipe: Recipe, modality: Modality) -> str:
     return names[0]
 
 
-def _options_of_training(recipe: Recipe, path: Path) -> dict[str, Any]:
+def _options_of_training(recipe: Resolved, path: Path) -> dict[str, Any]:
     """Those that hold for new data. Who is who is taken over for the same folder, or from a table in the new one:
     other people's records often have the same names."""
-    same = Path(str(recipe.data.get("path"))).expanduser().resolve() == path.resolve()
+    same = Path(str(recipe.reader.options.get("path"))).expanduser().resolve() == path.resolve()
     return {
         name: value
-        for name, value in recipe.data.items()
+        for name, value in recipe.reader.options.items()
         if name not in ("test_path", "exclude", "database", "download")
         and (same or name not in ("groups", "labels") or not _names_rows(value) or _lies_in(path, value))
     }

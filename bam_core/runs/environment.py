@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bam_core.config.recipe import Recipe
+from bam_core.config.schema import Recipe
 from bam_core.data import PreparedData
 
 PACKAGES = (

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from bam_core.config.build import Parts, build, read_data
-from bam_core.config.recipe import Recipe
-from bam_core.config.registry import displayed, load_modality
+from bam_core.config.registry import displayed
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, InputError
 from bam_core.objective import BAMObjective
 from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features
+from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.results import Results
 from bam_core.probes.strata import is_real, named_strata
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows, take_sample
@@ -55,7 +55,7 @@ def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) 
     recipe = load_run(folder, trusted=trusted)
     parts = build(recipe)
     check_data(folder, parts.data)
-    name = displayed(recipe.objective["name"]) + (" (teacher)" if teacher else "")
+    name = displayed(recipe.objective.name) + (" (teacher)" if teacher else "")
     encoder = load_encoder(folder, teacher=teacher, trusted=trusted)
     networks: dict[str, nn.Module] = {
         RAW: Function(parts.modality.raw_features),
@@ -65,22 +65,22 @@ def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) 
     choice = choose_baselines(parts.modality, parts.data, recipe.evaluate)
     features = {label: embed_splits(network, parts, label) for label, network in networks.items()}
     try:
-        results = judge(features, parts.data, recipe)
+        results = judge(features, parts.data, recipe.evaluate)
         if results is not None:
-            results = with_baselines(results, choice, parts, recipe)
+            results = with_baselines(results, choice, parts)
     except InputError as error:
         warnings.warn(f"no table: {error}", stacklevel=2)
         results = None
     if results is not None:
         results = replace(results, encoder=_encoder(folder, teacher))
         results.save(folder / "results.json")
-    write_report(folder / "report.html", _content(folder, recipe, parts, features, results, name))
+    write_report(folder / "report.html", _content(folder, parts, features, results, name))
     return results
 
 
-def with_baselines(results: Results, choice: Choice, parts: Parts, recipe: Recipe) -> Results:
+def with_baselines(results: Results, choice: Choice, parts: Parts) -> Results:
     """The table with the rows of the baselines behind that of the raw features, and what is to be said of them."""
-    judged = [judge_baseline(name, parts.modality, parts.data, recipe.evaluate) for name in choice.chosen]
+    judged = [judge_baseline(name, parts.modality, parts.data, parts.resolved.evaluate) for name in choice.chosen]
     raw, *others = results.features
     joined = results.restricted([raw]).joined([*filter(None, judged), results.restricted(others)])
     return replace(joined, notes=(*joined.notes, *choice.notes), baselines=choice.chosen)
@@ -99,8 +99,7 @@ def stored(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Res
     recipe = load_run(folder, trusted=trusted)
     if results.encoder != _encoder(folder, teacher) or results.protocol != recipe.evaluate:
         return None
-    modality = load_modality(recipe.modality)
-    choice = choose_baselines(modality, read_data(recipe), recipe.evaluate)
+    choice = choose_baselines(recipe.modality, read_data(recipe), recipe.evaluate)
     return results if results.baselines == choice.chosen else None
 
 
@@ -114,13 +113,15 @@ def embed_splits(network: nn.Module, parts: Parts, label: str) -> dict[str, Tens
     return {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
 
 
-def judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, recipe: Recipe) -> Results | None:
-    """Evaluate sets of features by the recipe's protocol.
+def judge(
+    features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, protocol: EvaluationProtocol
+) -> Results | None:
+    """Evaluate sets of features.
 
     Args:
         features: name -> split -> rows.
         data: that they were made from.
-        recipe: holds the protocol.
+        protocol: of the evaluation.
 
     Returns:
         The table, or None for data without labels or without a test split.
@@ -134,20 +135,19 @@ def judge(features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, reci
     return evaluate(
         {name: Features(s["train"], s["test"], s.get("validation")) for name, s in features.items()},
         labels,
-        recipe.evaluate,
+        protocol,
         data_fingerprint=data.fingerprint,
     )
 
 
 def _content(
     folder: Path,
-    recipe: Recipe,
     parts: Parts,
     features: Mapping[str, Mapping[str, Tensor]],
     results: Results | None,
     name: str,
 ) -> ReportContent:
-    split = "test" if "test" in parts.data.splits else "train"
+    recipe, split = parts.resolved, "test" if "test" in parts.data.splits else "train"
     labels, classes = pictured_labels(parts.data, split)
     embeddings, dataset = features[name][split], parts.dataset(split)
     metrics = pd.read_csv(folder / "metrics.csv") if (folder / "metrics.csv").exists() else None
@@ -164,8 +164,8 @@ def _content(
         uniform_loss=None if metrics is None else metrics.get("uniform_loss", pd.Series([None])).iloc[-1],
         map=EmbeddingMap(embeddings, features[UNTRAINED][split], labels, classes),
         draw=parts.modality.draw,
-        gallery=_gallery(parts, recipe, dataset, labels, classes),
-        attention=_attention(folder, recipe, parts, dataset, labels, classes),
+        gallery=_gallery(parts, dataset, labels, classes),
+        attention=_attention(folder, parts, dataset, labels, classes),
         neighbours=NeighbourRows.find(
             embeddings,
             lambda row: take_sample(_untouched(parts, dataset.__getitems__([row])), 0),
@@ -177,7 +177,7 @@ def _content(
         set_aside=list(parts.data.set_aside),
         repairs=parts.data.repairs,
         notes=parts.data.notes,
-        recipe=recipe.to_yaml(),
+        recipe=recipe.recipe.to_yaml(),
         versions=environment["versions"],
         seeds={"training": recipe.train.seed, "evaluation": recipe.evaluate.seed},
         command=environment["command"],
@@ -193,12 +193,10 @@ def pictured_labels(data: PreparedData, split: str) -> tuple[np.ndarray | None, 
     return fifths, tuple(names)
 
 
-def _gallery(
-    parts: Parts, recipe: Recipe, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]
-) -> Gallery:
+def _gallery(parts: Parts, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]) -> Gallery:
     rows = picture_rows(len(dataset), labels, 4)
     batch = dataset.__getitems__(rows)
-    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 0))
+    generator = torch.Generator().manual_seed(mixed_seed(parts.resolved.train.seed, 0))
     views = make_views(parts.view_fn, batch, generator)
     single = labels is not None and labels.ndim == 1 and len(classes) > 0
     names = [str(classes[labels[row]]) if labels[row] >= 0 else "" for row in rows] if single else []  # type: ignore
@@ -207,19 +205,18 @@ def _gallery(
 
 def _attention(
     folder: Path,
-    recipe: Recipe,
     parts: Parts,
     dataset: SplitDataset,
     labels: np.ndarray | None,
     classes: Sequence[str],
 ) -> AttentionPicture | None:
     """Of one batch, from the student of the newest checkpoint; other objectives have no such picture."""
-    objective = trained_objective(folder, recipe, parts)
+    objective = trained_objective(folder, parts)
     if objective is None:
         return None
     single = labels if labels is not None and labels.ndim == 1 else None
     rows = picture_rows(len(dataset), single, N_PICTURED)
-    generator = torch.Generator().manual_seed(mixed_seed(recipe.train.seed, 1))
+    generator = torch.Generator().manual_seed(mixed_seed(parts.resolved.train.seed, 1))
     views = make_views(parts.view_fn, dataset.__getitems__(rows), generator).global_views
     with torch.no_grad():
         projections = objective.student(list(views))[1]
@@ -234,10 +231,10 @@ def _attention(
     )
 
 
-def trained_objective(folder: Path, recipe: Recipe, parts: Parts) -> BAMObjective | None:
+def trained_objective(folder: Path, parts: Parts) -> BAMObjective | None:
     """The BAM objective of a run, projector included, from its newest checkpoint; None for other objectives."""
     checkpoint = newest_checkpoint(folder / "checkpoints")
-    objective = parts.objective(recipe, total_steps=1)
+    objective = parts.objective(total_steps=1)
     if checkpoint is None or not isinstance(objective, BAMObjective):
         return None
     state = checkpoint.state["state_dict"]

@@ -14,8 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from bam_core.config.recipe import Recipe
-from bam_core.config.registry import choose, complete, load_modality
+from bam_core.config.recipe import Resolved
 from bam_core.errors import DataError, InputError
 from bam_core.runs.pretrained import PretrainedEncoder
 
@@ -40,7 +39,7 @@ class Imported(NamedTuple):
     epoch: int | None
 
 
-def import_checkpoint(file: Path, recipe: Recipe, folder: Path, *, network: Network | None = None) -> Imported:
+def import_checkpoint(file: Path, recipe: Resolved, folder: Path, *, network: Network | None = None) -> Imported:
     """Turn a checkpoint into an encoder that `PretrainedEncoder.from_pretrained` loads.
 
     Args:
@@ -61,15 +60,13 @@ def import_checkpoint(file: Path, recipe: Recipe, folder: Path, *, network: Netw
         raise InputError(f"import-checkpoint expected a new folder; {str(folder)!r} exists.")
     state = _read(file)
     weights, found, n_left = _weights(state, network, file)
-    modality = load_modality(recipe.modality)
-    facts = {k: v for k, v in modality.example().facts.items() if k in _FACTS}
-    options = {k: v for k, v in recipe.encoder.items() if k != "name"}
-    name = recipe.encoder["name"]
-    factory = choose("encoder.name", name, modality.encoders)
-    config = {"name": name, **complete(f"encoder {name!r}", factory, options, facts)}
+    facts = {k: v for k, v in recipe.modality.example().facts.items() if k in _FACTS}
+    config = {"name": recipe.encoder.name, **recipe.encoder.with_facts(facts)}
     epoch = state["epoch"] if isinstance(state.get("epoch"), int) else None
     source = {"checkpoint": file.name, "network": found, "epoch": epoch}
-    encoder = PretrainedEncoder(recipe.modality, config, facts={**facts, **config_facts(config, facts)}, source=source)
+    encoder = PretrainedEncoder(
+        recipe.recipe.modality, config, facts={**facts, **config_facts(config, facts)}, source=source
+    )
     _place(weights, encoder, file)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bam_core.config.build import Parts, assemble
-from bam_core.config.recipe import Recipe, check_recipe
+from bam_core.config.recipe import Resolved, check_recipe
 from bam_core.config.registry import keyword_parameters
 from bam_core.data import PreparedData
 from bam_core.errors import InputError
@@ -32,7 +32,7 @@ def recipe_in_memory(
     encoder: Mapping[str, Any],
     objective: Mapping[str, Any],
     train: Mapping[str, Any],
-) -> Recipe:
+) -> Resolved:
     """A checked recipe for data in memory.
 
     Args:
@@ -79,8 +79,7 @@ class Trained(NamedTuple):
 
 
 def pretrain_in_memory(
-    recipe: Recipe,
-    modality: Modality,
+    recipe: Resolved,
     data: PreparedData,
     *,
     total_steps: int,
@@ -94,8 +93,7 @@ def pretrain_in_memory(
     rate warms up for a pass, and for a tenth of the steps at most.
 
     Args:
-        recipe: how; its own `modality` and `data` are not looked at, nor is `train.epochs`.
-        modality: of the data.
+        recipe: how; its own `data` are not looked at, nor is `train.epochs`.
         data: with the split "train".
         total_steps: optimiser steps; the run may end within a pass over the rows.
         groups: (n,) what each row belongs to, for `train.groups_per_batch`.
@@ -108,7 +106,7 @@ def pretrain_in_memory(
     """
     stop = CleanStop("Stopping after this step. Press Ctrl-C again to stop at once.")
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        parts = assemble(recipe, modality, data)
+        parts = assemble(recipe, data)
         batches = GlobalBatches(
             len(data.splits["train"]),
             batch_size=recipe.train.batch_size,
@@ -119,7 +117,7 @@ def pretrain_in_memory(
         passes = math.ceil(total_steps / len(batches))
         settings = recipe.train.model_copy(update={"epochs": passes, "batch_size": batches.batch_size})
         module = PretrainModule(
-            parts.objective(recipe, total_steps),
+            parts.objective(total_steps),
             settings,
             total_steps=total_steps,
             steps_per_epoch=min(len(batches), max(1, total_steps // 10)),

@@ -14,7 +14,8 @@ import lightning.pytorch as lightning
 import numpy as np
 
 from bam_core.config.build import Parts, build
-from bam_core.config.recipe import Recipe
+from bam_core.config.recipe import Resolved
+from bam_core.config.schema import other_run
 from bam_core.config.trust import files_in, remember
 from bam_core.data import PreparedData
 from bam_core.errors import RecipeError
@@ -36,7 +37,7 @@ from bam_core.training.trainer import make_trainer, quiet_lightning
 FEW_STEPS = 300  # below, a run says so before it starts
 
 
-def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
+def pretrain(recipe: Resolved, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
     """Pretrain an encoder and leave everything in a folder.
 
     A folder that holds an unfinished run of the same recipe is continued, to the bit; a finished one is left alone. The
@@ -59,12 +60,12 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bo
         NonFiniteError: NaN or infinity in a step, unless `train.on_nan` is "skip".
         KeyboardInterrupt: Ctrl-C or SIGTERM; checkpoint and encoder of that moment are in the folder.
     """
-    remember(files_in(recipe.model_dump(mode="json")))
+    remember(files_in(recipe.recipe.model_dump(mode="json")))
     with only_here(folder):
         return _pretrain(recipe, folder, resume=resume, progress=progress)
 
 
-def _pretrain(recipe: Recipe, folder: Path, *, resume: bool, progress: bool) -> Path:
+def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -> Path:
     checkpoint = _open_folder(folder, recipe, resume)
     parts = build(recipe)
     if checkpoint is not None:
@@ -114,7 +115,7 @@ def _pretrain(recipe: Recipe, folder: Path, *, resume: bool, progress: bool) -> 
             "train.epochs, or lower train.batch_size.",
             flush=True,
         )
-    objective = parts.objective(recipe, total_steps)
+    objective = parts.objective(total_steps)
     module = PretrainModule(
         objective,
         settings,
@@ -131,7 +132,7 @@ def _pretrain(recipe: Recipe, folder: Path, *, resume: bool, progress: bool) -> 
     trained = networks(objective)
     if trainer.is_global_zero:
         source = {
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": recipe.recipe.model_dump(mode="json"),
             "data": parts.data.fingerprint,
             "steps": trainer.global_step,
             "minutes": round((time.perf_counter() - started) / 60, 2),
@@ -176,13 +177,13 @@ def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]]
             saved.save_pretrained(partial)
 
 
-def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | None:
+def _open_folder(folder: Path, recipe: Resolved, resume: bool) -> Checkpoint | None:
     """What to continue from, if the folder holds a run of this recipe."""
     checkpoint = newest_checkpoint(folder / "checkpoints")
     if resume and checkpoint is None:
         raise RecipeError(f"resume=true expected a checkpoint in {str(folder / 'checkpoints')!r}; there is none.")
     if (folder / "recipe.yaml").is_file():
-        changed = _differences(load_run(folder), recipe)
+        changed = other_run(load_run(folder).recipe, recipe.recipe)
         if changed:
             raise RecipeError(
                 f"the run folder {str(folder)!r} holds a run of another recipe; changed: {', '.join(changed)}. Take "
@@ -193,48 +194,17 @@ def _open_folder(folder: Path, recipe: Recipe, resume: bool) -> Checkpoint | Non
     return checkpoint
 
 
-MAY_CHANGE = {
-    "micro_batch",
-    "accelerator",
-    "devices",
-    "num_nodes",
-    "strategy",
-    "num_workers",
-    "checkpoint_every",
-    "log_every",
-    "knn_every",
-}
-
-
-def _differences(old: Recipe, new: Recipe) -> list[str]:
-    """Keys with other values; where it runs and how often it is saved may change when it is continued."""
-    a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
-    flat = [
-        (f"{section}.{key}", section, key)
-        for section in a
-        if isinstance(a[section], dict)
-        for key in a[section] | b[section]
-    ]
-    flat += [(section, section, "") for section in a if not isinstance(a[section], dict)]
-    return [
-        name
-        for name, section, key in flat
-        if not (section == "evaluate" or (section == "train" and key in MAY_CHANGE))
-        and (a[section].get(key) != b[section].get(key) if key else a[section] != b[section])
-    ]
-
-
-def _describe(folder: Path, recipe: Recipe, data: PreparedData, checkpoint: Checkpoint | None) -> None:
+def _describe(folder: Path, recipe: Resolved, data: PreparedData, checkpoint: Checkpoint | None) -> None:
     """Write what the run is, before it starts."""
     make_folder(folder)
-    about = environment(recipe, data)
+    about = environment(recipe.recipe, data)
     if checkpoint is not None and (folder / "environment.json").exists():
         before = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
         again = {"step": checkpoint.step, "started": about["started"], "command": about["command"]}
         about = {**before, "resumed": [*before.get("resumed", []), again]}
     else:
         about["data"]["rows_hash"] = data.rows_hash()
-    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_text(folder / "recipe.yaml", recipe.recipe.to_yaml())
     write_text(folder / "environment.json", json.dumps(about, indent=1))
     write_set_aside(folder / "set_aside.csv", data)
 

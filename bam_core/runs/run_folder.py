@@ -6,7 +6,7 @@ import json
 import warnings
 from pathlib import Path
 
-from bam_core.config.recipe import Recipe, load_recipe
+from bam_core.config.recipe import Resolved, load_recipe
 from bam_core.data import PreparedData
 from bam_core.errors import DataError, RecipeError
 from bam_core.loss.collapse import End, end_of_training
@@ -82,7 +82,7 @@ def check_data(folder: Path, data: PreparedData) -> None:
     )
 
 
-def load_run(folder: Path, *, trusted: bool = False) -> Recipe:
+def load_run(folder: Path, *, trusted: bool = False) -> Resolved:
     """The recipe of a run folder.
 
     Args:

@@ -114,7 +114,7 @@ def _declarations(contract: Contract, modality: Modality) -> None:
 
 def _options(contract: Contract, what: str, function: Callable[..., Any], reserved: str) -> None:
     """A recipe's section is the function's keyword arguments, checked by their types."""
-    from bam_core.config.recipe import options_model
+    from bam_core.config.options import options_model
 
     with contract.rule(
         "options are keyword-only, typed, and none is called as the key that chooses the function"

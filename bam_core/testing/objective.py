@@ -88,7 +88,7 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _declaration(contract: Contract, factory: Callable[..., Any]) -> None:
-    from bam_core.config.recipe import options_model
+    from bam_core.config.options import options_model
 
     with contract.rule(
         "the options of a factory are keyword-only and typed, with defaults; `name` is none of them"

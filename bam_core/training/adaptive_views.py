@@ -11,7 +11,7 @@ from torch import nn
 
 from bam_core.collectives import all_gather
 from bam_core.config.build import Parts
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.protocols import Loader
 from bam_core.sharding import unsharded

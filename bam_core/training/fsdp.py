@@ -12,7 +12,7 @@ from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from torch.utils._pytree import tree_map
 
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.sharding import shard_like, to_full
 from bam_core.training.checkpoints import CheckpointFile
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bam_core.config.build import Parts
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.data.holdout import hold_out
 from bam_core.errors import RecipeError
 from bam_core.probes.fractions import balanced_rows

@@ -10,7 +10,7 @@ import lightning.pytorch as lightning
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.training.callbacks import Bar
 from bam_core.training.data_workers import EndReaders
 from bam_core.training.fsdp import strategy_options

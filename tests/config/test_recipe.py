@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bam_core import RecipeError
-from bam_core.config.recipe import Recipe, check_recipe, load_recipe
+from bam_core.config.recipe import check_recipe, load_recipe
 from bam_core.config.registry import load_objective
+from bam_core.config.schema import Recipe, TrainSettings
 from bam_core.config.shipped_recipes import find_recipe, header, recipe_names, shipped_recipes
 
 RECIPES = sorted(shipped_recipes().rglob("*.yaml"))
@@ -22,8 +23,8 @@ def test_all_recipes_were_found():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid_and_explains_itself(path):
-    recipe = load_recipe(path)
-    assert check_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
+    resolved = load_recipe(path)
+    assert check_recipe(yaml.safe_load(resolved.recipe.to_yaml())) == resolved
     assert len(header(path).partition("\n")[0]) > 20
 
 
@@ -62,7 +63,7 @@ def test_all_mistakes_come_at_once_with_the_nearest_key(tmp_path):
 def test_overrides_reach_every_section(smoke):
     recipe = smoke(
         "data.n_records=32", "views.crop=0.5", "encoder.width=4", "objective.top_k=8", "train.learning_rate=1e-3"
-    )
+    ).recipe
     assert recipe.data["n_records"] == 32
     assert recipe.views["crop"] == 0.5
     assert recipe.encoder["width"] == 4
@@ -88,7 +89,7 @@ OF_BAM = "modality: ecg\ndata: {reader: example}\nviews: {name: ecg}\nencoder: {
 def test_another_objective_does_not_inherit_options(tmp_path, overrides, objective):
     path = tmp_path / "recipe.yaml"
     path.write_text(OF_BAM + "objective: {name: bam, epsilon: 0.04}\n")
-    assert load_recipe(path, overrides).objective == objective
+    assert load_recipe(path, overrides).recipe.objective == objective
 
 
 @pytest.mark.parametrize(
@@ -106,14 +107,14 @@ def test_another_reader_does_not_inherit_options(tmp_path, overrides, data):
     path.write_text(
         "modality: image\ndata: {reader: folder, path: FOLDER, size: 64}\nviews: {name: image}\nencoder: {name: cnn}\n"
     )
-    assert load_recipe(path, overrides).data == data
+    assert load_recipe(path, overrides).recipe.data == data
 
 
 def test_the_objective_of_a_recipe_that_names_none_is_bam(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(OF_BAM + "objective: {epsilon: 0.04}\n")
-    assert load_recipe(path).objective == {"name": "bam", "epsilon": 0.04}
-    assert load_recipe(path, ["objective.name=byol"]).objective == {"name": "byol"}
+    assert load_recipe(path).recipe.objective == {"name": "bam", "epsilon": 0.04}
+    assert load_recipe(path, ["objective.name=byol"]).recipe.objective == {"name": "byol"}
     with pytest.raises(RecipeError, match=r"objective\.epsilon: no such key"):
         load_recipe(path, ["objective.name=byol", "objective.epsilon=0.04"])
 
@@ -153,7 +154,7 @@ RAW = {"data": {"reader": "example"}, "views": {"name": "ecg"}, "encoder": {"nam
 def test_a_modality_in_one_file(tmp_path):
     (tmp_path / "seismic.py").write_text(SEISMIC)
     for spelt in (f"{tmp_path}/seismic.py:MODALITY", {"name": f"{tmp_path}/seismic.py:MODALITY"}):
-        recipe = check_recipe({"modality": spelt, **RAW})
+        recipe = check_recipe({"modality": spelt, **RAW}).recipe
         assert recipe.modality == f"{tmp_path}/seismic.py:MODALITY"
         assert recipe.data == {"reader": "example"}
     with pytest.raises(RecipeError, match=r"defines no 'MODALITI'; did you mean 'MODALITY'\?"):
@@ -162,7 +163,7 @@ def test_a_modality_in_one_file(tmp_path):
         check_recipe({"modality": f"{tmp_path}/seismic.py:NUMBER", **RAW})
     with pytest.raises(RecipeError, match="modality: input should be a valid string"):
         check_recipe({"modality": {"name": "ecg", "path": "x"}, **RAW})
-    assert check_recipe({"modality": {"name": "ecg"}, **RAW}).modality == "ecg"
+    assert check_recipe({"modality": {"name": "ecg"}, **RAW}).recipe.modality == "ecg"
 
 
 def test_files_are_found_beside_the_recipe_or_in_the_current_folder(tmp_path, monkeypatch):
@@ -174,12 +175,12 @@ def test_files_are_found_beside_the_recipe_or_in_the_current_folder(tmp_path, mo
     raw = {"modality": {"name": "seismic.py:MODALITY"}, **RAW, "objective": {"name": "mine.py:make_mine"}}
     (there / "recipe.yaml").write_text(json.dumps(raw))
     monkeypatch.chdir(here)
-    recipe = load_recipe(there / "recipe.yaml", trusted=True)
+    recipe = load_recipe(there / "recipe.yaml", trusted=True).recipe
     assert recipe.modality == f"{there}/seismic.py:MODALITY"
     assert recipe.objective["name"] == f"{here}/mine.py:make_mine"
     (there / "seismic.py").unlink()
-    assert load_recipe(there / "recipe.yaml", trusted=True).modality == f"{here}/seismic.py:MODALITY"
-    assert load_recipe(there / "recipe.yaml", ["modality=ecg"], trusted=True).modality == "ecg"
+    assert load_recipe(there / "recipe.yaml", trusted=True).recipe.modality == f"{here}/seismic.py:MODALITY"
+    assert load_recipe(there / "recipe.yaml", ["modality=ecg"], trusted=True).recipe.modality == "ecg"
     (here / "seismic.py").unlink()
     with pytest.raises(
         RecipeError, match=r"'seismic.py' does not exist. A relative path starts at the recipe's folder"
@@ -218,7 +219,7 @@ def test_unreadable_recipes(tmp_path, text, message):
 
 
 def test_every_setting_of_a_recipe_is_explained():
-    for model in (Recipe, type(Recipe.model_fields["train"].default)):
+    for model in (Recipe, TrainSettings):
         source = model.__doc__ or ""
         assert source
     with pytest.raises(RecipeError, match=r"did you mean 'ecg/mitbih_resnet1d'\?"):

@@ -109,8 +109,8 @@ def test_what_the_user_names_himself_runs(theirs, monkeypatch, tmp_path):
     recipe = yaml.safe_load((theirs / "recipe.yaml").read_text())
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump({**recipe, "modality": "ecg"}))
     named = load_recipe(tmp_path / "plain.yaml", ["objective.name=theirs.py:make_mine"])
-    assert named.objective["name"] == f"{theirs}/theirs.py:make_mine"
-    assert load_recipe(theirs / "recipe.yaml", ["modality=ecg"]).modality == "ecg"
+    assert named.objective.name == f"{theirs}/theirs.py:make_mine"
+    assert load_recipe(theirs / "recipe.yaml", ["modality=ecg"]).recipe.modality == "ecg"
 
 
 def test_a_new_skeleton_is_ones_own(tmp_path, monkeypatch):

@@ -26,7 +26,9 @@ def untrained_run(folder, recipe):
     """Recipe and encoder of a run that did not train; the encoder."""
     checked = check_recipe(recipe)
     parts = build(checked)
-    encoder = PretrainedEncoder(modality=checked.modality, encoder=parts.encoder_config, facts=dict(parts.data.facts))
+    encoder = PretrainedEncoder(
+        modality=checked.recipe.modality, encoder=parts.encoder_config, facts=dict(parts.data.facts)
+    )
     encoder.save_pretrained(folder / "encoder")
-    (folder / "recipe.yaml").write_text(checked.to_yaml(), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(checked.recipe.to_yaml(), encoding="utf-8")
     return PretrainedEncoder.from_pretrained(folder / "encoder")

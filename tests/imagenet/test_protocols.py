@@ -20,7 +20,8 @@ from torch.nn.functional import normalize
 from bam_core import DataError, PretrainedEncoder, RecipeError
 from bam_core.cli import main
 from bam_core.config.build import build
-from bam_core.config.recipe import TrainSettings, load_recipe
+from bam_core.config.recipe import load_recipe
+from bam_core.config.schema import TrainSettings
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.data.holdout import hold_out
 from bam_core.imagenet.classifier import Classifier, Labelled, fit_classifier

@@ -20,7 +20,7 @@ STEPS_PER_EPOCH = 1_281_167 // 4096
 
 @cache
 def paper(name="imagenet_vit"):
-    return load_recipe(find_recipe(name))
+    return load_recipe(find_recipe(name)).recipe
 
 
 def closed_forms(step, *, total, warmup):

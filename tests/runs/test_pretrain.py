@@ -11,7 +11,8 @@ from run_folders import rows_of, state_of
 
 from bam_core import CollapseWarning, DataError, RecipeError
 from bam_core.config.build import build, read_data
-from bam_core.config.recipe import TrainSettings, load_recipe
+from bam_core.config.recipe import load_recipe
+from bam_core.config.schema import TrainSettings
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.data import SplitDataset
 from bam_core.imagenet.run_protocol import run_protocol

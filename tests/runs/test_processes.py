@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 
 from bam_core import RecipeError
 from bam_core.cli.files import new_run
-from bam_core.config.build import build
 from bam_core.config.recipe import load_recipe
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.runs.pretrain import pretrain
@@ -178,11 +177,11 @@ def test_view_shards_are_another_run_where_processes_do_not_share_them(whole, tm
 
 
 def test_objectives_that_need_the_whole_batch_refuse_micro_batches(monkeypatch):
-    without = load_recipe(find_recipe("smoke/timeseries"), NO_BATCH_NORM)
-    asked = without.model_copy(update={"train": without.train.model_copy(update={"micro_batch": 4})})
-    monkeypatch.setattr("bam_core.config.build.load_objective", lambda name: lambda encoder, view_fn: None)
-    with pytest.raises(RecipeError, match="objective 'bam' needs the whole batch at once"):
-        build(asked).objective(asked, 1)
+    def whole_batch(encoder, view_fn, *, total_steps: int): ...
+
+    monkeypatch.setattr("bam_core.config.recipe.load_objective", lambda name: whole_batch)
+    with pytest.raises(RecipeError, match=r"train\.micro_batch: the objective 'bam' needs the whole batch at once"):
+        recipe("train.micro_batch=4", "objective={name: bam}")
 
 
 def test_several_processes_need_the_name_of_the_folder(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from bam_core import BAMObjective, NonFiniteError
 from bam_core.config.build import build
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.module import PretrainModule
 
@@ -46,7 +46,7 @@ def test_teacher_learning_rate_and_weight_decay_move_once_per_optimiser_step(smo
     parts = build(recipe)
     batches = GlobalBatches(48, batch_size=8, seed=0)
     n_steps = len(batches) // every
-    objective = parts.objective(recipe, total_steps=n_steps)
+    objective = parts.objective(total_steps=n_steps)
     module = PretrainModule(objective, recipe.train, total_steps=n_steps, steps_per_epoch=n_steps, folder=tmp_path)
     start = torch.nn.utils.parameters_to_vector(objective.student.parameters()).detach().clone()
     record = Record()

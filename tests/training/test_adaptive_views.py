@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.training import adaptive_views
 from bam_core.training.adaptive_views import RefreshViews
 from modalities.image.memory import read_memory

@@ -9,7 +9,7 @@ from launch import run
 from torch import nn
 
 from bam_core import BAMObjective, InputError, NonFiniteError
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.training.module import PretrainModule
 
 N_BATCHES, BAD = 6, 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bam_core.config.build import Parts
-from bam_core.config.recipe import TrainSettings
+from bam_core.config.schema import TrainSettings
 from bam_core.data import in_memory
 from bam_core.errors import DataError, InputError, RecipeError
 from bam_core.imagenet.protocols import _labels

@@ -1,0 +1,108 @@
+"""What a section of a recipe names: a function, and its options held against the function's signature."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from bam_core.config.registry import choose, complete, did_you_mean, keyword_parameters
+from bam_core.errors import BAMError
+
+FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
+
+
+class Named(NamedTuple):
+    """What a section of a recipe names, found.
+
+    Attributes:
+        section: of the recipe, for messages.
+        name: that the recipe gives.
+        factory: the function of that name.
+        options: those that the recipe gives, of the types that the factory wants.
+    """
+
+    section: str
+    name: str
+    factory: Callable[..., Any]
+    options: Mapping[str, Any]
+
+    def with_facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for the factory: the options, and for the rest the facts of the data.
+
+        Raises:
+            RecipeError: a required argument is in neither.
+        """
+        return complete(f"{self.section} {self.name!r}", self.factory, self.options, facts)
+
+    def with_defaults(self) -> dict[str, Any]:
+        """Name, options and the defaults of all others, as plain values."""
+        parameters = [p for p in keyword_parameters(self.factory) if p.name not in FILLED_IN]
+        defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        plain: dict[str, Any] = json.loads(json.dumps({**defaults, **self.options, "name": self.name}, default=str))
+        return plain
+
+
+def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
+    """A pydantic model of a factory's keyword arguments; nothing is required, since data may fill it in."""
+    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    fields: dict[str, Any] = {
+        p.name: (hints.get(p.name, Any), None) for p in keyword_parameters(factory) if p.name not in FILLED_IN
+    }
+    return create_model(factory.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
+
+
+def find_named(
+    section: str,
+    key: str,
+    options: Any,
+    find: Mapping[str, Callable[..., Any]] | Callable[[str], Callable[..., Any]],
+    problems: list[str],
+) -> Named | None:
+    """Find what a section names, and check its options against it.
+
+    Args:
+        section: of the recipe.
+        key: that holds the name.
+        options: the section.
+        find: the functions by name, or what finds one.
+        problems: gets what is wrong, a line each.
+
+    Returns:
+        What was found, or None after adding to `problems`.
+    """
+    if not isinstance(options, Mapping):
+        return None  # pydantic says so
+    if key not in options:
+        names = f", one of {', '.join(find)}" if isinstance(find, Mapping) else ""
+        problems.append(f"{section}.{key}: is missing{names}")
+        return None
+    name = str(options[key])
+    try:
+        factory = choose(f"{section}.{key}", name, find) if isinstance(find, Mapping) else find(name)
+    except BAMError as error:
+        problems.append(str(error))
+        return None
+    model = options_model(factory)
+    given = {k: v for k, v in options.items() if k != key}
+    try:
+        checked = model.model_validate(given)
+    except ValidationError as error:
+        problems += [describe(e, model, prefix=f"{section}.") for e in error.errors()]
+        return None
+    return Named(section, name, factory, checked.model_dump(include=set(given)))
+
+
+def describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:
+    """A mistake that pydantic found, as a line: the key, what is wrong, the nearest known key or what came."""
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        for part in error["loc"][:-1]:
+            inner = model.model_fields.get(str(part))
+            model = inner.annotation if inner and isinstance(inner.annotation, type) else model
+        hint = did_you_mean(str(error["loc"][-1]), model.model_fields)
+        known = "" if hint.endswith("?") else f" Known: {', '.join(model.model_fields)}."
+        return f"{prefix}{path}: no such key{hint}{known}"
+    got = "" if error["type"] == "missing" else f", got {error['input']!r}"
+    return f"{prefix}{path}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
