@@ -12,7 +12,7 @@ from bam_core.errors import BAMError, DataError
 
 
 def load_splits(
-    place: Path, name: str, *, builder: str | None = None, cache_dir: str | None = None
+    place: Path, name: str, *, config: str | None = None, builder: str | None = None, cache_dir: str | None = None
 ) -> Mapping[str, Any]:
     """The splits of a data set.
 
@@ -20,21 +20,25 @@ def load_splits(
         place: what `save_to_disk` wrote, a parquet file, a folder of parquet files, or a folder as `builder` reads it.
             If there is nothing, the data set is fetched from the hub.
         name: on the hub, and in messages.
+        config: which of several configurations.
         builder: of the `datasets` library, for a folder of files that are not parquet: "imagefolder"; None for none.
         cache_dir: where the library converts parquet; default: its own cache.
 
     Raises:
-        DataError: it cannot be loaded, or holds several configurations.
+        DataError: it cannot be loaded, holds several configurations and none is chosen, or has no such one.
     """
     import datasets
 
+    is_saved = (place / "dataset_dict.json").exists() or (place / "state.json").exists()
     try:
         if not place.exists():
-            loaded = datasets.load_dataset(name, cache_dir=cache_dir)
-        elif (place / "dataset_dict.json").exists() or (place / "state.json").exists():
-            loaded = datasets.load_from_disk(str(place))
-        elif files := parquet_files(place):
+            loaded = datasets.load_dataset(name, config, cache_dir=cache_dir)
+        elif files := ({} if is_saved else parquet_files(place, config)):
             loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=cache_dir)
+        elif config is not None:
+            raise DataError(f"{name} has no configurations: leave out config.")
+        elif is_saved:
+            loaded = datasets.load_from_disk(str(place))
         elif builder is None:
             raise DataError(
                 f"{name} is no Hugging Face data set: neither what save_to_disk writes nor parquet files. Files in "
@@ -45,7 +49,9 @@ def load_splits(
     except BAMError:
         raise
     except Exception as error:  # of files, of the network, of the library
-        raise DataError(f"{name} is no data set that can be loaded: {_reason(error)}") from error
+        reason = _reason(error)
+        choose = " Choose one: config." if "config" in reason.lower() else ""
+        raise DataError(f"{name} is no data set that can be loaded: {reason}{choose}") from error
     return loaded if isinstance(loaded, Mapping) else {"train": loaded}
 
 
@@ -56,15 +62,19 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(deepest).split())[:300] or type(deepest).__name__
 
 
-def parquet_files(place: Path) -> dict[str, list[str]]:
+def parquet_files(place: Path, config: str | None = None) -> dict[str, list[str]]:
     """Split -> its parquet files: `train-00000-of-00002.parquet` by name, `default/train/0000.parquet` by folder.
 
+    Args:
+        place: a file or a folder.
+        config: folder of one of several configurations.
+
     Raises:
-        DataError: files of several configurations.
+        DataError: files of several configurations, or none of that name.
     """
     if place.is_file():
         return {"train": [str(place)]}
-    found: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for file in find_files(place).files:
         if file.suffix.lower() == ".parquet":
             folders = [folder for folder in file.relative_to(place).parts[:-1] if folder != "data"]
@@ -74,12 +84,16 @@ def parquet_files(place: Path) -> dict[str, list[str]]:
                 folder = by_folder[-1] if by_folder else folders[-1] if folders else ""
                 folders = [other for other in folders if other != folder]
                 split = _first_word(folder) or "train"
-            found.setdefault(tuple(folders), {}).setdefault(split, []).append(str(file))
+            found.setdefault("/".join(folders) or ".", {}).setdefault(split, []).append(str(file))
+    listed = ", ".join(sorted(found)[:20])
+    if config is not None and found:
+        if config not in found:
+            raise DataError(f"{place.name} has no configuration {config!r}; it has {listed}.")
+        return found[config]
     if len(found) > 1:
-        names = sorted("/".join(folders) or "." for folders in found)
         raise DataError(
-            f"{place.name} holds several configurations, {', '.join(names[:8])}: these are different data sets. Name "
-            f"the folder of one, such as path: {place / names[-1]}."
+            f"{place.name} holds several configurations, {listed}: these are different data sets. Choose one, such as "
+            f"config: {max(found)}."
         )
     return next(iter(found.values()), {})
 
@@ -142,31 +156,42 @@ def label_column(features: Mapping[str, Any], label: str | None, usual: Sequence
     raise DataError(f"{where} has no column {label!r} for label; it has {', '.join(features)}.")
 
 
-def column_values(rows: Any, column: str | None, where: str) -> list[Any]:
+def column_values(rows: Any, column: str | None, where: str, *, several: bool = False) -> list[Any]:
     """A value for each row, names of classes as texts; None where there is none, or no such column in this split.
 
     Args:
         rows: a split.
         column: of labels or groups.
         where: the data are, for messages.
+        several: whether rows may have several values; these are lists then.
 
     Raises:
-        DataError: rows with several values.
+        DataError: rows with several values, or with values that have parts.
     """
     import datasets
 
     if column is None or column not in rows.features:
         return [None] * len(rows)
     feature, values = rows.features[column], list(rows[column][:])
-    several = [value for value in values if isinstance(value, dict) or (isinstance(value, list) and len(value) > 1)]
-    if several:
-        raise DataError(
-            f"column {column!r} of {where} expected one value a row; a row has {str(several[0])[:80]}. Name another "
-            "column as label, or read the data without labels: label: none."
-        )
-    if any(isinstance(value, list) for value in values):
-        feature = getattr(feature, "feature", feature)
-        values = [value[0] if isinstance(value, list) and value else None for value in values]
-    if isinstance(feature, datasets.ClassLabel):
-        return [None if value is None or value < 0 else feature.int2str(value) for value in values]
-    return values
+    inner = getattr(feature, "feature", None)
+    names = inner if inner is not None else feature
+    one = names.int2str if isinstance(names, datasets.ClassLabel) else lambda value: value
+    found = [
+        [one(item) for item in value] if isinstance(value, list) else None if _is_gap(value, names) else one(value)
+        for value in values
+    ]
+    for value in found:
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, dict | list) for part in parts) or (len(parts) > 1 and not several):
+            one_or_more = "values without parts" if several else "one value a row"
+            raise DataError(
+                f"column {column!r} of {where} expected {one_or_more}; a row has {str(value)[:80]}. Name another "
+                "column, or read the data without labels: label: none."
+            )
+    return found if several else [next(iter(v), None) if isinstance(v, list) else v for v in found]
+
+
+def _is_gap(value: Any, feature: Any) -> bool:
+    import datasets
+
+    return value is None or (isinstance(feature, datasets.ClassLabel) and value < 0)

@@ -1,4 +1,4 @@
-"""Several labels a row: names in one cell, such as "AF,LBBB", or a column of 0 and 1 for every class."""
+"""Several labels a row: names in one cell, such as "AF,LBBB", or 0 and 1 for every class, in columns or in an array."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,22 +16,101 @@ SEPARATORS = ";|,"
 _HOLDS = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0, "": -1}
 
 
+def is_list(value: Any) -> bool:
+    """Whether the label of a row is several, or none of them, in a list."""
+    return isinstance(value, list | tuple | set | frozenset) or (isinstance(value, np.ndarray) and value.ndim == 1)
+
+
+def label_array(values: Any) -> np.ndarray:
+    """Labels in memory as an array: (n,), of lists as well, or (n, k) numbers.
+
+    Example:
+        >>> label_array([["a"], ["a", "b"]]).shape, label_array([[0, 1], [1, 0]]).shape
+        ((2,), (2, 2))
+    """
+    if isinstance(values, list | tuple) and any(is_list(value) for value in values):
+        cells = np.empty(len(values), dtype=object)
+        cells[:] = [list(value) if is_list(value) else value for value in values]
+        found = as_indicators(pd.Series(cells))
+        return cells if found is None else found
+    return np.asarray(values)
+
+
+def as_indicators(values: np.ndarray | pd.Series, name: str = "label") -> np.ndarray | None:
+    """(n, k) 0 and 1, a row of -1 where one is missing; None if the values do not say 0 or 1 for every class.
+
+    Args:
+        values: array (n, k), which has to; or cells, of which all may hold as many 0 and 1.
+        name: of the labels, for messages.
+
+    Raises:
+        DataError: an array (n, k) of other values.
+
+    Example:
+        >>> as_indicators(pd.Series([[0, 1, 1], [0, 0, 0], None])).tolist()
+        [[0, 1, 1], [0, 0, 0], [-1, -1, -1]]
+        >>> as_indicators(pd.Series([["a", "b"], ["b"]])) is None
+        True
+    """
+    if isinstance(values, pd.Series):
+        known = [value for value in values if is_list(value) and not isinstance(value, set | frozenset)]
+        lengths = {len(value) for value in known}
+        if len(lengths) != 1 or min(lengths) < 2 or not all(is_list(v) or _is_gap(v) for v in values):
+            return None
+        if not all(not isinstance(item, str) and item in (0, 1) for value in known for item in value):
+            return None
+        gap = [np.nan] * min(lengths)
+        numbers = np.array([list(value) if is_list(value) else gap for value in values], np.float64)
+    else:
+        try:
+            numbers = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(_no_indicators(name, values, next(iter(values.flat)))) from error
+    missing = ~np.isfinite(numbers).all(axis=1) | (numbers == -1).all(axis=1)
+    others = np.flatnonzero((~missing[:, None] & (numbers != 0) & (numbers != 1)).any(axis=1))
+    if len(others):
+        row = numbers[others[0]]
+        raise DataError(_no_indicators(name, numbers, row[(row != 0) & (row != 1)][0]))
+    return np.where(missing[:, None], -1, numbers).astype(np.int64)
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and np.isnan(value))
+
+
+def _no_indicators(name: str, values: np.ndarray, example: Any) -> str:
+    return (
+        f"{name!r} of shape {values.shape} expected 0 or 1 for every class, several labels a row; it holds {example}. "
+        "Choose one of its columns beforehand, or read without labels: label: none."
+    )
+
+
 def split_cells(values: pd.Series) -> tuple[list[list[str] | None], str]:
     """The labels of every cell, None where there is none, and the mark that they are divided by.
 
     Args:
         values: (n,) texts, or lists of names, such as those of parquet files.
 
+    Raises:
+        DataError: lists of numbers with decimals.
+
     Example:
         >>> split_cells(pd.Series(["AF, LBBB", "SR", None]))
         ([['AF', 'LBBB'], ['SR'], None], ',')
     """
-    lists = values.map(lambda value: isinstance(value, list | tuple | np.ndarray))
+    lists = values.map(is_list)
     texts = class_names(values.mask(lists, None))
     mark = next((mark for mark in SEPARATORS if any(mark in text for text in texts if text)), ",")
+    items = [item for value, several in zip(values, lists, strict=True) if several for item in value]
+    decimals = [item for item in items if isinstance(item, float | np.floating) and not float(item).is_integer()]
+    if decimals:
+        raise DataError(
+            f"several labels a row expected names of classes, or 0 and 1 for every class; a row holds {decimals[0]:g}. "
+            "Name another column, or read without labels: label: none."
+        )
     cells: list[list[str] | None] = []
-    for value, is_list, text in zip(values, lists, texts, strict=True):
-        names = class_names(list(value)) if is_list else [part.strip() for part in text.split(mark)] if text else None
+    for value, in_list, text in zip(values, lists, texts, strict=True):
+        names = class_names(list(value)) if in_list else [part.strip() for part in text.split(mark)] if text else None
         cells.append(None if names is None else sorted({name for name in names if name}))
     return cells, mark
 

@@ -8,10 +8,19 @@ import pandas as pd
 
 from bam_core.data.labels import encode_labels
 from bam_core.data.numbers import read_numbers
-from bam_core.data.several_labels import encode_cells, encode_columns, looks_like_several, said_of_several, split_cells
+from bam_core.data.several_labels import (
+    as_indicators,
+    encode_cells,
+    encode_columns,
+    is_list,
+    looks_like_several,
+    said_of_several,
+    split_cells,
+)
 from bam_core.errors import DataError, InputError
 
 Task = Literal["classification", "multi_label", "regression"]
+CLASSIFICATION: Task = "classification"
 REGRESSION: Task = "regression"
 MULTI_LABEL: Task = "multi_label"
 
@@ -54,7 +63,9 @@ def read_target(
     unless they are many and leave gaps: then the option `task` has to say what they are.
 
     Args:
-        values: (n,); missing and empty values are unlabelled. Or a frame with a column of 0 and 1 for every class.
+        values: (n,); missing and empty values are unlabelled. Or 0 and 1 for every class: a frame with a column for
+            each, an array (n, k), or lists of k. Rows with one 1 each are classes ("one-hot"), unless `task` says
+            otherwise. Lists of names, or of numbers of classes, are several labels a row.
         name: of the column, for messages.
         task: "classification", "regression", or "multi_label" for cells such as "AF,LBBB", divided at `;`, `|` or `,`;
             default: what the values look like.
@@ -78,7 +89,21 @@ def read_target(
         if fitted is not None and list(fitted.get("classes") or []) != classes:
             return None
         return Target(found, classes, [said_of_several(found, classes, ", ".join(classes[:5]))])
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        if values.shape[1] > 1:
+            return _of_indicators(as_indicators(values, name), name, task, fitted)
+        values = values[:, 0]
     column = pd.Series(values, dtype=None if isinstance(values, pd.Series) else object).reset_index(drop=True)
+    lists = column.map(is_list)
+    if lists.any():
+        found_each = as_indicators(column, name)
+        if found_each is not None:
+            return _of_indicators(found_each, name, task, fitted)
+        if column[lists].map(len).max() > 1:
+            _check_several(task, name)
+            task = MULTI_LABEL
+        elif task != MULTI_LABEL:
+            column = pd.Series([(next(iter(v), None) if is_list(v) else v) for v in column], dtype=object)
     if fitted is not None:
         return _known_target(column, fitted, minus_one_is_missing)
     if task == MULTI_LABEL:
@@ -100,6 +125,35 @@ def read_target(
         notes.append(f"Labels {name!r} hold {mark!r}: if these are several labels a row, task: multi_label.")
     labels = encode_labels(column, minus_one_is_missing=minus_one_is_missing)
     return Target(labels.indices, labels.classes, notes) if labels.classes else None
+
+
+def _of_indicators(
+    found: np.ndarray | None, name: str, task: str | None, fitted: Mapping[str, Any] | None
+) -> Target | None:
+    """0 and 1 for every class: several labels a row, or, if each row has one, classes."""
+    if found is None or (found < 0).all():
+        return None
+    classes = [str(i) for i in range(found.shape[1])]
+    known = found[found.min(axis=1) >= 0]
+    is_one_hot = bool((known.sum(axis=1) == 1).all())
+    if fitted is not None:
+        trained = list(fitted.get("classes") or [])
+        several = fitted.get("task") == MULTI_LABEL
+        if len(trained) != len(classes) or not (several or (is_one_hot and fitted.get("task") is None)):
+            return None
+        return Target(found if several else np.where(found.min(axis=1) < 0, -1, found.argmax(axis=1)), trained, [])
+    if is_one_hot and task in (None, CLASSIFICATION):
+        said = (
+            f"Labels {name!r} have one 1 a row (one-hot): {len(classes)} classes; several a row by task: multi_label."
+        )
+        return Target(np.where(found.min(axis=1) < 0, -1, found.argmax(axis=1)), classes, [said])
+    _check_several(task, name)
+    return Target(found, classes, [said_of_several(found, classes, f"{name!r}, 0 and 1 for every class")])
+
+
+def _check_several(task: str | None, name: str) -> None:
+    if task in (CLASSIFICATION, REGRESSION):
+        raise DataError(f"{name!r} expected one label a row for task: {task}; rows have several: task: multi_label.")
 
 
 def _several(column: pd.Series, name: str, classes: Sequence[str] | None = None) -> Target | None:

@@ -18,6 +18,7 @@ from modalities.audio.treatment import Normalize, Treatment
 def read_huggingface(
     *,
     path: str,
+    config: str | None = None,
     audio: str | None = None,
     label: str | None = None,
     task: str | None = None,
@@ -41,9 +42,10 @@ def read_huggingface(
     Args:
         path: what `save_to_disk` wrote, a parquet file, a folder of parquet files as the hub has them (a split is
             the word before the first dash of their names, or the folder that they lie in).
+        config: which of several configurations, a folder of parquet files.
         audio: column of sounds; default: the only one of that type.
-        label: column of labels, strings, numbers or class labels; default: `label`, if there is one; "none" for
-            none.
+        label: column of labels, strings, numbers, class labels, or lists of these; default: `label`, if there is one;
+            "none" for none.
         task: "classification", "multi_label" (cells such as "rain,wind") or "regression"; default: what labels look
             like, see `read_target`.
         group: column of what must stay together.
@@ -78,7 +80,7 @@ def read_huggingface(
 
     def build(writer: SplitWriter) -> None:
         with tempfile.TemporaryDirectory() as scratch:  # where the library converts parquet
-            loaded = load_splits(place, path, cache_dir=scratch)
+            loaded = load_splits(place, path, config=config, cache_dir=scratch)
             write_sounds(writer, sounds_of(loaded, choose_splits(loaded, splits, place.name, writer)), how)
 
     def sounds_of(loaded: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Sound]:
@@ -93,7 +95,7 @@ def read_huggingface(
         sounds = []
         for name, part in wanted.items():
             rows = loaded[name]
-            labels = column_values(rows, None if part == UNLABELED else named, place.name)
+            labels = column_values(rows, None if part == UNLABELED else named, place.name, several=True)
             groups = column_values(rows, group, place.name)
             encoded = rows.select_columns([column]).cast_column(column, datasets.Audio(decode=False))
             sounds += [

@@ -47,12 +47,19 @@ def joined(by_split: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> dict
         if without:
             raise DataError(f"{path.name} expected {role} in all splits; {', '.join(without)} has none.")
         parts = [
-            one_a_row(role, by_split[split][role], size)
-            if role in by_split[split]
-            else np.full(size, None if role == "label" else "")
+            one_a_row(role, by_split[split][role], size) if role in by_split[split] else None
             for split, size in sizes.items()
         ]
-        found[role] = np.concatenate([part.astype(object) for part in parts])
+        width = {part.shape[1:] for part in parts if part is not None}
+        if len(width) > 1:
+            raise DataError(f"{path.name} expected {role} of as many classes in all splits; got {sorted(width)}.")
+        none = None if role == "label" else ""
+        found[role] = np.concatenate(
+            [
+                np.full((size, *next(iter(width))), none, dtype=object) if part is None else part.astype(object)
+                for part, size in zip(parts, sizes.values(), strict=True)
+            ]
+        )
     found["split"] = np.concatenate([np.full(size, split, dtype=object) for split, size in sizes.items()])
     if "id" not in found:
         found["id"] = np.array([f"{path.stem}:{split}:{i}" for split, size in sizes.items() for i in range(size)])
@@ -60,14 +67,13 @@ def joined(by_split: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> dict
 
 
 def one_a_row(role: str, array: np.ndarray, n: int) -> np.ndarray:
-    """(n,) of (n,) or (n, 1).
+    """(n,) of (n,) or (n, 1); labels also (n, k), 0 and 1 for every class.
 
     Raises:
         DataError: another shape.
     """
     if array.shape == (n, 1):
         return array[:, 0]
-    if array.shape != (n,):
-        several = " Several labels an image are not read: label: none." if role == "label" and array.ndim == 2 else ""
-        raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.{several}")
+    if array.shape != (n,) and not (role == "label" and array.ndim == 2 and len(array) == n):
+        raise DataError(f"{role} expected one value for each of {n} images; got shape {array.shape}.")
     return array

@@ -41,10 +41,11 @@ def read_arrays(
     Args:
         path: file.
         images: name of the array in an .npz; default: `images`, `X` or `data`.
-        label: name of the array of labels in an .npz; for .npy, an .npy file beside it. Default: `label` or `y`.
-            Labels are optional, also one by one: missing, empty or -1. "none" for none.
-        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
-            `read_target`.
+        label: name of the array of labels in an .npz; for .npy, an .npy file beside it: (n,), or (n, k) with 0 or 1
+            for each of k classes. Default: `label` or `y`. Labels are optional, also one by one: missing, empty or
+            -1. "none" for none.
+        task: "classification", "multi_label" (several labels a row) or "regression"; default: what labels look like,
+            see `read_target`.
         group: the same for groups (patients, sites), which are never divided between splits.
         id: the same for names.
         split: the same for "train", "validation", "test". Without it a part is held out if there are labels.
@@ -135,7 +136,7 @@ def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: st
     ids = arrays["id"].astype(str).tolist() if "id" in arrays else [f"{name}:{i}" for i in range(n)]
     labels, groups = arrays.get("label"), arrays.get("group")
     about = Encodeds(
-        lambda i: b"", ids, parts, None if labels is None else labels.tolist(),
+        lambda i: b"", ids, parts, labels if labels is None or labels.ndim > 1 else labels.tolist(),
         None if groups is None else named_groups(groups),
     )  # fmt: skip
     columns, placed, about_labels = about_images(writer, about, range(n), options)

@@ -26,6 +26,7 @@ READER = "huggingface_images"
 def read_huggingface(
     *,
     path: str,
+    config: str | None = None,
     image: str | None = None,
     label: str | None = None,
     task: str | None = None,
@@ -47,11 +48,12 @@ def read_huggingface(
         path: what `save_to_disk` wrote, a parquet file, a folder of parquet files (a split is the word before the
             first dash of their names, or the folder that they lie in) or an image folder with metadata; with
             `download`, a name on the hub.
+        config: which of several configurations, a folder of parquet files or a name on the hub.
         image: column of images; default: the only one of that type.
-        label: column of labels, strings, numbers or class labels; default: `label` or `labels`, if there is one;
-            "none" for none.
-        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
-            `read_target`.
+        label: column of labels, strings, numbers, class labels, or lists of these; default: `label` or `labels`, if
+            there is one; "none" for none.
+        task: "classification", "multi_label" (several labels a row) or "regression"; default: what labels look like,
+            see `read_target`.
         group: column of what must stay together.
         splits: split of the data set -> train, validation, test or unlabeled, others are not read. Default: those
             named so. Without a test split a part is held out if there are labels.
@@ -84,7 +86,7 @@ def read_huggingface(
     files = find_files(place).files if place.exists() else []
 
     def build(writer: SplitWriter) -> None:
-        loaded = load_splits(place, path, builder="imagefolder")
+        loaded = load_splits(place, path, config=config, builder="imagefolder")
         wanted = choose_splits(loaded, splits, place.name, writer)
         features = {key: feature for name in wanted for key, feature in loaded[name].features.items()}
         column = _image_column(features, image, place.name)
@@ -95,7 +97,7 @@ def read_huggingface(
         for name, part in wanted.items():
             rows = loaded[name]
             parts += [part_of(part)] * len(rows)
-            labels += column_values(rows, None if part == UNLABELED else named, place.name)
+            labels += column_values(rows, None if part == UNLABELED else named, place.name, several=True)
             groups += column_values(rows, group, place.name)
         images = _undecoded(loaded, wanted, column)
         is_open = set(parts) == {"train"}
@@ -118,7 +120,7 @@ def read_huggingface(
     prepared = cached(READER, files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
     if "row" not in prepared.splits["train"].column_names:
         return prepared
-    loaded = load_splits(place, path, builder="imagefolder")
+    loaded = load_splits(place, path, config=config, builder="imagefolder")
     if _origin(loaded) != prepared.facts["origin"]:
         raise DataError(
             f"the data set {path!r} has changed since it was prepared: labels would no longer belong to their images. "

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, in_memory
+from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.image.arrays import write_arrays
 from modalities.image.decode import Scale
@@ -27,9 +28,10 @@ def read_memory(
 
     Args:
         images: (n, height, width), (n, height, width, channels) or (n, channels, height, width).
-        label: (n,) labels, None, empty or -1 where there is none; or None.
-        task: "classification" or "regression", whether labels are classes or numbers; default: what they look like, see
-            `read_target`.
+        label: (n,) labels, None, empty or -1 where there is none; (n, k) with 0 or 1 for each of k classes; a list of
+            the classes of each image; or None.
+        task: "classification", "multi_label" (several labels a row) or "regression"; default: what labels look like,
+            see `read_target`.
         group: (n,) names; or None.
         min_value: see `read_arrays`, as for the other options.
         max_value: as there.
@@ -45,9 +47,9 @@ def read_memory(
         >>> prepared.facts["in_channels"], prepared.facts["image_size"]
         (3, [8, 8])
     """
-    arrays = {
-        name: np.asarray(a) for name, a in (("images", images), ("label", label), ("group", group)) if a is not None
-    }
+    arrays = {name: np.asarray(a) for name, a in (("images", images), ("group", group)) if a is not None}
+    if label is not None:
+        arrays["label"] = label_array(label)
     options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted, task)
     return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", options))
 

@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
     id: str
     image: Slice
-    label: str | None
+    label: str | list[Any] | None
     split: str
 
 
@@ -41,6 +41,7 @@ def read_shards(
     path: str,
     image: str | None = None,
     label: str | None = None,
+    task: str | None = None,
     size: int | None = None,
     decoding: Decoding = "auto",
     check: Literal["decode", "header"] = "decode",
@@ -60,6 +61,8 @@ def read_shards(
         image: suffix of the file that holds the image, such as input.png; default: the only one of an image.
         label: suffix of the file that holds the label, as text; json files hold it under `label`. Default: `cls`, if
             there are such; "none" for none.
+        task: "classification", "multi_label" (lists in json, or cells such as "cat,dog") or "regression"; default:
+            several labels if there are lists, else classes.
         size: see `read_folder`, as for the following options.
         decoding: as there; "in_workers" reads each image where it lies in its tar file.
         check: as there.
@@ -93,6 +96,7 @@ def read_shards(
         samples = [s for file in track(files, "Listing tar files") for s in _samples(file, wanted, writer)]
         _say_labels(writer, samples, wanted, is_new=fitted is not None)
         labels = [None if sample.split == UNLABELED else sample.label for sample in samples]
+        has_lists = any(isinstance(one, list) for one in labels)
         parts = [part_of(sample.split) for sample in samples]
         images = Encodeds(
             lambda i: samples[i].image,
@@ -101,7 +105,8 @@ def read_shards(
             labels if any(name is not None for name in labels) else None,
             None,
         )
-        write_encoded(writer, images, options)
+        guessed = None if has_lists else "classification"
+        write_encoded(writer, images, options._replace(task=task or guessed))
 
     return cached("image_shards", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
 
@@ -109,7 +114,7 @@ def read_shards(
 def _samples(file: Path, wanted: Suffixes, writer: SplitWriter) -> list[Sample]:
     split = _split_of(file)
     images: dict[str, Slice] = {}
-    labels: dict[str, str | None] = {}
+    labels: dict[str, str | list[Any] | None] = {}
     label = wanted.label or "cls"
     size = file.stat().st_size
     try:
@@ -212,7 +217,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return b"" if opened is None else opened.read()
 
 
-def _label(content: bytes, suffix: str, where: str) -> str | None:
+def _label(content: bytes, suffix: str, where: str) -> str | list[Any] | None:
     try:
         text = content.decode().strip()
         found = json.loads(text) if suffix == "json" else text
@@ -222,6 +227,8 @@ def _label(content: bytes, suffix: str, where: str) -> str | None:
         ) from error
     if suffix == "json":
         found = found.get("label") if isinstance(found, dict) else None
-    if isinstance(found, list | dict):
-        raise DataError(f"{where} expected one label; got {str(found)[:80]}. To read images only: label: none.")
-    return None if found is None else str(found)
+    if isinstance(found, dict) or (isinstance(found, list) and any(isinstance(part, list | dict) for part in found)):
+        raise DataError(
+            f"{where} expected one label, or a list; got {str(found)[:80]}. To read no labels: label: none."
+        )
+    return found if found is None or isinstance(found, list) else str(found)

@@ -44,7 +44,7 @@ class Encodeds(NamedTuple):
         get: index -> path or bytes.
         ids: (n,) names.
         parts: (n,) split of every image, or "" where that is open.
-        labels: (n,) class names, None for unlabelled; or None.
+        labels: (n,) class names, None for unlabelled; (n, k) 0 and 1 for every class; or None.
         groups: (n,) names, or None.
         stay: whether images that are decoded in workers stay where they are: their rows then hold `row`, the index,
             and the reader brings rows and images together.
@@ -53,7 +53,7 @@ class Encodeds(NamedTuple):
     get: Callable[[int], Encoded]
     ids: Sequence[str]
     parts: Sequence[str]
-    labels: Sequence[Any] | None
+    labels: Sequence[Any] | np.ndarray | None
     groups: Sequence[str] | None
     stay: bool = False
 
@@ -174,7 +174,9 @@ def about_images(
         k: v for k, v in (fitted or {}).items() if k in ("classes", "task") and v
     }
     if images.labels is not None:
-        target = read_target([images.labels[i] for i in kept], task=options.task, fitted=fitted)
+        given = images.labels
+        labels = given[list(kept)] if isinstance(given, np.ndarray) else [given[i] for i in kept]
+        target = read_target(labels, task=options.task, fitted=fitted)
         if target is not None:
             columns["label"], about = target.values, target.facts
             for note in target.notes:

@@ -1,3 +1,5 @@
+from functools import partial
+
 import datasets
 import pytest
 
@@ -37,9 +39,13 @@ def test_numbered_files_are_for_training(tmp_path):
 
 def test_configurations_are_not_mixed(tmp_path):
     touch(tmp_path, "large/train-0.parquet", "small/train-0.parquet")
-    with pytest.raises(DataError, match=r"several configurations, large, small: .*path: .*/small"):
+    with pytest.raises(DataError, match=r"several configurations, large, small: .*config: small"):
         load_splits(tmp_path, "set", builder="imagefolder")
     assert list(parquet_files(tmp_path / "small")) == ["train"]
+    chosen = parquet_files(tmp_path, "small")
+    assert all("/small/" in file for file in chosen["train"])
+    with pytest.raises(DataError, match=r"has no configuration 'smal'; it has large, small"):
+        parquet_files(tmp_path, "smal")
 
 
 def test_what_cannot_be_loaded(tmp_path):
@@ -77,5 +83,37 @@ def test_columns_of_labels():
     assert column_values(rows, "label", "set") == ["dog", None, None]
     assert column_values(rows, "one", "set") == ["cat", None, "dog"]
     assert column_values(rows, "absent", "set") == [None] * 3
+    assert column_values(rows, "several", "set", several=True) == [[0], [1, 0], []]
+    assert column_values(rows, "one", "set", several=True) == [["cat"], [], ["dog"]]
     with pytest.raises(DataError, match=r"column 'several' of set expected one value a row; a row has \[1, 0\].*none"):
         column_values(rows, "several", "set")
+    boxes = datasets.Dataset.from_dict({"objects": [[{"x": 1}], []]})
+    with pytest.raises(DataError, match=r"column 'objects' of set expected values without parts; a row has"):
+        column_values(boxes, "objects", "set", several=True)
+
+
+def test_a_configuration_is_chosen(tmp_path, monkeypatch):
+    rows = {name: datasets.Dataset.from_dict({"x": [1] * n}) for name, n in (("small", 2), ("large", 5))}
+    for name, part in rows.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        part.to_parquet(str(tmp_path / "set" / name / "train-00000-of-00001.parquet"))
+        part.save_to_disk(str(tmp_path / f"saved_{name}"))
+    read = partial(load_splits, tmp_path / "set", "set", cache_dir=str(tmp_path / "cache"))
+    assert [len(read(config=name)["train"]) for name in rows] == [2, 5]
+    with pytest.raises(DataError, match="set holds several configurations, large, small"):
+        read()
+    with pytest.raises(DataError, match="set has no configurations: leave out config"):
+        load_splits(tmp_path / "saved_small", "set", config="small")
+    asked = []
+
+    def load_dataset(name, config, **options):
+        asked.append((name, config))
+        if config is None:
+            raise ValueError("Config name is missing. Please pick one among the available configs: ['en', 'de']")
+        return {"train": rows["small"]}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(DataError, match=r"available configs: \['en', 'de'\] Choose one: config"):
+        load_splits(tmp_path / "absent", "on/hub")
+    assert len(load_splits(tmp_path / "absent", "on/hub", config="de")["train"]) == 2
+    assert asked == [("on/hub", None), ("on/hub", "de")]

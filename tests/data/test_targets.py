@@ -101,3 +101,75 @@ def test_every_tenth_gives_the_same_part_to_the_test_split():
     tenths = np.digitize(y[:200], np.quantile(y[:200], np.arange(1, 10) / 10))
     assert not held_out[200:].any()
     assert np.bincount(tenths[held_out[:200]]).tolist() == [5] * 10
+
+
+MANY = np.array([[0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        MANY,
+        MANY.astype(bool),
+        MANY.astype(np.float32),
+        MANY.astype(">u2"),
+        MANY.astype(object),
+        MANY.tolist(),
+        list(MANY),
+    ],
+)
+def test_an_array_of_0_and_1_for_every_class_is_several_labels_a_row(labels):
+    target = read_target(labels)
+    assert target.values.tolist() == MANY.tolist()
+    assert target.facts == {"classes": ["0", "1", "2"], "task": "multi_label"}
+    assert "several a row, 3 classes, 1 a row" in target.notes[0]
+    assert read_target(labels, fitted=target.facts).values.tolist() == MANY.tolist()
+    with pytest.raises(DataError, match=r"expected one label a row for task: classification.*task: multi_label"):
+        read_target(labels, task="classification")
+
+
+def test_rows_with_one_1_each_are_classes():
+    one_hot = np.eye(3)[[2, 0, 1, 1]]
+    target = read_target(one_hot)
+    assert target.values.tolist() == [2, 0, 1, 1]
+    assert target.facts == {"classes": ["0", "1", "2"]}
+    assert "one 1 a row (one-hot): 3 classes; several a row by task: multi_label" in target.notes[0]
+    assert read_target(one_hot, task="multi_label").values.shape == (4, 3)
+    assert read_target(one_hot, fitted={"classes": ["a", "b", "c"]}).values.tolist() == [2, 0, 1, 1]
+    assert read_target(one_hot, fitted={"classes": ["a", "b"]}) is None
+    assert read_target(one_hot[:, :1] + 1).values.tolist() == [0, 1, 0, 0]
+
+
+def test_rows_of_such_an_array_may_have_no_label():
+    gaps = np.array([[1.0, 1, 0], [np.nan] * 3, [-1, -1, -1], [0, 1, np.nan], [1, 0, 0]])
+    none = [-1, -1, -1]
+    assert read_target(gaps).values.tolist() == [[1, 1, 0], none, none, none, [1, 0, 0]]
+    assert read_target([[1, 1, 0], None, [0, 0, 1]]).values.tolist() == [[1, 1, 0], none, [0, 0, 1]]
+    assert read_target(np.full((3, 2), -1)) is None
+
+
+def test_an_array_of_other_values_is_an_error():
+    with pytest.raises(
+        DataError, match=r"of shape \(4, 3\) expected 0 or 1 for every class.*it holds 0.5.*label: none"
+    ):
+        read_target(np.where(MANY == 1, 0.5, 0))
+    with pytest.raises(DataError, match=r"it holds -1"):  # as in CheXpert, where that means uncertain
+        read_target(np.array([[1, -1, 0], [0, 1, 1]]))
+    with pytest.raises(DataError, match=r"expected 0 or 1 for every class.*it holds cat"):
+        read_target(np.array([["cat", "dog"], ["dog", "cow"]]))
+    with pytest.raises(DataError, match=r"expected names of classes, or 0 and 1.*a row holds 0.2"):
+        read_target([[0.2, 0.8], [0.5, 0.5]])
+
+
+def test_lists_of_names_are_several_labels_a_row():
+    target = read_target([["b", "a, c"], [], None, ["b"]])
+    assert target.classes == ["a, c", "b"]
+    assert target.values.tolist() == [[1, 1], [0, 0], [-1, -1], [0, 1]]
+    assert read_target([[3, 17], [3]]).classes == ["3", "17"]
+    assert read_target([["b"], [], ["a"]]).values.tolist() == [1, -1, 0]
+    assert read_target([["b"], ["a", "b"]], fitted={"classes": ["a", "b"], "task": "multi_label"}).values.tolist() == [
+        [0, 1],
+        [1, 1],
+    ]
+    with pytest.raises(DataError, match="expected one label a row for task: regression"):
+        read_target([["b", "a"], ["b"]], task="regression")

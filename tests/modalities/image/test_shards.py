@@ -170,13 +170,26 @@ def test_images_without_labels_are_said(shard):
 def test_labels_that_are_none(shard):
     image = {"0.png": encoded(0)}
     with pytest.raises(
-        DataError, match=r"^a.tar:0.json expected one label; got \[1, 0\]. To read images only: label: none"
+        DataError, match=r"^a.tar:0.json expected one label, or a list; got {'x': 1}. To read no labels: label: none"
     ):
-        read_shards(path=str(shard("a.tar", image | {"0.json": b'{"label": [1, 0]}'})), label="json")
+        read_shards(path=str(shard("a.tar", image | {"0.json": b'{"label": {"x": 1}}'})), label="json")
     with pytest.raises(DataError, match=r"b.tar:0.json expected a label as JSON; got Expecting value"):
         read_shards(path=str(shard("b.tar", image | {"0.json": b"cat"})), label="json")
     with pytest.raises(DataError, match=r"c.tar:0.cls expected a label as text; got 'utf-8'"):
         read_shards(path=str(shard("c.tar", image | {"0.cls": b"\xff"})))
+
+
+def test_lists_in_json_are_several_labels(shard):
+    members = {f"{i}.png": encoded(i) for i in range(3)}
+    members |= {"0.json": b'{"label": ["b", "a"]}', "1.json": b'{"label": ["b"]}', "2.json": b'{"label": []}'}
+    data = read_shards(path=str(shard("a.tar", members)), label="json", test_fraction=0)
+    assert data.column("train", "label").tolist() == [[1, 1], [0, 1], [0, 0]]
+    numbers = {f"{i}.png": encoded(i) for i in range(2)} | {
+        "0.json": b'{"label": [1, 1, 0]}',
+        "1.json": b'{"label": [0, 0, 1]}',
+    }
+    data = read_shards(path=str(shard("b.tar", numbers)), label="json", test_fraction=0)
+    assert data.column("train", "label").tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
 def test_samples_of_several_images(shard):
