@@ -16,15 +16,16 @@ GROUND = {"", "loss"}  # the files at the top, and the loss that they are about
 # What a room may import beside the ground floor; a room that is not here is none.
 BELOW = {
     "loss": set(),
-    "probes": set(),
-    "data": {"probes"},  # strata of labels
+    "labels": set(),
+    "probes": {"labels"},
+    "data": {"labels"},
     "reports": {"probes"},
     "config": {"probes", "data"},
     "objectives": {"config"},
-    "training": {"config", "probes", "data"},
-    "runs": {"training", "config", "probes", "reports", "data"},
+    "training": {"config", "probes", "data", "labels"},
+    "runs": {"training", "config", "probes", "reports", "data", "labels"},
     "comparison": {"runs", "training", "config", "probes", "reports", "data", "benchmarks"},
-    "imagenet": {"runs", "training", "config", "probes", "data"},
+    "imagenet": {"runs", "training", "config", "probes", "data", "labels"},
     "planning": {"training", "config", "data"},
     "embedder": {"runs", "training", "config", "reports", "data"},
     "testing": {"runs", "reports", "config", "data"},
@@ -110,6 +111,7 @@ def test_this_test_can_fail():
     assert through_walls("runs.pretrain", lazily) == {"modalities.ecg.x"}
     assert through_walls("objective", {"numpy"}) == {"numpy"}
     assert through_walls("loss.streaming", {"bam_core.data.cached"}) == {"data"}
+    assert through_walls("data.holdout", {"bam_core.probes.folds"}) == {"probes.folds"}
     assert through_walls("probes.knn", {"bam_core.config.recipe.Recipe"}) == {"config.recipe"}
     assert through_walls("reports.report", {"bam_core.training.module"}) == {"training.module"}
     assert through_walls("benchmarks.drill", {"bam_core.cli.files.new_run"}) == {"cli.files"}

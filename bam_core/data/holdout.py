@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError, InputError
-from bam_core.probes.strata import strata
+from bam_core.labels.strata import strata
 
 
 def hold_out(

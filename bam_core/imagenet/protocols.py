@@ -25,12 +25,12 @@ from bam_core.imagenet.settings import (
     SemiSettings,
     TransferSettings,
 )
+from bam_core.labels.strata import is_real
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.fractions import balanced_rows
 from bam_core.probes.inputs import Features, SplitLabels, labelled
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.results import Results
-from bam_core.probes.strata import is_real
 from bam_core.runs.evaluate_run import RAW, UNTRAINED, Function
 from bam_core.runs.features import embed
 from bam_core.runs.run_folder import load_encoder

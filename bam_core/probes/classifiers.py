@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from bam_core.labels.strata import is_real
 from bam_core.probes.fractions import draw_rows
 from bam_core.probes.logistic import standardisation, threads_for
-from bam_core.probes.strata import is_real
 
 RIDGE_NUMBERS = 50_000_000  # rows x width of one fit, at most
 ALPHAS = np.logspace(-3, 3, 10)

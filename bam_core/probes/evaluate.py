@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bam_core.errors import InputError
+from bam_core.labels.strata import is_real
 from bam_core.probes.classes import ClassResult, class_results
 from bam_core.probes.classifiers import Classifier
 from bam_core.probes.embeddings import describe_embeddings
@@ -23,7 +24,6 @@ from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.result_table import Result
 from bam_core.probes.results import Results
 from bam_core.probes.ridge import ridge_probe
-from bam_core.probes.strata import is_real
 
 
 def evaluate(

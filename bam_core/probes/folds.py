@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from bam_core.probes.strata import N_STRATA, is_real, strata
+from bam_core.labels.strata import N_STRATA, is_real, strata
 
 
 class Split(NamedTuple):

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from bam_core.errors import InputError
+from bam_core.labels.strata import is_real, strata
 from bam_core.probes.inputs import labelled
-from bam_core.probes.strata import is_real, strata
 
 
 def draw_rows(

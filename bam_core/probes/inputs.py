@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bam_core.errors import InputError
-from bam_core.probes.strata import is_real
+from bam_core.labels.strata import is_real
 
 
 class Features(NamedTuple):

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bam_core.errors import InputError
+from bam_core.labels.strata import is_real
 from bam_core.probes.inputs import feature_matrix, labelled
-from bam_core.probes.strata import is_real
 
 
 class Neighbours(NamedTuple):

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bam_core.errors import InputError
+from bam_core.labels.strata import is_real
 from bam_core.probes.regression import REGRESSION, regression_metric
-from bam_core.probes.strata import is_real
 
 MetricOfWeights = Callable[[np.ndarray], float]
 

@@ -16,13 +16,13 @@ from bam_core.config.build import Parts, build, read_data
 from bam_core.config.registry import displayed
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, InputError
+from bam_core.labels.strata import is_real, named_strata
 from bam_core.objective import BAMObjective
 from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.results import Results
-from bam_core.probes.strata import is_real, named_strata
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows, take_sample
 from bam_core.reports.report import ReportContent, write_report
 from bam_core.runs.baselines import Choice, choose_baselines, judge_baseline, split_labels

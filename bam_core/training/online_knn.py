@@ -13,10 +13,10 @@ from bam_core.config.build import Parts
 from bam_core.config.schema import TrainSettings
 from bam_core.data.holdout import hold_out
 from bam_core.errors import RecipeError
+from bam_core.labels.strata import is_real
 from bam_core.probes.fractions import balanced_rows
 from bam_core.probes.inputs import labelled
 from bam_core.probes.knn import knn_probe
-from bam_core.probes.strata import is_real
 from bam_core.training.adaptive_views import outputs_of_rows
 
 BANK_FRACTION = 0.1

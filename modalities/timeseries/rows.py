@@ -8,7 +8,7 @@ import numpy as np
 
 from bam_core.data import SplitWriter
 from bam_core.errors import DataError, InputError
-from bam_core.probes.strata import is_real
+from bam_core.labels.strata import is_real
 from modalities.timeseries.signals import fill_gaps, standardize
 from modalities.timeseries.step_labels import label_of_window
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bam_core.data.targets import Target, read_target
 from bam_core.errors import DataError
-from bam_core.probes.strata import is_real
+from bam_core.labels.strata import is_real
 
 
 def on_steps(labels: np.ndarray, times: np.ndarray, step: float, n_steps: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from bam_core.data.holdout import hold_out
 from bam_core.data.several_labels import encode_columns
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError
-from bam_core.probes.strata import strata
+from bam_core.labels.strata import strata
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from bam_core import InputError
+from bam_core.labels.strata import strata
 from bam_core.probes.classifiers import gradient_boosting, ridge
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.folds import make_splits
@@ -21,7 +22,6 @@ from bam_core.probes.notes import task_notes
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.results import Results
 from bam_core.probes.ridge import ridge_probe
-from bam_core.probes.strata import named_strata, strata
 from bam_core.probes.tables import table_view
 
 QUICK = EvaluationProtocol(fractions=(1.0, 0.1), draws=2, bootstrap=100)
@@ -159,14 +159,6 @@ def test_draws_and_folds_are_stratified_by_quantile():
     for _, held_out in make_splits(y, None, folds=4).splits:
         assert np.bincount(tenths[held_out]).tolist() == [10] * 10
     assert make_splits(y[:5], None, folds=3).made_of == "rows"
-
-
-def test_strata_of_values_that_repeat():
-    y = np.array([40.0] * 50 + [20.0] * 5 + [60.0] * 5)
-    assert np.unique(strata(y)).tolist() == list(range(len(np.unique(strata(y)))))
-    assert named_strata(y)[1] == ["20", "40 to 60"]
-    assert strata(np.array([np.nan])).tolist() == [-1]
-    assert strata(np.array([2.0, 2.0])).tolist() == [0, 0]
 
 
 def test_labels_that_are_no_numbers():
