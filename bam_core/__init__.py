@@ -1,5 +1,10 @@
 """bam_core: balanced self-attention matching for any kind of data.
 
+>>> import bam_core as bam
+>>> run = bam.pretrain("ecg/own", data="my_recordings")  # doctest: +SKIP
+>>> run.evaluate()  # doctest: +SKIP
+>>> vectors = run.embed("new_recordings")  # doctest: +SKIP
+
 The public names below are loaded on first use, so that `import bam_core` costs nothing and
 `from bam_core import BAMObjective` needs only torch, einops and jaxtyping.
 """
@@ -11,6 +16,9 @@ __version__ = "0.1.0"
 __distribution__ = "bam-ssl"
 
 if TYPE_CHECKING:
+    from bam_core.api.calls import compare, load, pretrain
+    from bam_core.api.run import Run
+    from bam_core.config.schema import Recipe
     from bam_core.diagnostics import embedding_spread, entropy, rankme
     from bam_core.embedder import BAMEmbedder
     from bam_core.errors import (
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
 
 # No name may be that of a module: importing the module would put it in the place of the name.
 _HOME = {
+    "api.calls": ("compare", "load", "pretrain"),
+    "api.run": ("Run",),
+    "config.schema": ("Recipe",),
     "loss.attention": ("log_attention", "positive_mask", "unit_rows"),
     "loss.balancing": ("Balanced", "sinkhorn"),
     "diagnostics": ("embedding_spread", "entropy", "rankme"),
@@ -76,14 +87,19 @@ __all__ = [
     "NonFiniteError",
     "PretrainedEncoder",
     "Projector",
+    "Recipe",
     "RecipeError",
+    "Run",
     "Views",
     "WarmupCosineSchedule",
     "bam_loss",
+    "compare",
     "embedding_spread",
     "entropy",
+    "load",
     "log_attention",
     "positive_mask",
+    "pretrain",
     "rankme",
     "sinkhorn",
     "unit_rows",

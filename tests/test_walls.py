@@ -30,6 +30,7 @@ BELOW = {
     "embedder": {"runs", "training", "config", "reports", "data"},
     "testing": {"runs", "reports", "config", "data"},
     "benchmarks": {"runs", "training", "config", "data"},
+    "api": {"comparison", "runs", "training", "config", "probes", "reports", "data"},
 }
 BELOW["cli"] = set(BELOW)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bam_core.cli.evaluate import show
-from bam_core.cli.files import new_run
 from bam_core.config.shipped_recipes import find_recipe
 
 if TYPE_CHECKING:
@@ -26,17 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe("ecg/demo")
+    from bam_core.api.calls import pretrain
     from bam_core.config.recipe import load_recipe
     from bam_core.reports.label_curve import save_label_curve
-    from bam_core.runs.evaluate_run import evaluate_run
-    from bam_core.runs.pretrain import pretrain
+    from bam_core.runs.run_folder import new_run
 
     recipe = load_recipe(path, args.overrides)
-    folder = args.run or new_run(path)
+    folder = args.run or new_run(path.stem)
     print("Pretraining on real heartbeats of 22 people, without labels ...")
-    pretrain(recipe, folder)
+    run = pretrain(recipe.recipe, folder=folder)
     print("Evaluating the frozen encoder on 21 other people, with few and many labels ...")
-    results = evaluate_run(folder)
+    results = run.evaluate()
     show(folder, results)
     print(f"Encoder: {folder / 'encoder'} (PretrainedEncoder.from_pretrained)")
     if results is not None:

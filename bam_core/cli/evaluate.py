@@ -38,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from bam_core.api.calls import load
     from bam_core.errors import InputError
     from bam_core.probes.seeds import aggregate
-    from bam_core.runs.evaluate_run import evaluate_run, stored
+    from bam_core.runs.evaluate_run import stored
 
     if args.protocol is not None:
         return run_with_protocol(args)
@@ -49,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--untrained belongs to --protocol; without it the untrained encoder is in every table.")
     if len(folders) == 1:
         folder = folders[0]
-        show(folder, evaluate_run(folder, teacher=args.teacher, trusted=args.trust))
+        show(folder, load(folder, trusted=args.trust).evaluate(teacher=args.teacher))
         return 0
     runs = []
     for folder in folders:
-        results = stored(folder, teacher=args.teacher, trusted=args.trust) or evaluate_run(
-            folder, teacher=args.teacher, trusted=args.trust
+        results = stored(folder, teacher=args.teacher, trusted=args.trust) or load(folder, trusted=args.trust).evaluate(
+            teacher=args.teacher
         )
         if results is None:
             raise InputError(f"several runs expected labels to compare them by; {folder} has none for a test split.")

@@ -1,8 +1,6 @@
-"""Where recipes are, and where runs go. Standard library only: `bam recipes` works after a plain install."""
+"""Arguments that several commands have. Standard library only: `bam recipes` works after a plain install."""
 
 import argparse
-import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,14 +28,3 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], Path | None, b
     if resume and run is None:
         raise RecipeError("resume=true expected the folder of the run as well: run=runs/NAME.")
     return rest, run, resume
-
-
-def new_run(recipe: Path) -> Path:
-    """A folder for a run of this recipe.
-
-    Raises:
-        RecipeError: torchrun or SLURM started several processes, each of which would take another folder.
-    """
-    if any(int(os.environ.get(name, 1)) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")):
-        raise RecipeError("a run of several processes expected the name of its folder: run=runs/NAME.")
-    return Path("runs") / f"{recipe.stem}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bam_core.cli.files import add_trust, new_run, split_overrides
+from bam_core.cli.files import add_trust, split_overrides
 from bam_core.config.shipped_recipes import find_recipe
 
 EPILOG = """\
@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     path = find_recipe(args.recipe)
     overrides, folder, resume = split_overrides(args.overrides)
+    from bam_core.api.calls import pretrain
     from bam_core.collectives import rank
     from bam_core.config.recipe import load_recipe
-    from bam_core.runs.pretrain import pretrain
-    from bam_core.runs.run_folder import end_of_run
+    from bam_core.runs.run_folder import end_of_run, new_run
 
     recipe = load_recipe(path, overrides, trusted=args.trust)
     if args.dry_run:
@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
         print(dry_run(recipe, **{name: value for name, value in given.items() if value is not None}).table())
         return 0
     if folder is None:
-        folder = new_run(path)
+        folder = new_run(path.stem)
         sys.argv.append(f"run={folder}")  # Lightning starts the processes of further devices with this command line
     try:
-        pretrain(recipe, folder, resume=resume)
+        pretrain(recipe.recipe, folder=folder, resume=resume)
     except KeyboardInterrupt:
         if (folder / "encoder").is_dir():
             print(f"Stopped. Encoder and checkpoint of this moment are in {folder}.")

@@ -69,7 +69,18 @@ def compare(
             process is at work.
         DataError: no labels for train and test; trials that failed, after all others were run.
     """
-    recipe = load_recipe(path, overrides, trusted=trusted)
+    return compare_on(load_recipe(path, overrides, trusted=trusted), objectives, folder, n_seeds=n_seeds, say=say)
+
+
+def compare_on(
+    recipe: Resolved,
+    objectives: Sequence[str],
+    folder: Path,
+    *,
+    n_seeds: int = 3,
+    say: Callable[[str], None] = print,
+) -> Results:
+    """The same for a recipe that has been checked; see `compare`."""
     if recipe.train.devices != 1 or recipe.train.num_nodes != 1:
         raise RecipeError("a comparison expected trials on one device: train.devices=1, train.num_nodes=1.")
     data = read_data(recipe)  # prepared here, so that no trial pays for it

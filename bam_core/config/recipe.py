@@ -4,6 +4,7 @@ A recipe's `data`, `views`, `encoder` and `objective` sections are the keyword a
 name; so a modality or an objective of a third party brings its own keys, and typos in them are found as well.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,16 +101,40 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), *, trusted: bool = Fa
         raise RecipeError(f"recipe {str(path)!r} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise RecipeError(f"recipe {str(path)!r} expected a mapping of sections; got {type(raw).__name__}.")
+    return recipe_of_values(raw, overrides, where=f"recipe {str(path)!r}", folder=path.parent, trusted=trusted)
+
+
+def recipe_of_values(
+    values: Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    where: str = "recipe",
+    folder: Path = Path(),
+    trusted: bool = False,
+) -> Resolved:
+    """The same for the plain values of a recipe.
+
+    Args:
+        values: as in a file.
+        overrides: see `load_recipe`.
+        where: the values are from, for messages.
+        folder: where Python files that they name are looked for, before the current one.
+        trusted: see `load_recipe`.
+
+    Raises:
+        RecipeError: as there.
+    """
     problems: list[str] = []
     overrides = list(overrides)
-    named = files_in(_with_files_of(path.parent, raw))
+    raw = copy.deepcopy(dict(values))
+    named = files_in(_with_files_of(folder, raw))
     _drop_options_of_others(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    raw = _with_files_of(path.parent, raw)
+    raw = _with_files_of(folder, raw)
     still = files_in(raw)
-    check_trusted([name for name in named if name in still], where=f"recipe {str(path)!r}", trusted=trusted)
-    return check_recipe(raw, where=str(path), problems=problems)
+    check_trusted([name for name in named if name in still], where=where, trusted=trusted)
+    return check_recipe(raw, where=where.removeprefix("recipe ").strip("'\""), problems=problems)
 
 
 def check_recipe(

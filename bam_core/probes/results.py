@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from bam_core.probes.classes import ClassResult
 from bam_core.probes.embeddings import EmbeddingFigures
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.result_table import Cost, Result, ResultTable
-from bam_core.probes.tables import class_console_tables, console_table, markdown_table
+from bam_core.probes.tables import class_console_tables, console_table, html_table, markdown_table
 from bam_core.probes.verdict import Comparison, comparisons, verdict
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Results(ResultTable):
     def to_markdown(self, metric: str | None = None) -> str:
         """The table of one metric (default: the headline) for documentation; the best of a column in bold."""
         return markdown_table(self, metric)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the table of the headline metric and the verdict."""
+        words = "<br>".join(map(escape, self.verdict().splitlines()))
+        return f"{html_table(self)}\n<p>{words}</p>"
 
     def by_class_to_console(self, most: int = 20) -> "list[Table]":
         """Tables of single classes for rich, the most frequent ones; none unless labels are several a row."""

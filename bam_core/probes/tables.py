@@ -1,5 +1,6 @@
 """The results as tables: sets of features down, probes and fractions of the labels across, the best in bold."""
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from bam_core.errors import InputError
@@ -89,6 +90,22 @@ def markdown_table(results: ResultTable, metric: str | None = None) -> str:
         lines.append(f"| {name} | " + " | ".join(texts) + " |")
     lines += ["", " ".join(view.footnotes), identity(results)]
     return "\n".join(lines) + "\n"
+
+
+def html_table(results: ResultTable, metric: str | None = None) -> str:
+    """The table in HTML, for notebooks, with a line on spreads and hashes below."""
+    view = table_view(results, metric)
+    heads = [
+        f"{escape(c.title)}<br>{c.share}<br><small>n = {c.n_labels}</small>" if c.share else escape(c.title)
+        for c in view.columns
+    ]
+    lines = ["<table>", f"<tr><th>{escape(view.title)}</th>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+    for name, cells in view.rows.items():
+        values = [f"<b>{escape(cell.value)}</b>" if cell.best else escape(cell.value) for cell in cells]
+        spreads = [f"<br><small>{escape(cell.spread)}</small>" if cell.spread else "" for cell in cells]
+        texts = "".join(f"<td>{value}{spread}</td>" for value, spread in zip(values, spreads, strict=True))
+        lines.append(f"<tr><th>{escape(name)}</th>{texts}</tr>")
+    return "\n".join([*lines, "</table>", f"<small>{escape(' '.join([*view.footnotes, identity(results)]))}</small>"])
 
 
 def console_table(results: ResultTable, metric: str | None = None) -> "Table":

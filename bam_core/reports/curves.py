@@ -1,6 +1,6 @@
 """Training curves from a metrics table, such as the `metrics.csv` that Lightning's CSV logger writes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ PANELS = {
 }
 FROM_ZERO = ("What is left to learn, kl (nats)", "RankMe of the embeddings")
 BOUNDED_BY_UNIFORM = ("Loss", "Entropies (nats)")
+UNIFORM = "uniform, log(N - T)"
 
 
 def read_curves(metrics: "pd.DataFrame") -> dict[str, Curve]:
@@ -48,16 +49,30 @@ def read_curves(metrics: "pd.DataFrame") -> dict[str, Curve]:
     return curves
 
 
-def curve_drawings(metrics: "pd.DataFrame", *, uniform_loss: float | None = None) -> list[Drawing]:
-    """A picture for every panel that the table has columns for, with the uniform value as a dashed level."""
+class Panel(NamedTuple):
+    """A panel of curves, with the level of a uniform attention where it is a bound."""
+
+    title: str
+    curves: dict[str, Curve]
+    level: float | None
+    from_zero: bool
+
+
+def panels(metrics: "pd.DataFrame", *, uniform_loss: float | None = None) -> list[Panel]:
+    """The panels that the table has columns for."""
     curves = read_curves(metrics)
-    drawings = []
+    found = []
     for title, names in PANELS.items():
         present = {name.replace("_", " "): curves[name] for name in names if name in curves}
         if present:
             level = uniform_loss if title in BOUNDED_BY_UNIFORM else None
-            zero = title in FROM_ZERO
-            drawings.append(
-                curve_drawing(title, present, level=level, level_name="uniform, log(N - T)", from_zero=zero)
-            )
-    return drawings
+            found.append(Panel(title, present, level, title in FROM_ZERO))
+    return found
+
+
+def curve_drawings(metrics: "pd.DataFrame", *, uniform_loss: float | None = None) -> list[Drawing]:
+    """A picture for every panel that the table has columns for, with the uniform value as a dashed level."""
+    return [
+        curve_drawing(title, curves, level=level, level_name=UNIFORM, from_zero=from_zero)
+        for title, curves, level, from_zero in panels(metrics, uniform_loss=uniform_loss)
+    ]

@@ -79,20 +79,31 @@ def curve_drawing(
 ) -> Drawing:
     """Curves over training steps in one panel, with a dashed level; long curves are averaged to 400 points."""
     with _figure(4.6, 2.7) as figure:
-        axes = figure.subplots()
-        for (name, (x, y)), colour in zip(curves.items(), COLOURS, strict=False):
-            axes.plot(*_thinned(x, y), color=colour, label=name, marker="." if len(x) < 12 else None)
-        if level is not None:
-            axes.axhline(level, color="#777777", linestyle="--", linewidth=1.2, label=level_name)
-        axes.set_xlabel("step")
-        axes.margins(x=0.02)
-        if from_zero:
-            axes.set_ylim(bottom=0)
-        if len(curves) > 1 or level is not None:
-            axes.legend(fontsize=9)
+        draw_curves(figure.subplots(), curves, level=level, level_name=level_name, from_zero=from_zero)
         ends = ", ".join(f"{name} from {y[0]:.3g} to {y[-1]:.3g}" for name, (_, y) in curves.items())
         level_text = "" if level is None else f" {level_name}: {level:.3g}."
         return _drawing(figure, f"{title} over training steps: {ends}.{level_text}", title, vector=True)
+
+
+def draw_curves(
+    axes: "Axes",
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    level: float | None = None,
+    level_name: str = "",
+    from_zero: bool = False,
+) -> None:
+    """The panel of `curve_drawing`."""
+    for (name, (x, y)), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.plot(*_thinned(x, y), color=colour, label=name, marker="." if len(x) < 12 else None)
+    if level is not None:
+        axes.axhline(level, color="#777777", linestyle="--", linewidth=1.2, label=level_name)
+    axes.set_xlabel("step")
+    axes.margins(x=0.02)
+    if from_zero:
+        axes.set_ylim(bottom=0)
+    if len(curves) > 1 or level is not None:
+        axes.legend(fontsize=9)
 
 
 def _thinned(x: np.ndarray, y: np.ndarray, limit: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -105,35 +116,49 @@ def _thinned(x: np.ndarray, y: np.ndarray, limit: int = 400) -> tuple[np.ndarray
 def map_drawing(title: str, positions: np.ndarray, styles: Sequence[ClassStyle], alt: str) -> Drawing:
     """Points in two dimensions, coloured and shaped by class; both axes on one scale."""
     with _figure(4.8, 4.4) as figure:
-        axes = figure.subplots()
-        n = len(positions)
-        size = float(np.clip(12000 / max(n, 1), 5, 40))
-        for style in styles:
-            x, y = positions[style.rows].T
-            edge = {"linewidths": 0.8} if style.marker == "x" else {"linewidths": 0.2, "edgecolors": "white"}
-            axes.scatter(x, y, s=size, c=style.colour, marker=style.marker, alpha=0.8, **edge)
-        axes.set_aspect("equal", adjustable="datalim")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(visible=True, color="#D8DEE4")
+        draw_map(figure.subplots(), positions, styles)
         return _drawing(figure, alt, title)
+
+
+def draw_map(axes: "Axes", positions: np.ndarray, styles: Sequence[ClassStyle]) -> None:
+    """The panel of `map_drawing`; every class is labelled, for a legend."""
+    size = float(np.clip(12000 / max(len(positions), 1), 5, 40))
+    for style in styles:
+        x, y = positions[style.rows].T
+        edge = {"linewidths": 0.8} if style.marker == "x" else {"linewidths": 0.2, "edgecolors": "white"}
+        axes.scatter(x, y, s=size, c=style.colour, marker=style.marker, alpha=0.8, label=style.name, **edge)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#D8DEE4")
 
 
 def gallery_drawing(gallery: Gallery, draw: Draw) -> Drawing:
     """A row a sample: untouched, then its views."""
+    with _figure(*gallery_size(gallery)) as figure:
+        n_views = draw_gallery(figure, gallery, draw)
+        return _drawing(figure, f"{len(gallery.samples)} samples, each untouched and in {n_views} random views.")
+
+
+def draw_gallery(figure: Figure, gallery: Gallery, draw: Draw) -> int:
+    """The panels of `gallery_drawing`; returns the number of views."""
     n_views = max((len(views) for views in gallery.views), default=0)
-    columns, rows = 1 + n_views, len(gallery.samples)
-    with _figure(2.6 * columns, 1.7 * rows + 0.2) as figure:
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for i, (sample, views) in enumerate(zip(gallery.samples, gallery.views, strict=True)):
-            for j in range(columns):
-                axes = grid[i, j]
-                if j > len(views):
-                    axes.set_axis_off()
-                    continue
-                _draw_sample(axes, draw, sample if j == 0 else views[j - 1])
-                name = gallery.names[i] if i < len(gallery.names) else ""
-                axes.set_title((f"untouched  {name}".strip() if j == 0 else f"view {j}"), loc="left", fontsize=9)
-        return _drawing(figure, f"{rows} samples, each untouched and in {n_views} random views.")
+    grid = figure.subplots(len(gallery.samples), 1 + n_views, squeeze=False)
+    for i, (sample, views) in enumerate(zip(gallery.samples, gallery.views, strict=True)):
+        for j in range(1 + n_views):
+            axes = grid[i, j]
+            if j > len(views):
+                axes.set_axis_off()
+                continue
+            _draw_sample(axes, draw, sample if j == 0 else views[j - 1])
+            name = gallery.names[i] if i < len(gallery.names) else ""
+            axes.set_title((f"untouched  {name}".strip() if j == 0 else f"view {j}"), loc="left", fontsize=9)
+    return n_views
+
+
+def gallery_size(gallery: Gallery) -> tuple[float, float]:
+    """Inches of a picture of it, across and down."""
+    columns = 1 + max((len(views) for views in gallery.views), default=0)
+    return 2.6 * columns, 1.7 * len(gallery.samples) + 0.2
 
 
 def neighbour_drawing(rows: NeighbourRows, draw: Draw) -> Drawing:

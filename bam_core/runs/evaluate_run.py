@@ -164,7 +164,7 @@ def _content(
         uniform_loss=None if metrics is None else metrics.get("uniform_loss", pd.Series([None])).iloc[-1],
         map=EmbeddingMap(embeddings, features[UNTRAINED][split], labels, classes),
         draw=parts.modality.draw,
-        gallery=_gallery(parts, dataset, labels, classes),
+        gallery=gallery(parts, dataset, labels, classes),
         attention=_attention(folder, parts, dataset, labels, classes),
         neighbours=NeighbourRows.find(
             embeddings,
@@ -193,8 +193,11 @@ def pictured_labels(data: PreparedData, split: str) -> tuple[np.ndarray | None, 
     return fifths, tuple(names)
 
 
-def _gallery(parts: Parts, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str]) -> Gallery:
-    rows = picture_rows(len(dataset), labels, 4)
+def gallery(
+    parts: Parts, dataset: SplitDataset, labels: np.ndarray | None, classes: Sequence[str], n_samples: int = 4
+) -> Gallery:
+    """Some rows of a split, of every class equally many, with the views that training would draw of them."""
+    rows = picture_rows(len(dataset), labels, n_samples)
     batch = dataset.__getitems__(rows)
     generator = torch.Generator().manual_seed(mixed_seed(parts.resolved.train.seed, 0))
     views = make_views(parts.view_fn, batch, generator)

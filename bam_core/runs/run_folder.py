@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import os
+import time
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,17 @@ from bam_core.errors import DataError, RecipeError
 from bam_core.loss.collapse import End, end_of_training
 from bam_core.outputs import written
 from bam_core.runs.pretrained import PretrainedEncoder
+
+
+def new_run(name: str) -> Path:
+    """A folder for a run of the recipe of this name.
+
+    Raises:
+        RecipeError: torchrun or SLURM started several processes, each of which would take another folder.
+    """
+    if any(int(os.environ.get(name, 1)) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")):
+        raise RecipeError("a run of several processes expected the name of its folder: run=runs/NAME.")
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def encoder_folder(folder: Path, *, teacher: bool = False) -> Path:

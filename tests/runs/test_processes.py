@@ -11,10 +11,10 @@ from run_folders import rows_of, state_of
 from safetensors.torch import load_file
 
 from bam_core import RecipeError
-from bam_core.cli.files import new_run
 from bam_core.config.recipe import load_recipe
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.runs.pretrain import pretrain
+from bam_core.runs.run_folder import new_run
 from bam_core.training.checkpoints import checkpoints
 
 NO_BATCH_NORM = (
@@ -187,4 +187,4 @@ def test_objectives_that_need_the_whole_batch_refuse_micro_batches(monkeypatch):
 def test_several_processes_need_the_name_of_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="expected the name of its folder: run="):
-        new_run(tmp_path / "x.yaml")
+        new_run("x")

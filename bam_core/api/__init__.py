@@ -1,0 +1,1 @@
+"""From Python what the command `bam` does from a shell: pretrain, evaluate, embed, compare."""

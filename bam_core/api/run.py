@@ -1,0 +1,208 @@
+"""`Run`: a run folder in Python."""
+
+from collections.abc import Mapping
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from bam_core.api.recipes import plain
+from bam_core.config.recipe import Resolved
+from bam_core.config.registry import displayed
+from bam_core.config.schema import Recipe
+from bam_core.errors import DataError
+from bam_core.probes.results import Results
+from bam_core.runs.pretrained import PretrainedEncoder
+from bam_core.runs.run_folder import end_of_run, load_encoder, load_run, steps_of_encoder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Run:
+    """A pretraining run: a folder with recipe, curves, checkpoints and the encoder.
+
+    `bam_core.pretrain` makes one, `bam_core.load` opens one.
+
+    Args:
+        folder: of the run.
+        trusted: run the Python files that it names, also if somebody else made it.
+
+    Attributes:
+        folder: as given.
+    """
+
+    def __init__(self, folder: str | PathLike[str], *, trusted: bool = False) -> None:
+        self.folder = Path(folder)
+        self._trusted = trusted
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was begun with, defaults included."""
+        return self._resolved.recipe
+
+    @property
+    def _resolved(self) -> Resolved:
+        return load_run(self.folder, trusted=self._trusted)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The training log: a row for every measured step.
+
+        Raises:
+            DataError: nothing was logged yet.
+        """
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            raise DataError(f"the run {str(self.folder)!r} expected a metrics.csv; it has none, so it has not begun.")
+        return pd.read_csv(path)
+
+    @property
+    def results(self) -> Results | None:
+        """The table of the last evaluation, if there was one."""
+        path = self.folder / "results.json"
+        return Results.load(path) if path.is_file() else None
+
+    def encoder(self, *, teacher: bool = False) -> PretrainedEncoder:
+        """The trained network, batch -> (b, d), with the facts of its data.
+
+        Args:
+            teacher: the teacher's, of a run with `objective.momentum`.
+
+        Raises:
+            RecipeError: there is none yet.
+        """
+        return load_encoder(self.folder, teacher=teacher, trusted=self._trusted)
+
+    def evaluate(self, *, teacher: bool = False) -> Results | None:
+        """Judge the frozen encoder with probes; what `bam evaluate` does.
+
+        Args:
+            teacher: judge the teacher's encoder.
+
+        Returns:
+            The table: raw features, baselines, the untrained encoder, and ours. None without labels for a test split.
+            `results.json` and `report.html` are in the folder.
+
+        Raises:
+            BAMError: no encoder yet, or other data than the run was begun with.
+        """
+        from bam_core.runs.evaluate_run import evaluate_run
+
+        return evaluate_run(self.folder, teacher=teacher, trusted=self._trusted)
+
+    def embed(self, data: Any, *, teacher: bool = False, **options: Any) -> pd.DataFrame:
+        """Embed files, arrays or a DataFrame, read and scaled as the training data were.
+
+        What was guessed, mended or left out is printed.
+
+        Args:
+            data: a path; or rows in memory as `BAMEmbedder` takes them: an array, a list of arrays of unequal lengths,
+                or a DataFrame.
+            teacher: use the teacher's encoder.
+            **options: of the reader, or of the modality's `from_memory`, such as `sampling_rate_hz=500`.
+
+        Returns:
+            A row for each record, window or row: `id` (of rows in memory their place, "3", or of parts "3@0"), `group`,
+            `label` and `class` where known, then the embedding as e0, e1, ...
+
+        Raises:
+            BAMError: data or options do not fit the encoder.
+        """
+        from bam_core.runs.embed import embed_new
+
+        rows = Path(data) if isinstance(data, str | PathLike) else data
+        found = embed_new(self._resolved, self.encoder(teacher=teacher), rows, plain(options))
+        print(found.data.account(), flush=True)
+        return found.table
+
+    def report(self) -> Path:
+        """The page on the run; it is evaluated first if that has not been done.
+
+        Returns:
+            The path of `report.html`.
+
+        Raises:
+            BAMError: as `evaluate`.
+        """
+        path = self.folder / "report.html"
+        if not path.is_file():
+            self.evaluate()
+        return path
+
+    def plot_training(self) -> "Figure":
+        """The curves of the training: loss, entropies, RankMe and others that were measured.
+
+        Raises:
+            DataError: nothing was logged yet.
+        """
+        from bam_core.reports.plots import training_figure
+
+        metrics = self.metrics
+        uniform = metrics["uniform_loss"].iloc[-1] if "uniform_loss" in metrics else None
+        return training_figure(metrics, uniform_loss=uniform)
+
+    def plot_map(
+        self, *, split: str | None = None, layout: Literal["pca", "tsne"] = "pca", teacher: bool = False
+    ) -> "Figure":
+        """The embeddings of a split in two dimensions, coloured by label where there are labels.
+
+        Args:
+            split: of the data. Default: test, or train where there is no test.
+            layout: principal components, or t-SNE.
+            teacher: use the teacher's encoder.
+
+        Raises:
+            BAMError: no encoder yet, or no such split or layout.
+        """
+        from bam_core.config.build import read_data
+        from bam_core.data import SplitDataset
+        from bam_core.reports.plots import map_figure
+        from bam_core.runs.evaluate_run import pictured_labels
+        from bam_core.runs.features import embed
+
+        data, encoder = read_data(self._resolved), self.encoder(teacher=teacher)
+        split = split or ("test" if "test" in data.splits else "train")
+        if split not in data.splits:
+            raise DataError(f"plot_map expected one of the splits {', '.join(data.splits)}; got {split!r}.")
+        rows = SplitDataset(data.splits[split], encoder.modality.collate, data.facts)
+        return map_figure(embed(encoder, rows, what=f"embedding {split}"), *pictured_labels(data, split), layout=layout)
+
+    def plot_views(self, n_samples: int = 4) -> "Figure":
+        """Samples of train, each untouched and in the views that training draws of it.
+
+        Args:
+            n_samples: rows of the picture.
+
+        Raises:
+            BAMError: the data cannot be read any more.
+        """
+        from bam_core.config.build import build
+        from bam_core.reports.plots import views_figure
+        from bam_core.runs.evaluate_run import gallery, pictured_labels
+
+        parts = build(self._resolved)
+        labels, classes = pictured_labels(parts.data, "train")
+        made = gallery(parts, parts.dataset("train"), labels, classes, n_samples)
+        return views_figure(made, parts.modality.draw)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: what the run is, how its training ended, and the table if it was evaluated."""
+        recipe = self.recipe
+        end, steps = end_of_run(self.folder), steps_of_encoder(self.folder)
+        about: Mapping[str, str] = {
+            "folder": str(self.folder),
+            "modality": displayed(recipe.modality),
+            "encoder": recipe.encoder["name"],
+            "objective": displayed(recipe.objective["name"]),
+            "optimiser steps": "none yet" if steps is None else f"{steps:,}",
+            **({} if end is None else {"training": end.words}),
+        }
+        lines = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in about.items())
+        results = self.results
+        return f"<table>{lines}</table>" + ("" if results is None else results._repr_html_())
