@@ -98,6 +98,8 @@ def sort_names(names: set[str]) -> list[str]:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool):

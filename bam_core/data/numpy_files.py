@@ -35,9 +35,19 @@ def member(file: Any, key: str, path: Path) -> np.ndarray:
         DataError: it is broken, or holds Python objects.
     """
     try:
-        return np.asarray(file[key])
+        return texts(np.asarray(file[key]))
     except _ERRORS as error:
         raise DataError(f"array {key!r} of {path.name} cannot be read ({_reason(error)}).") from error
+
+
+def texts(array: np.ndarray) -> np.ndarray:
+    """Bytes as texts, other arrays as they are.
+
+    Example:
+        >>> texts(np.array([b"a", "ü".encode()])).tolist()
+        ['a', 'ü']
+    """
+    return np.char.decode(array, errors="replace") if array.dtype.kind == "S" else array
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bam_core.data.arrays import plain_array
 from bam_core.data.labels import class_names, sort_names
 from bam_core.errors import DataError
 
@@ -33,7 +34,7 @@ def label_array(values: Any) -> np.ndarray:
         cells[:] = [list(value) if is_list(value) else value for value in values]
         found = as_indicators(pd.Series(cells))
         return cells if found is None else found
-    return np.asarray(values)
+    return plain_array(values)
 
 
 def as_indicators(values: np.ndarray | pd.Series, name: str = "label") -> np.ndarray | None:

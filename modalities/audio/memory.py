@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, in_memory
+from bam_core.data.arrays import plain_array
 from bam_core.errors import DataError
 from modalities.audio.clips import Samples
 from modalities.audio.storage import Sound, write_sounds
@@ -55,7 +56,8 @@ def from_memory(
 
 
 def _samples(waveform: Any, rate_hz: int, name: str) -> Samples:
-    values = np.asarray(waveform)
+    mask = np.broadcast_to(waveform.mask, waveform.shape) if isinstance(waveform, np.ma.MaskedArray) else None
+    values = plain_array(waveform if mask is None else waveform.data)
     if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
         raise DataError(f"{name} expected numbers (t,) or (channels, t); got {values.dtype} of shape {values.shape}.")
     if values.ndim == 2 and len(values) > values.shape[1]:
@@ -64,4 +66,6 @@ def _samples(waveform: Any, rate_hz: int, name: str) -> Samples:
         about = np.iinfo(values.dtype)
         zero, full = (0, about.max + 1) if about.min else (about.max // 2 + 1, about.max // 2 + 1)
         values = (values.astype(np.float64) - zero) / full
+    if mask is not None:
+        values = np.where(mask, np.nan, values)
     return Samples(values.astype(np.float32).T, rate_hz)

@@ -9,7 +9,7 @@ import numpy as np
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.column_names import NONE
 from bam_core.data.holdout import named_groups
-from bam_core.data.numpy_files import member, open_numpy
+from bam_core.data.numpy_files import member, open_numpy, texts
 from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
 from modalities.image.array_splits import KEYS, joined, one_a_row, split_keys
@@ -89,7 +89,7 @@ def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dic
                     if not required:
                         continue
                     raise DataError(f"{role} of {path.name} expected a file {path.parent / name}; there is none.")
-                arrays[role] = open_numpy(path.parent / name)
+                arrays[role] = texts(open_numpy(path.parent / name))
         return arrays
     if path.suffix != ".npz":
         raise DataError(f"expected an .npz or .npy file; got {path.name}.")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from bam_core.data import PreparedData, in_memory
+from bam_core.data.arrays import plain_array
 from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.image.arrays import write_arrays
@@ -47,7 +48,7 @@ def read_memory(
         >>> prepared.facts["in_channels"], prepared.facts["image_size"]
         (3, [8, 8])
     """
-    arrays = {name: np.asarray(a) for name, a in (("images", images), ("group", group)) if a is not None}
+    arrays = {"images": _pixels(images)} | ({} if group is None else {"group": plain_array(group)})
     if label is not None:
         arrays["label"] = label_array(label)
     options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted, task)
@@ -77,12 +78,25 @@ def from_memory(
         [8, 8]
     """
     try:
-        array = np.asarray(images)
+        array = _pixels(images)
     except ValueError as error:
         raise DataError(f"X expected images of one size ({error}). Bring them to one first.") from error
     arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
     options = Options(None, "ahead", "decode", Scale(min_value, max_value), 0, 0, fitted)
     return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", options))
+
+
+def _pixels(images: Any) -> np.ndarray:
+    """Images as an array.
+
+    Raises:
+        DataError: pixels are masked.
+        ValueError: images of different sizes.
+    """
+    each = images if isinstance(images, list | tuple) else [images]
+    if any(np.ma.is_masked(one) for one in each if isinstance(one, np.ma.MaskedArray)):
+        raise DataError("images expected a value in every pixel; some are masked. Fill them, such as by .filled(0).")
+    return plain_array(images)
 
 
 def read_digits() -> PreparedData:

@@ -76,7 +76,8 @@ def read_arrays(
 
     Returns:
         Splits with the facts in_channels, classes, length and shape if all are equally long, else unequal, shortest
-        and longest; sampling_rate_hz, channel_mean, channel_std and mask_channels where they apply.
+        and longest; sampling_rate_hz, channel_mean, channel_std, channel_offset and mask_channels where they
+        apply.
 
     Raises:
         InputError: options that contradict each other.

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
+from bam_core.data.arrays import plain_array
+from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.timeseries.long_memory import is_long, read_long_frame
 from modalities.timeseries.preparation import enough, write_tables
@@ -40,7 +42,7 @@ def read_series(
     Args:
         series: array (n, t) or (n, channels, t); or n arrays (t,) or (channels, t), of any lengths; or, with a row for
             every time, a frame with an index of series and times, or n frames; or a frame whose cells are series.
-        label: (n,) labels; strings, or numbers of which -1 means none.
+        label: (n,) labels; strings, or numbers of which -1 means none; or (n, k), 0 and 1 for each of k classes.
         task: "classification", "multi_label" or "regression"; default: what labels look like, see `read_target`.
         group: (n,) persons or machines, which are never divided between splits.
         id: (n,) names of the rows.
@@ -73,9 +75,10 @@ def read_series(
     """
     how = Treatment(max_gap, missing, normalize, unequal, window, hop, task).check()
     signals = as_series(series, channels_last)
+    label = None if label is None else label_array(label)
     given = {"label": label, "group": group, "id": id, "split": split}
     columns = {name: _column(values) for name, values in given.items() if values is not None}
-    are_numbers = label is not None and np.asarray(label).dtype.kind in "fiub"
+    are_numbers = label is not None and label.dtype.kind in "fiub"
     table = complete_table(Table(signals, columns, minus_one_is_missing=are_numbers), "series", "series")
 
     def build(writer: SplitWriter) -> None:
@@ -161,16 +164,17 @@ def as_series(series: Any, channels_last: bool | None = None) -> Series:
     if isinstance(series, pd.DataFrame):
         series = _of_frame(series)
     if not isinstance(series, Sequence):
-        array = np.asarray(series)
+        array = plain_array(series)
         if array.dtype.kind != "O" or array.ndim != 1:
             return with_channels(array, "series", channels_last)
-    arrays = []
+    arrays: list[np.ndarray] = []
+    steps_last = True
     for index, one in enumerate(series):
         is_last = channels_last
         if isinstance(one, pd.DataFrame):  # times in rows, as in sktime
             one, is_last = _values(one), True
         try:
-            array = np.asarray(one)
+            array = plain_array(one)
         except ValueError as error:
             raise DataError(f"series[{index}] expected channels of the same length ({error}).") from error
         if array.ndim not in (1, 2) or array.dtype.kind not in "fiub":
@@ -179,10 +183,20 @@ def as_series(series: Any, channels_last: bool | None = None) -> Series:
             )
         if array.ndim == 2 and is_last:
             array = array.T
-        elif array.ndim == 2 and is_last is None:
-            check_orientation(array.shape, f"series[{index}]")
         arrays.append(array)
+        steps_last &= is_last is None
+    if steps_last and not _differ_in_steps(arrays):
+        for index, array in enumerate(arrays):
+            if array.ndim == 2:
+                check_orientation(array.shape, f"series[{index}]")
     return same_channels(arrays, "series")
+
+
+def _differ_in_steps(arrays: Sequence[np.ndarray]) -> bool:
+    """Whether series agree in their first axis, the channels, and not in the second, and some are long."""
+    shapes = {array.shape for array in arrays if array.ndim == 2}
+    channels = {shape[0] for shape in shapes}
+    return len(shapes) > 1 and len(channels) == 1 and any(shape[1] >= shape[0] for shape in shapes)
 
 
 def _of_frame(frame: pd.DataFrame) -> Any:
@@ -203,4 +217,4 @@ def _values(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _column(values: Any) -> np.ndarray:
-    return np.asarray(values).astype(object)
+    return plain_array(values).astype(object)

@@ -7,6 +7,7 @@ import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter
 from bam_core.data.holdout import named_groups
+from bam_core.data.prepared import listed
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError
 from modalities.timeseries.rows import RowWriter, Treatment
@@ -46,7 +47,7 @@ def write_tables(
         parts = assign_splits(tables, columns, test_fraction, seed)
     if step_labels is not None:
         columns.pop("label")
-    rows = RowWriter(writer, how)
+    rows = RowWriter(writer, how, fitted)
     start = 0
     for table in tables:
         of_table = slice(start, start + len(table.signals))
@@ -54,7 +55,7 @@ def write_tables(
             table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table], step_labels
         )
         start += len(table.signals)
-    rows.finish(about_labels, sampling_rate_hz, fitted)
+    rows.finish(about_labels, sampling_rate_hz)
     if tables[0].channels is not None:
         writer.facts["channels"] = list(tables[0].channels)
 
@@ -66,7 +67,9 @@ def enough(prepared: PreparedData, source: str, fitted: Facts | None) -> Prepare
         DataError: one row only, unless it is for a saved encoder.
     """
     if fitted is None and len(prepared.splits["train"]) < 2:
-        raise DataError(f"{source} expected at least two usable series for training; got one.")
+        raise DataError(
+            f"{source} expected at least two usable series for training; got one.{listed(prepared.set_aside)}"
+        )
     return prepared
 
 
@@ -113,8 +116,15 @@ def label_columns(
 
 
 def _joined(tables: Sequence[Table], name: str) -> np.ndarray:
+    found = [np.asarray(table.columns[name], dtype=object) for table in tables if name in table.columns]
+    none = np.full((1, *found[0].shape[1:]), None, dtype=object)
     return np.concatenate(
-        [np.asarray(table.columns.get(name, [None] * len(table.signals)), dtype=object) for table in tables]
+        [
+            np.asarray(table.columns[name], dtype=object)
+            if name in table.columns
+            else np.repeat(none, len(table.signals), axis=0)
+            for table in tables
+        ]
     )
 
 

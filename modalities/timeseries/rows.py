@@ -15,6 +15,7 @@ from modalities.timeseries.step_labels import label_of_window
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 
 SCALING = ("channel_mean", "channel_std")
+OFFSET = "channel_offset"
 
 Missing = Literal["set_aside", "mask"]
 Normalize = Literal["record", "train", "none"]
@@ -61,6 +62,7 @@ class Row(NamedTuple):
         mended: whether gaps were interpolated.
         problem: why it cannot be used.
         trimmed: steps that the series lost at its begin.
+        coarse: whether a channel is rounded so that its changes suffer.
     """
 
     start: int | None
@@ -69,10 +71,18 @@ class Row(NamedTuple):
     mended: bool = False
     problem: str = ""
     trimmed: int = 0
+    coarse: bool = False
 
 
-def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
-    """Everything that becomes of one series (c, t) of float64, NaN or infinite where missing."""
+def prepare_rows(series: np.ndarray, how: Treatment, offset: np.ndarray | float = 0.0) -> Iterator[Row]:
+    """Everything that becomes of one series.
+
+    Args:
+        series: (c, t) float64, NaN or infinite where missing.
+        how: what happens to it.
+        offset: (c,) what is taken off its values, so that 32 bits hold them.
+    """
+    series = series - np.reshape(offset, (-1, 1))
     known = np.isfinite(series)
     steps = np.flatnonzero(known.any(axis=0))
     nothing = series[:, :0].astype(np.float32), known[:, :0]
@@ -92,7 +102,9 @@ def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
     signal = filled.signal
     if how.normalize == "record":
         signal = standardize(signal, ~filled.missing)
-    signal = np.where(filled.missing, 0, signal).astype(np.float32)
+    signal = np.where(filled.missing, 0, signal)
+    coarse = _is_coarse(signal)
+    signal = signal.astype(np.float32)
     for start in range(0, t - length + 1, how.hop or length):
         where = slice(start, start + length)
         missing = filled.missing[:, where]
@@ -101,8 +113,33 @@ def prepare_rows(series: np.ndarray, how: Treatment) -> Iterator[Row]:
             problem = f"{_share(missing, how)} in runs longer than {how.max_gap:.0%}"
         elif (np.ptp(filled.signal[:, where], axis=1) == 0).all():
             problem = "constant on every channel"
+        elif coarse.all():
+            level = np.abs(filled.signal).max()
+            problem = (
+                f"changes less than 32-bit numbers can hold at its level of {level:.2g}; normalize: record keeps it"
+            )
         mended = bool(filled.n_gaps.any())
-        yield Row(start if how.window else None, signal[:, where], ~missing, mended, problem, trimmed)
+        yield Row(
+            start if how.window else None, signal[:, where], ~missing, mended, problem, trimmed, bool(coarse.any())
+        )
+
+
+def _is_coarse(signal: np.ndarray) -> np.ndarray:
+    """(c,) whether 32 bits cost a channel more than a hundredth of its spread; what may be rounding already does not
+    count."""
+    spread = signal.std(axis=1)
+    lost = np.abs(signal.astype(np.float32) - signal).max(axis=1)
+    return np.asarray((lost > 0.01 * spread) & (spread > 1e-12 * np.abs(signal).max(axis=1)))
+
+
+def _level(series: np.ndarray) -> np.ndarray:
+    """(c,) the median of a channel that lies far from zero for its spread, else 0."""
+    offset = np.zeros(len(series))
+    for channel, values in enumerate(series):
+        known = values[np.isfinite(values)]
+        if len(known) and abs(np.median(known)) > 1000 * known.std():
+            offset[channel] = np.median(known)
+    return offset
 
 
 def _share(missing: np.ndarray, how: Treatment) -> str:
@@ -114,7 +151,7 @@ def _share(missing: np.ndarray, how: Treatment) -> str:
 
 def about_training(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     """Which of the facts of a saved encoder new data depend on, as settings of the cache."""
-    names = ("in_channels", "classes", "task", "channels", "step", *SCALING)
+    names = ("in_channels", "classes", "task", "channels", "step", OFFSET, *SCALING)
     return {} if fitted is None else {"fitted": {name: fitted[name] for name in names if name in fitted}}
 
 
@@ -124,11 +161,14 @@ class RowWriter:
     Args:
         writer: takes rows, facts and report.
         how: what happens to every series.
+        fitted: facts of a saved encoder, whose offset, mean and deviation are taken.
     """
 
-    def __init__(self, writer: SplitWriter, how: Treatment) -> None:
+    def __init__(self, writer: SplitWriter, how: Treatment, fitted: Mapping[str, Any] | None = None) -> None:
         self.writer = writer
         self.how = how
+        self._fitted = fitted
+        self._offset: np.ndarray | None = None if fitted is None else np.array(fitted.get(OFFSET, 0.0))
         self._lengths: set[int] = set()
         self._channels: int | None = None
         self._step_labels: Sequence[np.ndarray] | None = None
@@ -155,7 +195,10 @@ class RowWriter:
         pending: list[tuple[int, Row]] = []
         held = 0
         for index, one in enumerate(series):
-            rows = list(prepare_rows(np.asarray(one, np.float64), self.how))
+            values = np.asarray(one, np.float64)
+            if self._offset is None and self.how.normalize == "train":
+                self._offset = _level(values)
+            rows = list(prepare_rows(values, self.how, 0.0 if self._offset is None else self._offset))
             usable = [(index, row) for row in rows if not row.problem]
             self._report(columns["id"][index], rows)
             pending += usable
@@ -168,6 +211,8 @@ class RowWriter:
     def _report(self, name: str, rows: list[Row]) -> None:
         if any(row.mended and not row.problem for row in rows):
             self.writer.repaired("series with short gaps interpolated")
+        if any(row.coarse and not row.problem for row in rows):
+            self.writer.repaired("series of which a channel changes less than 32-bit numbers can hold, rounded")
         for problem, count in Counter(row.problem for row in rows if row.problem).items():
             windows = f"{count} of {len(rows)} windows: " if rows[0].start is not None else ""
             self.writer.set_aside(name, windows + problem)
@@ -214,24 +259,21 @@ class RowWriter:
             signal = np.concatenate([signal, row.known.astype(np.float32)])
         return signal.reshape(-1)
 
-    def finish(
-        self, about_labels: Mapping[str, Any], sampling_rate_hz: float | None, fitted: Mapping[str, Any] | None = None
-    ) -> None:
+    def finish(self, about_labels: Mapping[str, Any], sampling_rate_hz: float | None) -> None:
         """Write the facts.
 
         Args:
             about_labels: facts on the labels, `classes` among them.
             sampling_rate_hz: if known.
-            fitted: facts of a saved encoder, whose mean and deviation are taken.
 
         Raises:
             DataError: the encoder was trained on another number of channels.
         """
         if self._channels is None:
             return
-        facts = self.writer.facts
+        facts, fitted = self.writer.facts, self._fitted or {}
         channels = self._channels * (2 if self.how.missing == "mask" else 1)
-        expected = (fitted or {}).get("in_channels", channels)
+        expected = fitted.get("in_channels", channels)
         if channels != expected:
             masks = ", with the masks of missing values" if self.how.missing == "mask" else ""
             raise DataError(
@@ -251,6 +293,8 @@ class RowWriter:
             spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
             std = np.where(spread > 1e-9 * np.abs(mean), spread, 1)
             facts |= {"channel_mean": mean.tolist(), "channel_std": std.tolist()}
-            facts |= {name: fitted[name] for name in SCALING if name in (fitted or {})}  # type: ignore
+            facts |= {name: fitted[name] for name in SCALING if name in fitted}
+            if self._offset is not None and self._offset.any():
+                facts[OFFSET] = self._offset.tolist()
         if sampling_rate_hz is not None:
             facts["sampling_rate_hz"] = float(sampling_rate_hz)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bam_core.data.arrays import plain_array
 from bam_core.data.column_names import find_columns, left_out
 from bam_core.data.numbers import Decimal, read_numbers
-from bam_core.data.numpy_files import member, open_numpy
+from bam_core.data.numpy_files import member, open_numpy, texts
 from bam_core.data.targets import Task
 from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
@@ -113,7 +114,7 @@ def complete_table(table: Table, source: str, stem: str) -> Table:
     """
     n = len(table.signals)
     for name, column in table.columns.items():
-        if column.shape != (n,):
+        if column.shape != (n,) and not (name == "label" and column.ndim == 2 and len(column) == n):
             raise DataError(f"{name!r} of {source} expected one value for each of {n} rows; got shape {column.shape}.")
     if not n:
         raise DataError(f"{source} is empty: it has no rows." + _first(table.broken))
@@ -173,7 +174,8 @@ def _read_npy(path: Path, names: Names, required: bool, channels_last: bool | No
                 if not required:
                     continue
                 raise DataError(f"{column} of {path.name} expected a file {file} with one value a row; there is none.")
-            columns[column] = open_numpy(file) if file.suffix == ".npy" else np.array(file.read_text().splitlines())
+            is_npy = file.suffix == ".npy"
+            columns[column] = texts(open_numpy(file)) if is_npy else np.array(file.read_text().splitlines())
     return Table(with_channels(open_numpy(path), path.name, channels_last), columns)
 
 
@@ -183,6 +185,7 @@ def with_channels(signals: np.ndarray, source: str, channels_last: bool | None =
     Raises:
         DataError: another shape, no real numbers, or more channels than steps if `channels_last` is not given.
     """
+    signals = plain_array(signals) if signals.dtype.kind == "O" else signals
     if signals.ndim not in (2, 3) or signals.dtype.kind not in "fiub":
         raise DataError(
             f"signals of {source} expected real numbers of shape (n, t) or (n, c, t); "
@@ -204,7 +207,7 @@ def check_orientation(shape: tuple[int, ...], source: str) -> None:
         DataError: it has more channels than steps.
     """
     channels, steps = shape
-    if channels > steps:
+    if channels > steps > 0:
         raise DataError(
             f"{source} expected series (channels, time); got {channels} channels of {steps} steps, as if time came "
             "first. Say which is right: channels_last: true for (time, channels), false for (channels, time)."

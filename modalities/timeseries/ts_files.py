@@ -6,15 +6,20 @@
     @data
     1.86,1.89,?:0.20,0.25,0.27:2
 
-Channels are divided by colons, values by commas, `?` or NaN is a missing value, and the label comes last.
+Channels are divided by colons, values by commas, `?` or NaN is a missing value, and the label comes last. Words of the
+header are known in any case, with underscores or a plural, and divided by blanks, tabs or a colon.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bam_core.errors import DataError
+
+_PLURALS = {"@classlabels": "@classlabel", "@targetlabels": "@targetlabel", "@timestamp": "@timestamps"}
 
 
 class TSFile(NamedTuple):
@@ -39,7 +44,8 @@ def read_ts(path: Path) -> TSFile:
     """Read a .ts file; lines that cannot be used are named, not raised.
 
     Raises:
-        DataError: there is no `@data`, or values carry time stamps.
+        DataError: there is no `@data`, values carry time stamps, or the header does not say what the last value of
+            every line is.
 
     Source: https://www.aeon-toolkit.org/en/stable/api_reference/file_specifications/ts.html
     """
@@ -54,9 +60,10 @@ def read_ts(path: Path) -> TSFile:
             if in_data:
                 _add_line(file, number, text, has_label or has_target)
                 continue
-            key, _, value = text.partition(" ")
-            header[key.lower()] = value.strip().lower()
-            in_data = key.lower() == "@data"
+            key, value = (*re.split(r"[\s:=]+", text.lower(), maxsplit=1), "")[:2]
+            key = key.replace("_", "").replace("-", "")
+            header[_PLURALS.get(key, key)] = value.strip()
+            in_data = key == "@data"
             has_label = header.get("@classlabel", "").startswith("true")
             has_target = header.get("@targetlabel", "").startswith("true")
     if not in_data:
@@ -66,10 +73,30 @@ def read_ts(path: Path) -> TSFile:
             f"{path.name} has time stamps, which are not read from .ts files. Write it as a table with the columns id, "
             "time and values, for the reader 'long'."
         )
+    if not has_label and not has_target:
+        _check_unlabelled(file, header, path.name)
     _set_aside_other_channels(file)
     if has_target:
         return file._replace(are_targets=True)
     return file if has_label else file._replace(labels=None)
+
+
+def _check_unlabelled(file: TSFile, header: Mapping[str, str], name: str) -> None:
+    """See to it that lines without labels have none.
+
+    Raises:
+        DataError: the last part of every line is one value, as labels are, and the header does not say that it is none.
+    """
+    channels = {len(series) for series in file.series}
+    ends = [series for series in file.series if np.isfinite(series[-1]).sum() == 1]
+    if min(channels, default=1) < 2 or len(ends) < len(file.series) or all(one.shape[1] == 1 for one in ends):
+        return
+    says_one_more = header.get("@univariate", "").startswith("true")
+    if says_one_more or header.get("@dimensions", "") == str(min(channels) - 1) or "@classlabel" not in header:
+        raise DataError(
+            f"{name} has one value after the last colon of every line, as a label is, and no line @classLabel or "
+            "@targetLabel that says so. Add `@classLabel true 1 2`, or `@targetLabel true` for numbers."
+        )
 
 
 def _add_line(file: TSFile, number: int, text: str, last_is_label: bool) -> None:

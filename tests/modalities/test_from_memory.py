@@ -1,6 +1,7 @@
 """Every modality reads rows in memory in the same way, leaves nothing on disk, and reads new ones as the old ones."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -127,3 +128,26 @@ def test_images():
         images([np.zeros((8, 8)), np.zeros((8, 9))])
     with pytest.raises(DataError, match=r"X expected images \(n, height, width\)"):
         images(3)
+
+
+def test_masked_samples_and_pixels():
+    tone = np.sin(np.arange(8000) / 3)
+    for wave in (tone, (tone * 32767).astype(np.int16)):
+        masked = np.ma.array(wave, mask=np.arange(8000) == 7)
+        data = waveforms([wave, wave, masked], sampling_rate_hz=8000)
+        assert [(one.source, one.reason) for one in data.set_aside] == [("2", "holds values that are not finite")]
+    pictures = np.ma.array(np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8), mask=False)
+    assert images(pictures).facts["image_size"] == [8, 8]
+    pictures[0, 0, 0] = np.ma.masked
+    for given in (pictures, list(pictures)):
+        with pytest.raises(DataError, match=r"expected a value in every pixel; some are masked\. Fill them"):
+            images(given)
+
+
+@pytest.mark.parametrize("name", sorted(set(TINY) - {"tabular"}))
+def test_tensors_with_gradients(name):
+    read, given = partial(load_modality(name).from_memory, **TINY[name].get("data", {})), rows_of(name)
+    arrays = [np.asarray(row) for row in given]
+    found = read([torch.tensor(row, requires_grad=row.dtype.kind == "f") for row in arrays])
+    for one, other in zip(*(tensors(batch_of(load_modality(name), d)) for d in (found, read(given))), strict=True):
+        torch.testing.assert_close(one, other)

@@ -177,3 +177,83 @@ def test_channels_may_be_called_anything(long):
 def test_frames_that_do_not_fit(long, change, options, message):
     with pytest.raises(DataError, match=message):
         read_frame(frame=change(long), **options)
+
+
+def test_masked_values_are_missing(array):
+    masked = np.ma.array(array, mask=False)
+    masked.data[:, 0, 4] = 999
+    masked[:, 0, 4] = np.ma.masked
+    expected = array.copy()
+    expected[:, 0, 4] = (array[:, 0, 3] + array[:, 0, 5]) / 2
+    for given in (masked, list(masked), np.where(masked.mask, None, masked.data)):
+        found = read_series(series=given, normalize="none", max_gap=0.2)
+        np.testing.assert_allclose(rows(found), expected, rtol=1e-6)
+    labels = read_series(series=array, label=np.ma.array([0, 1, 2] * 4, mask=[False] * 11 + [True]), test_fraction=0)
+    assert labels.labels("train").tolist() == [0, 1, 2] * 3 + [0, 1, -1]
+
+
+def test_several_labels_and_bytes(array, tmp_path):
+    several = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 1]] * 4)
+    np.savez(tmp_path / "data.npz", signals=array, label=several)
+    for found in (
+        read_series(series=array, label=several, test_fraction=0),
+        read_arrays(path=str(tmp_path / "data.npz"), test_fraction=0),
+    ):
+        assert found.multi_label
+        assert found.column("train", "label").tolist() == several.tolist()
+    names = read_series(series=array, label=[["AF"], ["AF", "SR"]] * 6, test_fraction=0)
+    assert names.facts["classes"] == ["AF", "SR"]
+    np.savez(
+        tmp_path / "bytes.npz", signals=array, label=np.array([b"N", b"V"] * 6), group=np.array([b"p1", b"p2"] * 6)
+    )
+    found = read_arrays(path=str(tmp_path / "bytes.npz"), test_fraction=0)
+    assert found.facts["classes"] == ["N", "V"]
+    assert set(found.column("train", "group").tolist()) == {"p1", "p2"}
+    assert read_series(series=array, label=[b"N", b"V"] * 6, test_fraction=0).facts["classes"] == ["N", "V"]
+
+
+def test_changes_on_top_of_a_large_level_are_kept(array):
+    """An offset of 1e8, such as that of a counter, or of an epoch in seconds, against spreads of about 1."""
+    from modalities.timeseries.batches import collate_signals
+
+    low = read_series(series=array, normalize="train")
+    high = read_series(series=array + 1e8, normalize="train")
+    assert len(high.facts["channel_offset"]) == 2
+    assert "channel_offset" not in low.facts
+    batches = [collate_signals({"signal": list(d.column("train", "signal"))}, d.facts) for d in (low, high)]
+    np.testing.assert_allclose(batches[1], batches[0], atol=1e-4)
+    new = read_series(series=array[:3] + 1e8 + 5, normalize="train", fitted=high.facts)
+    expected = read_series(series=array[:3] + 5, normalize="train", fitted=low.facts)
+    batches = [collate_signals({"signal": list(d.column("train", "signal"))}, d.facts) for d in (new, expected)]
+    np.testing.assert_allclose(batches[0], batches[1], atol=1e-4)
+
+
+def test_values_that_32_bits_cannot_hold_are_refused_or_said(array):
+    with pytest.raises(
+        DataError, match=r"changes less than 32-bit numbers can hold at its level of 1e\+08; normalize: rec"
+    ):
+        read_series(series=array + 1e8, normalize="none")
+    one = array + np.array([1e8, 0.0])[:, None]
+    found = read_series(series=one, normalize="none")
+    assert found.repairs == {"series of which a channel changes less than 32-bit numbers can hold, rounded": 12}
+    assert not read_series(series=one, normalize="record").repairs
+    assert not read_series(series=array * 1e8, normalize="none").repairs
+
+
+def test_short_series_among_others_are_set_aside(array):
+    found = read_series(series=[*array, np.zeros((2, 0)), np.zeros((2, 1))])
+    assert [(one.source, one.reason) for one in found.set_aside] == [
+        ("series:12", "all values are missing"),
+        ("series:13", "has 1 step(s), fewer than two"),
+    ]
+    with pytest.raises(DataError, match="no usable row"):
+        read_series(series=np.zeros((4, 2, 0)))
+    with pytest.raises(DataError, match="got 9 channels of 2 steps, as if time came first"):
+        read_series(series=[one.T for one in array])
+    with pytest.raises(DataError, match="as if time came first"):
+        read_series(series=[np.zeros((9, 3)), np.zeros((20, 3)), np.zeros((30, 3))])
+
+
+def test_too_few_series_say_what_became_of_the_others(array):
+    with pytest.raises(DataError, match=r"at least two usable series for training; got one\.\n  series:1: constant on"):
+        read_series(series=[array[0], np.ones((2, 9))])

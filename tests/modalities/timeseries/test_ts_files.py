@@ -98,3 +98,39 @@ def test_files_of_the_archive_find_each_other(write, tmp_path):
 def test_files_that_cannot_be_used(write, text, message):
     with pytest.raises(DataError, match=message):
         read_arrays(path=str(write(text)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "@classLabel\ttrue\t1 2",
+        "@CLASSLABEL TRUE 1 2",
+        "@class_label true 1 2",
+        "@classLabels true 1 2",
+        "@classLabel: true 1 2",
+    ],
+)
+def test_spellings_of_the_header(write, line):
+    file = read_ts(write(f"@problemName\tx\n@univariate\tfalse\n{line}\n@DATA\n1,2:3,4:1\n5,6:7,8:2\n"))
+    assert file.labels == ["1", "2"]
+    assert [series.shape for series in file.series] == [(2, 2)] * 2
+
+
+def test_tabs_in_front_of_true_are_time_stamps_too(write):
+    with pytest.raises(DataError, match="has time stamps"):
+        read_ts(write("@time_stamps\ttrue\n@data\n(0,1),(1,2):1\n"))
+
+
+@pytest.mark.parametrize("header", ["", "@univariate true\n@classLabel false\n", "@dimensions 1\n@classLabel false\n"])
+def test_labels_that_the_header_does_not_tell_are_asked_about(write, header):
+    with pytest.raises(
+        DataError, match=r"one value after the last colon of every line, as a label is.*@classLabel true"
+    ):
+        read_ts(write(f"{header}@data\n1,2,3:1\n4,5,6:2\n"))
+
+
+def test_channels_without_labels_stay_channels(write):
+    file = read_ts(write("@univariate false\n@dimensions 2\n@classLabel false\n@data\n1,2,3:1\n4,5,6:2\n"))
+    assert file.labels is None
+    assert [series.shape for series in file.series] == [(2, 3)] * 2
+    assert len(read_ts(write("@data\n1,2:3,4\n5,6:7,8\n")).series) == 2
