@@ -1,14 +1,15 @@
-"""Numbers as people write them: 1,234.5 or 1.234,5, and which of the two a table does."""
+"""Numbers as people write them: 1,234.5 or 1.234,5, and which of the two a table does; one rule for all readers."""
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bam_core.data.numbers import Decimal
+from bam_core.errors import DataError
 
+Decimal = Literal[".", ","]
 _SPACES = " \u00a0\u2009\u202f'\u2019"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
@@ -64,6 +65,71 @@ def evidence(texts: Iterable[str]) -> Evidence:
         if points and commas and place > _N_LOOKED:
             break
     return Evidence(points, commas, either)
+
+
+def has_commas(column: pd.Series) -> bool:
+    """Whether a column holds texts that are numbers with a comma, in one reading or the other."""
+    if column.dtype.kind in "biufcMm":
+        return False
+    texts = (text.strip() for text in column if isinstance(text, str) and "," in text)
+    return any(pattern.fullmatch(text) for text in texts for pattern in PATTERNS.values())
+
+
+def guess_decimal(columns: Iterable[Evidence], delimiter: str | None = None) -> Decimal | None:
+    """The mark in front of decimals that a table has, or None if that cannot be told.
+
+    Where the delimiter is a comma, `1.234` has a decimal point: whoever writes decimal commas takes another delimiter.
+    """
+    columns = list(columns)
+    points, commas = (any(getattr(found, kind) for found in columns) for kind in ("points", "commas"))
+    if points != commas:
+        return "." if points else ","
+    either = [found.either for found in columns if found.either]
+    return "." if not points and delimiter in (",", r"\s+") and either and all("." in text for text in either) else None
+
+
+def choose_decimal(
+    what: str, found: Evidence, *, said: Decimal | None = None, guessed: Decimal | None = None
+) -> Decimal:
+    """The mark in front of decimals in a column.
+
+    Args:
+        what: the column is, for messages.
+        found: what it tells.
+        said: by the user; nothing else counts then.
+        guessed: from the rest of the table, if the column does not tell.
+
+    Raises:
+        DataError: it has both marks, or its numbers can be read in two ways.
+
+    Example:
+        >>> choose_decimal("column 'x'", evidence(["1.234"]), guessed=","), choose_decimal("x", evidence(["7"]))
+        (',', '.')
+    """
+    if said:
+        return said
+    if found.points and found.commas:
+        raise DataError(
+            f"{what} has decimal points, as in {found.points!r}, and decimal commas, as in {found.commas!r}. "
+            "Write all alike; or say which are meant, decimal: '.' or ',': the others are missing then."
+        )
+    if found.points or found.commas:
+        return "." if found.points else ","
+    if found.either and guessed is None:
+        raise two_readings(what, found.either)
+    return guessed or "."
+
+
+def two_readings(what: str, text: str) -> DataError:
+    """The error about a number that can be read in two ways."""
+    mark = "." if "." in text else ","
+    as_decimal, as_thousands = text.replace(",", "."), text.replace(mark, "")
+    other = "," if mark == "." else "."
+    return DataError(
+        f"{what} has numbers such as {text!r}, which may be {as_decimal} or {as_thousands}; no other number tells. Say "
+        f"which mark stands in front of decimals: decimal: {mark!r} for {as_decimal}, decimal: {other!r} for "
+        f"{as_thousands}."
+    )
 
 
 def to_numbers(texts: Sequence[Any], decimal: Decimal) -> np.ndarray:

@@ -1,15 +1,13 @@
 """Numbers as they stand in tables: with points or commas, as texts or decimals, and marks where one is missing."""
 
-import re
 from collections import Counter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bam_core.data.decimals import Decimal, Evidence, choose_decimal, evidence, guess_decimal, to_numbers
 from bam_core.errors import DataError
-
-Decimal = Literal[".", ","]
 
 MARKS = frozenset(
     ("", "na", "n/a", "n.a.", "#n/a", "#na", "nan", "-nan", "null", "none", "<na>", "nat", "nil", "?", "-", ".", "--")
@@ -18,9 +16,6 @@ MARKS = frozenset(
 
 FILLERS = tuple(sign * (10**digits - 1) for digits in (3, 4, 5, 6) for sign in (-1, 1))
 """Numbers that loggers write where they have none, such as -999."""
-
-_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_EITHER = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # 1,234 is a number in either reading
 
 
 class Numbers(NamedTuple):
@@ -43,13 +38,13 @@ def read_numbers(columns: pd.DataFrame, source: str, *, decimal: Decimal | None 
     Args:
         columns: the columns.
         source: what the table is called in messages.
-        decimal: mark in front of decimals; default: a comma if whole columns are written with it.
+        decimal: mark in front of decimals; default: what the numbers of a column tell, else those of the others.
 
     Numbers of `FILLERS` that are nine times as large as all others of their column are missing, too.
 
     Raises:
-        DataError: a value that is no number, or numbers such as 1,234 that can be read in two ways; column and row are
-            named.
+        DataError: a value that is no number, or numbers such as 1,234 that can be read in two ways, see
+            `choose_decimal`; column and row are named.
 
     Example:
         >>> found = read_numbers(pd.DataFrame({"x": ["0,5", "?", "1,25"]}), "a.csv")
@@ -58,7 +53,7 @@ def read_numbers(columns: pd.DataFrame, source: str, *, decimal: Decimal | None 
     """
     missing: Counter[str] = Counter()
     values: list[pd.Series] = []
-    with_comma: dict[int, pd.Series] = {}
+    found: dict[int, Evidence] = {}
     for place, (_, column) in enumerate(columns.items()):
         if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
             values.append(column.astype("float64"))
@@ -67,25 +62,17 @@ def read_numbers(columns: pd.DataFrame, source: str, *, decimal: Decimal | None 
         texts = texts.map(lambda value: value.strip() if isinstance(value, str) else value)
         marks = texts.map(lambda value: isinstance(value, str) and value.lower() in MARKS)
         missing.update(text for text in texts[marks] if text)
-        texts = texts.mask(marks | texts.isna(), None)
-        known = texts[texts.notna()]
-        commas = known.map(lambda value: isinstance(value, str) and _COMMA.fullmatch(value) is not None)
-        if commas.any() and decimal != ".":
-            with_comma[place] = known[commas]
-        values.append(texts)
-    notes = []
-    if with_comma:
-        some = pd.concat(with_comma.values())
-        if decimal is None and some.map(lambda text: _EITHER.fullmatch(text) is not None).all():
-            one = some.iloc[0]
-            raise DataError(
-                f"{source} has numbers such as {one!r}, which may be {one.replace(',', '')} or "
-                f"{one.replace(',', '.')}. Say which mark stands in front of decimals: decimal: ',' or '.'."
-            )
-        notes += [] if decimal else [f"Numbers of {source} are read with decimal commas."]
-        for place, commas in with_comma.items():
-            values[place].loc[commas.index] = commas.str.replace(",", ".")
-    frame = pd.DataFrame({i: _numbers(column, source) for i, column in enumerate(values)}, index=columns.index)
+        values.append(texts.mask(marks | texts.isna(), None))
+        found[place] = evidence(value for value in values[-1] if isinstance(value, str))
+    guessed = guess_decimal(found.values())
+    decimals = {
+        place: choose_decimal(f"column {columns.columns[place]!r} of {source}", one, said=decimal, guessed=guessed)
+        for place, one in found.items()
+    }
+    notes = [f"Numbers of {source} are read with decimal commas."] if "," in decimals.values() and not decimal else []
+    frame = pd.DataFrame(
+        {i: _numbers(column, source, decimals.get(i, ".")) for i, column in enumerate(values)}, index=columns.index
+    )
     fillers = _drop_fillers(frame)
     return Numbers(frame.set_axis(columns.columns, axis=1), {**missing, **fillers}, notes)
 
@@ -117,10 +104,10 @@ def _drop_fillers(frame: pd.DataFrame) -> dict[str, int]:
     return dict(found)
 
 
-def _numbers(column: pd.Series, source: str) -> pd.Series:
+def _numbers(column: pd.Series, source: str, decimal: Decimal) -> pd.Series:
     if column.dtype == np.float64:
         return column
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    numbers = pd.Series(to_numbers(column.tolist(), decimal), index=column.index)
     wrong = column[numbers.isna() & column.notna()]
     if len(wrong):
         raise DataError(

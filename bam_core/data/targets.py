@@ -193,7 +193,8 @@ def _numbers(column: pd.Series, name: str, *, must: bool) -> tuple[np.ndarray, d
     try:
         if codes:
             raise DataError(f"{name!r} expected numbers; got {codes[0]!r}.")
-        found = read_numbers(pd.DataFrame({name: column}), "the table")
+        no_commas = not known.map(lambda value: isinstance(value, str) and "," in value).any()
+        found = read_numbers(pd.DataFrame({name: column}), "the table", decimal="." if no_commas else None)
         values = found.frame[name].to_numpy(np.float64)
         if np.isinf(values).any():
             raise DataError(f"{name!r} expected finite numbers; row {int(np.flatnonzero(np.isinf(values))[0])} is not.")

@@ -7,16 +7,15 @@ missing, then the categories.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
-from bam_core.data.decimals import PATTERNS, Evidence, evidence, to_numbers
+from bam_core.data.decimals import PATTERNS, Decimal, Evidence, choose_decimal, evidence, to_numbers
 from bam_core.data.labels import sort_names
-from bam_core.data.numbers import MARKS, Decimal, find_filler
-from bam_core.errors import DataError
+from bam_core.data.numbers import MARKS, find_filler
 from modalities.tabular.dates import ISO, find_format
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2
@@ -162,45 +161,6 @@ def evidence_of(values: pd.Series) -> Evidence:
     return evidence(different) if numbers > len(some) / 2 else Evidence()
 
 
-def guess_decimal(columns: Mapping[str, Evidence], delimiter: str | None) -> Decimal | None:
-    """The mark in front of decimals that a table has, or None if that cannot be told.
-
-    Where the delimiter is a comma, `1.234` has a decimal point: whoever writes decimal commas takes another delimiter.
-    """
-    points, commas = (any(getattr(found, kind) for found in columns.values()) for kind in ("points", "commas"))
-    if points != commas:
-        return "." if points else ","
-    either = [found.either for found in columns.values() if found.either]
-    return "." if not points and delimiter in (",", r"\s+") and either and all("." in text for text in either) else None
-
-
-def choose_decimal(name: str, found: Evidence, notation: Notation) -> Decimal:
-    """The mark in front of decimals in a column.
-
-    Raises:
-        DataError: it has both marks, or its numbers can be read in two ways.
-    """
-    if notation.decimal:
-        return notation.decimal
-    if found.points and found.commas:
-        raise DataError(
-            f"column {name!r} has decimal points, as in {found.points!r}, and decimal commas, as in {found.commas!r}. "
-            "Write all alike; or say which are meant, decimal: '.' or ',': the others are missing then."
-        )
-    if found.points or found.commas:
-        return "." if found.points else ","
-    if found.either and notation.guessed is None:
-        mark = "." if "." in found.either else ","
-        as_decimal, as_thousands = found.either.replace(",", "."), found.either.replace(mark, "")
-        other = "," if mark == "." else "."
-        raise DataError(
-            f"column {name!r} has numbers such as {found.either!r}, which may be {as_decimal} or {as_thousands}; no "
-            f"other number tells. Say which mark stands in front of decimals: decimal: {mark!r} for {as_decimal}, "
-            f"decimal: {other!r} for {as_thousands}."
-        )
-    return notation.guessed or "."
-
-
 def texts_of(known: pd.Series, codes: bool) -> list[str]:
     """The names of categories; of codes, 1, 1.0 and "1" are the same."""
     if not codes or known.map(lambda value: isinstance(value, bool | np.bool_)).any():
@@ -231,7 +191,8 @@ def _plan_text(name: str, known: pd.Series, notation: Notation) -> Plan | str | 
     is_whole = np.array([text.isdecimal() for text in texts])
     if any(map(is_zero_padded, texts)) and counts[is_whole].sum() >= (1 - _STRAY_SHARE) * len(known):
         return None  # codes
-    decimal = choose_decimal(name, evidence_of(pd.Series(texts, dtype=object)), notation)
+    found = evidence_of(pd.Series(texts, dtype=object))
+    decimal = choose_decimal(f"column {name!r}", found, said=notation.decimal, guessed=notation.guessed)
     numbers = to_numbers(texts, decimal)
     is_number = np.isfinite(numbers) & ~is_mark
     n_numbers, n_marks, n = counts[is_number].sum(), counts[is_mark].sum(), len(known)

@@ -8,8 +8,8 @@ import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.column_names import NONE
+from bam_core.data.decimals import Decimal
 from bam_core.data.holdout import check_disjoint, hold_out
-from bam_core.data.numbers import Decimal
 from bam_core.errors import DataError, InputError
 from modalities.tabular.files import Table, read_file
 from modalities.tabular.ids import find_ids

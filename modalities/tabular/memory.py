@@ -8,7 +8,7 @@ import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
 from bam_core.data.column_names import NONE
-from bam_core.data.numbers import Decimal
+from bam_core.data.decimals import Decimal
 from bam_core.errors import InputError
 from modalities.tabular.data import write_tables
 from modalities.tabular.files import from_frame

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from bam_core.data.numbers import Decimal
+from bam_core.data.decimals import Decimal
 from bam_core.errors import InputError
 from modalities.tabular.columns import Notation
 

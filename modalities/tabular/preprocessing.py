@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.config.registry import did_you_mean
+from bam_core.data.decimals import guess_decimal
 from bam_core.errors import DataError
 from modalities.tabular.associations import feature_groups
 from modalities.tabular.columns import (
@@ -21,7 +22,6 @@ from modalities.tabular.columns import (
     Notation,
     Plan,
     evidence_of,
-    guess_decimal,
     plan_column,
     tidy,
 )
@@ -184,7 +184,7 @@ def _looked_at(frame: pd.DataFrame, names: Sequence[str], notation: Notation, de
     """With the mark in front of decimals that the table has, as far as its columns tell."""
     if notation.decimal:
         return notation
-    columns = {name: evidence_of(tidy(frame[name], notation.na_values)) for name in names}
+    columns = [evidence_of(tidy(frame[name], notation.na_values)) for name in names]
     return notation._replace(guessed=guess_decimal(columns, delimiter))
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bam_core.data.decimals import to_numbers
-from bam_core.data.numbers import MARKS, Decimal
+from bam_core.data.decimals import Decimal, to_numbers
+from bam_core.data.numbers import MARKS
 from modalities.tabular.columns import (
     AS_USUAL,
     FIRST,

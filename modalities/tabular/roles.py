@@ -9,13 +9,13 @@ import pandas as pd
 from bam_core.config.registry import did_you_mean
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import NONE
-from bam_core.data.decimals import to_numbers
+from bam_core.data.decimals import choose_decimal, to_numbers
 from bam_core.data.labels import class_names
 from bam_core.data.numbers import MARKS
 from bam_core.data.splits import read_splits
 from bam_core.data.targets import MULTI_LABEL, REGRESSION, Target, read_target
 from bam_core.errors import DataError
-from modalities.tabular.columns import AS_USUAL, Notation, choose_decimal, evidence_of
+from modalities.tabular.columns import AS_USUAL, Notation, evidence_of
 from modalities.tabular.files import Table
 from modalities.tabular.options import Options
 
@@ -149,7 +149,9 @@ def _with_points(values: np.ndarray, name: str, notation: Notation) -> np.ndarra
     found = evidence_of(known)
     if not any(found) or (not known.str.contains(r"[,']|\.\d+\.").any() and notation.decimal != ","):
         return values
-    numbers = to_numbers(list(values), choose_decimal(f"{name} (label)", found, notation))
+    what = f"column {name!r} (label)"
+    decimal = choose_decimal(what, found, said=notation.decimal, guessed=notation.guessed)
+    numbers = to_numbers(list(values), decimal)
     is_read = np.isfinite(numbers[known.index]) | known.str.lower().isin(MARKS).to_numpy()
     return np.where(np.isfinite(numbers), numbers.astype(object), values) if is_read.all() else values
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.numbers import Decimal
+from bam_core.data.decimals import Decimal
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training

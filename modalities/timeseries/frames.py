@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data.column_names import role_of
+from bam_core.data.decimals import Decimal, has_commas
 from bam_core.data.text_tables import TextTable, read_text_table
 from bam_core.errors import DataError
 
@@ -14,18 +15,27 @@ NAMES = ("id", "label", "group", "split")
 """Roles of columns whose values are names."""
 
 
-def read_text(path: Path, kept_as_text: Sequence[str]) -> TextTable:
+def read_text(path: Path, kept_as_text: Sequence[str], *, decimal: Decimal | None = None) -> TextTable:
     """Read a table of text; names of rows, classes, persons and splits stay texts, even if they look like numbers.
+
+    Where decimals have commas, numbers such as 1.234 stay texts as well: nothing else tells what they are.
 
     Args:
         path: of the file.
         kept_as_text: further columns that stay texts.
+        decimal: mark in front of decimals; None to look.
 
     Raises:
         DataError: see `read_text_table`.
     """
     kept = set(kept_as_text)
-    return read_text_table(path, as_text=lambda name: name in kept or role_of(name) in NAMES)
+    text = read_text_table(path, as_text=lambda name: name in kept or role_of(name) in NAMES)
+    others = [str(name) for name in text.frame if name not in kept]
+    names = {name for name in others if (role_of(name) or "") not in (*NAMES, "time")}
+    with_points = {name for name in names if text.frame[name].dtype.kind == "f"}
+    if decimal == "." or not with_points or not (decimal or any(has_commas(text.frame[name]) for name in names)):
+        return text
+    return read_text_table(path, as_text=lambda name: name in kept | with_points or role_of(name) in NAMES)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, cached, in_memory
+from bam_core.data.decimals import Decimal
 from bam_core.data.folders import find_files
-from bam_core.data.numbers import Decimal
 from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.file_names import take_patterns

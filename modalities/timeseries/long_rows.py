@@ -11,8 +11,9 @@ import pandas as pd
 
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import NONE, find_columns, left_out
+from bam_core.data.decimals import Decimal
 from bam_core.data.folder_layout import splits_of_files
-from bam_core.data.numbers import Decimal, read_numbers
+from bam_core.data.numbers import read_numbers
 from bam_core.data.progress import track
 from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
@@ -164,7 +165,8 @@ def _read_file(file: Path, name: str, names: Names, writer: SplitWriter) -> _Fil
         for note in notes:
             writer.note(note)
         return _take(frame, file.name, name, names, writer)
-    text = read_text(file, [given for usual, given in names.wanted().items() if given and usual != "time"])
+    kept = [given for usual, given in names.wanted().items() if given and usual != "time"]
+    text = read_text(file, kept, decimal=names.decimal)
     for note in text.notes:
         writer.repaired(f"files: {note}")
     if text.n_short:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bam_core.data.arrays import plain_array
 from bam_core.data.column_names import find_columns, left_out
-from bam_core.data.numbers import Decimal, read_numbers
+from bam_core.data.decimals import Decimal
+from bam_core.data.numbers import read_numbers
 from bam_core.data.numpy_files import member, open_numpy, texts
 from bam_core.data.targets import Task
 from bam_core.data.text_files import unpacked_name
@@ -220,7 +221,7 @@ def _one_a_row(column: np.ndarray) -> np.ndarray:
 
 
 def _read_text(path: Path, names: Names, required: bool, decimal: Decimal | None) -> Table:
-    text = read_text(path, [name for name in names.values() if name])
+    text = read_text(path, [name for name in names.values() if name], decimal=decimal)
     frame = text.frame
     is_ucr = not text.header and names["label"] is None and _is_ucr(path, frame)
     if is_ucr:

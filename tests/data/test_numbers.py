@@ -53,14 +53,28 @@ def test_decimal_commas_are_said_and_one_column_decides_for_all():
 
 
 def test_numbers_of_two_readings_are_asked_for():
-    with pytest.raises(DataError, match=r"numbers such as '1,234', which may be 1234 or 1.234\. Say which mark"):
+    with pytest.raises(
+        DataError, match=r"'c0' of a.csv has numbers such as '1,234', which may be 1.234 or 1234; .* Say"
+    ):
         read(["1,234", "2,345"])
     assert read(["1,234", "2,345"], decimal=",").frame["c0"].tolist() == [1.234, 2.345]
-    with pytest.raises(DataError, match="row 0 holds '1,234'"):
-        read(["1,234", "2,345"], decimal=".")
+    assert read(["1,234", "2,345"], decimal=".").frame["c0"].tolist() == [1234, 2345]
+    with pytest.raises(DataError, match="row 1 holds '2,5'"):
+        read(["1,234", "2,5"], decimal=".")
 
 
-@pytest.mark.parametrize("value", ["1,234.50", "1.234,50", "four", "12:30"])
+@pytest.mark.parametrize("value", ["1,234.50", "1.234,50", "1 234.5"])
+def test_thousands_are_read_as_in_tables(value):
+    assert read(["1", "2", value]).frame["c0"][2] == 1234.5
+
+
+def test_a_column_with_both_marks_is_asked_about():
+    with pytest.raises(DataError, match=r"'c0' of a\.csv has decimal points, as in '0\.5', and decimal commas, as in"):
+        read(["0.5", "1,5"])
+    assert read(["0.5", "2.5"], ["1,5", "2,25"]).frame.to_numpy().tolist() == [[0.5, 1.5], [2.5, 2.25]]
+
+
+@pytest.mark.parametrize("value", ["12,34,567", "1.2.3", "four", "12:30"])
 def test_what_is_no_number_is_named(value):
     with pytest.raises(DataError, match=f"column 'c1' of a.csv expected numbers.*row 2 holds '{value}'"):
         read([1, 2, 3], ["1", "2", value])

@@ -199,6 +199,20 @@ def test_wide_tables_with_labels_and_persons_of_other_names(folder, suffix):
     assert len(prepared.notes) == 3
 
 
+@pytest.mark.parametrize("read_one", [read_arrays, read])
+def test_points_between_thousands_where_decimals_have_commas(folder, read_one):
+    """1.234 alone looks like a decimal point to pandas; the column beside it says that it is none."""
+    lines = [f"{1 + i % 7}.{234 + i};{i % 9},5" for i in range(40)]
+    (folder / "a.csv").write_text("\n".join(["a;b", *lines]) + "\n")
+    options = {"window": 20} if read_one is read else {}
+    prepared = read_one(path=str(folder / "a.csv"), normalize="none", test_fraction=0, **options)
+    found = prepared.column("train", "signal").reshape(-1, *prepared.facts["shape"])
+    rows = np.array([[1000 * (1 + i % 7) + 234 + i, i % 9 + 0.5] for i in range(40)])
+    expected = rows[:, None] if read_one is read_arrays else np.stack([rows[:20].T, rows[20:].T])
+    np.testing.assert_array_equal(found, expected)
+    assert any("decimal commas" in note for note in prepared.notes)
+
+
 def test_a_table_with_times_in_rows_is_no_table_of_series(folder):
     walks = np.random.default_rng(0).normal(size=(200, 6)).cumsum(axis=0) + np.arange(6) * 50 % 130
     pd.DataFrame(walks, columns=list("abcdef")).to_csv(folder / "a.csv", index=False)
