@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bam_core.config.recipe import Resolved
+from bam_core.config.weights import place_weights
 from bam_core.errors import DataError, InputError
 from bam_core.runs.pretrained import PretrainedEncoder
 
@@ -67,7 +68,7 @@ def import_checkpoint(file: Path, recipe: Resolved, folder: Path, *, network: Ne
     encoder = PretrainedEncoder(
         recipe.recipe.modality, config, facts={**facts, **config_facts(config, facts)}, source=source
     )
-    _place(weights, encoder, file)
+    place_weights(weights, encoder.encoder, f"checkpoint {file.name}", "Change the recipe's encoder, or its options.")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     encoder.save_pretrained(partial)
@@ -133,26 +134,3 @@ def _weights(
             continue
         weights[".".join(path[1:] if path[0] == "backbone" else path)] = tensors[name]
     return weights, role, n_left
-
-
-def _place(weights: Mapping[str, Tensor], encoder: PretrainedEncoder, file: Path) -> None:
-    """Give every tensor of the encoder its weights; names may lack what all of the encoder's begin with."""
-    own = encoder.encoder.state_dict()
-    tops = {name.partition(".")[0] for name in own}
-    prefix = f"{tops.pop()}." if len(tops) == 1 else ""
-    named = weights if set(weights) == set(own) else {prefix + name: value for name, value in weights.items()}
-    problems = [f"{n.removeprefix(prefix)}: the encoder has no such tensor" for n in named if n not in own]
-    problems += [f"{n.removeprefix(prefix)}: the file has none for it" for n in own if n not in named]
-    problems += [
-        f"{n.removeprefix(prefix)}: {tuple(named[n].shape)} in the file, {tuple(own[n].shape)} in the encoder"
-        for n in own
-        if n in named and named[n].shape != own[n].shape
-    ]
-    if problems:
-        shown = "".join(f"\n  {line}" for line in problems[:20])
-        more = f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise DataError(
-            f"checkpoint {file.name} is not one of this encoder; {len(problems)} tensor(s) found no place. Change the "
-            f"recipe's encoder, or its options.{shown}{more}"
-        )
-    encoder.encoder.load_state_dict(named)

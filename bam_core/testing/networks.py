@@ -1,6 +1,7 @@
 """What encoders promise: one vector a sample, trainable, saved and loaded, deaf to the rest of the batch."""
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from bam_core.protocols import Batch, Modality
 from bam_core.testing.contract import Contract
 from bam_core.testing.devices import fake_cuda, like
 from bam_core.testing.views import Maker
+from bam_core.tokens import TokenEncoder
 from bam_core.views import batch_size, encode_views
 
 
@@ -74,6 +76,8 @@ def check_encoder(
             need(devices == {"cuda"}, f"embeddings of {what} on cuda lie on {', '.join(sorted(devices))}")
         _rows_alone(contract, what, network.encoder, maker, batch, take)
         _saved(contract, modality, network, maker.untouched(batch), facts, folder)
+        if isinstance(network.encoder, TokenEncoder):
+            _tokens(contract, what, network.encoder, maker.draw(batch)[0])
     with contract.rule("an encoder takes one kind of views at least") as need:
         said = "; ".join(f"{name}: {message}" for name, message in refusals.items())
         need(len(refusals) < len(makers), f"{what} refuses all ({said})")
@@ -132,6 +136,30 @@ def _rows_alone(
             alone = network(maker.untouched(take([row])))[0]
             far = (alone - together[row]).abs().max() / together.std().clamp_min(1e-6)
             need(far < 1e-2, f"row {row} alone is {far:.2g} deviations away, {what} on {maker.name!r}")
+
+
+def _tokens(contract: Contract, what: str, encoder: TokenEncoder, view: Any) -> None:
+    network = copy.deepcopy(encoder).eval()
+    with contract.rule("an encoder is its trunk and its pool, and its grid counts the tokens") as need, torch.no_grad():
+        whole = network.trunk(view)
+        need(_near(network.pool(whole), network(view)), f"pool(trunk(view)) of {what} is not forward(view)")
+        b, n = whole.values.shape[:2]
+        need(math.prod(network.grid(view)) == n, f"the grid of {what} is {network.grid(view)}, and it makes {n} tokens")
+        need(whole.place.tolist() == [list(range(n))] * b, f"places of {what} are not in the order of the grid")
+    with contract.rule("a trunk shows the places that it should keep, in their order, and no others") as need:
+        order = torch.rand(b, n, generator=torch.Generator().manual_seed(0)).argsort(dim=1)
+        with torch.no_grad():
+            every, some = (network.trunk(view, keep=order[:, :k].contiguous()) for k in (n, max(1, n // 2)))
+        moved = whole.values.gather(1, order[..., None].expand_as(whole.values))
+        there = torch.ones_like(order, dtype=torch.bool) if every.present is None else every.present
+        need(_near(every.values[there], moved[there]), f"with all places kept, tokens of {what} are others")
+        need(some.place.equal(order[:, : max(1, n // 2)]), f"{what} shows places that it was not asked for")
+        need(some.values.shape[1] == max(1, n // 2), f"{what} makes {some.values.shape[1]} tokens for {n // 2} places")
+        need(some.values.isfinite().all(), f"{what} gives NaN or infinity when places are hidden")
+
+
+def _near(found: Tensor, expected: Tensor) -> bool:
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= 1e-3 * (1 + expected.abs().max()))
 
 
 def _saved(

@@ -11,7 +11,7 @@ from modalities.ecg.mitbih_beats import read_mitbih_beats
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import INVALIDATES, ECGViews
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
-from modalities.timeseries.encoders import ResNet1d, Rocket
+from modalities.timeseries.encoders import PatchTransformer, ResNet1d, Rocket
 
 MODALITY = Modality(
     name="ecg",
@@ -25,7 +25,12 @@ MODALITY = Modality(
     },
     reads={"": ("wfdb", "ptbxl"), **dict.fromkeys((".npz", ".npy", ".csv", ".tsv", ".parquet"), "arrays")},
     views={"ecg": ECGViews},
-    encoders={"resnet1d": ResNet1d, "rocket": Rocket, "xresnet1d50": xresnet1d50},
+    encoders={
+        "resnet1d": ResNet1d,
+        "rocket": Rocket,
+        "xresnet1d50": xresnet1d50,
+        "patch_transformer": PatchTransformer,
+    },
     collate=collate_signals,
     raw_features=flat_signal,
     example=synthetic_records,

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bam_core.errors import InputError
+from bam_core.tokens import SummaryPool, TokenEncoder, Tokens, kept
 from modalities.tabular.batches import Batch
 
 NumericEmbedding = Literal["none", "piecewise", "periodic"]
@@ -75,7 +76,7 @@ class MLPEncoder(nn.Module):
         return x
 
 
-class FeatureTransformer(nn.Module):
+class FeatureTransformer(TokenEncoder):
     """Transformer over features: every number and category is a token, and so is a summary, which is the embedding.
 
     Args:
@@ -105,6 +106,8 @@ class FeatureTransformer(nn.Module):
     embeddings for numerical features", NeurIPS 2022, arXiv 2203.05556.
     """
 
+    ordered = False
+
     def __init__(
         self,
         *,
@@ -120,7 +123,33 @@ class FeatureTransformer(nn.Module):
         super().__init__()
         if width % n_heads:
             raise InputError(f"FeatureTransformer expected width as a multiple of n_heads; got {width} and {n_heads}.")
-        self.numbers = _numbers(numeric, n_numeric, width, quantiles, n_bins)
+        numbers = _numbers(numeric, n_numeric, width, quantiles, n_bins)
+        self.trunk = FeatureTrunk(numbers, n_numeric, cardinalities, width, depth, n_heads)
+        self.pool = SummaryPool()
+
+    def grid(self, view: Batch) -> tuple[int, ...]:
+        """Features of a row: its numbers, then its categories."""
+        return (view["numeric"].shape[1] + view["categorical"].shape[1],)
+
+
+class FeatureTrunk(nn.Module):
+    """Tokens of a `FeatureTransformer`: numbers, then categories, (b, features, width).
+
+    Args:
+        numbers: (b, k) -> (b, k, width); None where there are none.
+        n_numeric: see `FeatureTransformer`, like all below.
+        cardinalities: of the categories.
+        width: of the tokens.
+        depth: blocks.
+        n_heads: of the attention.
+    """
+
+    def __init__(
+        self, numbers: nn.Module | None, n_numeric: int, cardinalities: Sequence[int], width: int, depth: int,
+        n_heads: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.numbers = numbers
         self.categories = nn.ModuleList(nn.Embedding(size, width) for size in cardinalities)
         self.feature = nn.Parameter(_uniform(n_numeric + len(cardinalities), width))
         self.absent = nn.Parameter(_uniform(n_numeric, width))
@@ -132,16 +161,16 @@ class FeatureTransformer(nn.Module):
         )
         self.blocks = nn.TransformerEncoder(block, depth, nn.LayerNorm(width), enable_nested_tensor=False)
 
-    def forward(self, row: Batch) -> Float[Tensor, "b d"]:
-        """One vector a row."""
+    def forward(self, row: Batch, *, keep: Tensor | None = None) -> Tokens:
+        """Tokens of all features, or of those to keep (b, k)."""
         tokens = [table(indices)[:, None] for table, indices in zip(self.categories, row["categorical"].T, strict=True)]
         if self.numbers is not None:
             numbers = self.numbers(row["numeric"])
             tokens.insert(0, torch.where(row["missing"][..., None].bool(), self.absent.to(numbers.dtype), numbers))
-        features = torch.cat(tokens, dim=1) + self.feature
+        features, place = kept(torch.cat(tokens, dim=1) + self.feature, keep)
         summary = self.summary.expand(len(features), 1, -1)
         x: Tensor = self.blocks(torch.cat([summary, features], dim=1))
-        return x[:, 0]
+        return Tokens(x[:, 1:], place, summary=x[:, 0])
 
 
 def _numbers(

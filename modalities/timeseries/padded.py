@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bam_core.errors import InputError
+from bam_core.tokens import Tokens
 
 
 class Padded(NamedTuple):
@@ -48,6 +49,11 @@ def padded(batch: Any) -> Padded:
         "expected series as a tensor (b, channels, time), or for unequal lengths as "
         f'{{"signal": (b, channels, time), "length": (b,)}}; got {got}.'
     )
+
+
+def as_batch(signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Any:
+    """Signal and mask as a batch again: what `padded` reads as the same."""
+    return signal if valid is None else {"signal": signal, "length": valid.sum(dim=-1)[:, 0]}
 
 
 def steps_before(length: Tensor, n_steps: int) -> Bool[Tensor, "b 1 t"]:
@@ -98,6 +104,23 @@ def mean_and_max(x: Float[Tensor, "b c t"], valid: Tensor | None, *, parts: int 
     means = torch.stack([mean_over_time(x, one) for one in of_part], dim=2)
     highest = torch.stack([max_over_time(x, one) for one in of_part], dim=2)
     return torch.cat([means, highest], dim=1).flatten(1)
+
+
+class MeanAndMaxPool(nn.Module):
+    """Average and largest of the tokens that are there: `Tokens` (b, n, d) -> (b, 2 * d)."""
+
+    def forward(self, tokens: Tokens) -> Float[Tensor, "b d"]:
+        """One vector a sample."""
+        present = None if tokens.present is None else tokens.present[:, None]
+        return mean_and_max(tokens.values.transpose(1, 2), present)
+
+
+def shown(present: Bool[Tensor, "b n"] | None) -> Bool[Tensor, "b n"] | None:
+    """Which tokens attention may look at: those that are there, or the first where none is, since it needs one."""
+    if present is None:
+        return None
+    first = torch.arange(present.shape[1], device=present.device) == 0
+    return present | (first & ~present.any(dim=1, keepdim=True))
 
 
 def batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Float[Tensor, "b c ... t"], valid: Tensor | None) -> Tensor:

@@ -154,8 +154,8 @@ def test_every_step_of_a_short_run(tmp_path, monkeypatch):
         assert [g["weight_decay"] for g in groups] == pytest.approx([decay, 0.0], abs=1e-12)
         assert norm <= 0.3 * (1 + 1e-5)
     assert max(norm for _, norm in seen) > 0.299
-    frozen = {"encoder.network.patch_embed.proj.weight", "encoder.network.patch_embed.proj.bias",
-              "encoder.network.pos_embed"}  # fmt: skip
+    frozen = {"encoder.trunk.network.patch_embed.proj.weight", "encoder.trunk.network.patch_embed.proj.bias",
+              "encoder.trunk.network.pos_embed"}  # fmt: skip
     assert all(names == frozen for names in teachers)
 
 

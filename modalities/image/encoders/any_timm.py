@@ -7,6 +7,7 @@ from typing import Any
 from bam_core.config.registry import did_you_mean
 from bam_core.errors import InputError
 from modalities.image.encoders.base import ImageEncoder
+from modalities.image.encoders.transformers import image_encoder
 
 
 def timm_encoder(
@@ -60,4 +61,4 @@ def timm_encoder(
                 raise InputError(f"the network {model!r} does not take all of the options {given}: {error}") from error
             sizes = {name: value for name, value in sizes.items() if name not in refused}  # it needs to know no size
         else:
-            return ImageEncoder(network, mean, std)
+            return image_encoder(network, mean, std)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bam_core.errors import InputError
 from modalities.image.encoders.base import ImageEncoder
+from modalities.image.encoders.transformers import ViTEncoder
 
 
 class Shape(NamedTuple):
@@ -35,7 +36,7 @@ def vit(
     patch: int = 16,
     heads: int | None = None,
     drop_path: float = 0.0,
-) -> ImageEncoder:
+) -> ViTEncoder:
     """Vision transformer: frozen random patch projection, fixed sine-cosine positions, the class token as output.
 
     Local views have fewer patches; positions are then interpolated, as in DINO, and cover the same range.
@@ -82,7 +83,7 @@ def vit(
     projection.requires_grad_(False)
     positions = sincos_positions(image_size[0] // patch, image_size[1] // patch, shape.width)
     network.pos_embed = nn.Parameter(torch.cat([torch.zeros(1, shape.width), positions])[None], requires_grad=False)
-    return ImageEncoder(network, mean, std)
+    return ViTEncoder(network, mean, std)
 
 
 def sincos_positions(height: int, width: int, d: int) -> Float[Tensor, "places d"]:

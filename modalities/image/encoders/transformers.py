@@ -1,7 +1,94 @@
 """Vision transformers with the class token as output."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
 from bam_core.errors import InputError
-from modalities.image.encoders.base import SMALL, ImageEncoder
+from bam_core.tokens import SummaryPool, TokenEncoder, Tokens, kept
+from modalities.image.encoders.base import SMALL, ImageEncoder, Standardise
+
+
+class ViTEncoder(TokenEncoder, ImageEncoder):
+    """A vision transformer of timm behind `Standardise`; its tokens are the patches, its summary the class token.
+
+    Args:
+        network: see `has_tokens`.
+        mean: see `Standardise`.
+        std: as there.
+
+    Shape:
+        Images (b, c, h, w), uint8 or in [0, 1] -> (b, d).
+    """
+
+    trunk: "ViTTrunk"
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        nn.Module.__init__(self)
+        self.trunk = ViTTrunk(Standardise(mean, std), network)
+        self.pool = SummaryPool()
+
+    @property
+    def network(self) -> nn.Module:  # type: ignore[override]
+        """The network of timm."""
+        return self.trunk.network
+
+    @property
+    def standardise(self) -> Standardise:  # type: ignore[override]
+        """The fixed first layer."""
+        return self.trunk.standardise
+
+    def grid(self, view: Tensor) -> tuple[int, ...]:
+        """Patches of an image, down and across; those at the end perhaps filled up."""
+        network: Any = self.network
+        down, across = network.patch_embed.dynamic_feat_size(tuple(view.shape[2:]))
+        return int(down), int(across)
+
+
+class ViTTrunk(nn.Module):
+    """Tokens of a `ViTEncoder`: its patches, row after row, (b, c, h, w) -> (b, patches, d).
+
+    Args:
+        standardise: images -> standardised images.
+        network: see `has_tokens`.
+    """
+
+    def __init__(self, standardise: Standardise, network: nn.Module) -> None:
+        super().__init__()
+        self.standardise = standardise
+        self.network = network
+
+    def forward(self, images: Tensor, *, keep: Tensor | None = None) -> Tokens:
+        """Tokens of all patches, or of those to keep (b, k)."""
+        network: Any = self.network
+        x = network._pos_embed(network.patch_embed(self.standardise(images)))
+        n_prefix = network.num_prefix_tokens
+        patches, place = kept(x[:, n_prefix:], keep)
+        x = network.norm_pre(torch.cat([x[:, :n_prefix], patches], dim=1))
+        x = network.norm(network.blocks(x))
+        return Tokens(x[:, n_prefix:], place, summary=x[:, 0])
+
+
+def image_encoder(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> ImageEncoder:
+    """The network of timm as an encoder, with tokens if it has any."""
+    return (ViTEncoder if has_tokens(network) else ImageEncoder)(network, mean, std)
+
+
+def has_tokens(network: Any) -> bool:
+    """Whether a network of timm is a vision transformer as timm has it, whose output is its class token."""
+    from timm.models.vision_transformer import VisionTransformer as ViT
+
+    return (
+        isinstance(network, ViT)
+        and all(getattr(type(network), name) is getattr(ViT, name) for name in ("forward_features", "_pos_embed"))
+        and all(isinstance(part, nn.Identity) for part in (network.patch_drop, network.fc_norm, network.head))
+        and network.cls_token is not None
+        and network.global_pool == "token"
+        and network.attn_pool is None
+        and not network.grad_checkpointing
+    )
 
 
 def vit_tiny(
@@ -14,7 +101,7 @@ def vit_tiny(
     width: int = 192,
     depth: int = 12,
     heads: int = 3,
-) -> ImageEncoder:
+) -> ViTEncoder:
     """timm's vision transformer with the class token as output; ViT-Tiny by default.
 
     Args:
@@ -51,4 +138,4 @@ def vit_tiny(
         img_size=(image_size[0], image_size[1]), patch_size=side, in_chans=in_channels, num_classes=0, embed_dim=width,
         depth=depth, num_heads=heads, dynamic_img_size=True, dynamic_img_pad=True,
     )  # fmt: skip
-    return ImageEncoder(network, mean, std)
+    return ViTEncoder(network, mean, std)

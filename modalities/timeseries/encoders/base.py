@@ -97,10 +97,37 @@ class SeriesEncoder(nn.Module):
         return WindowEmbeddings(embeddings, steps, tuple(range(0, n * hop, hop)))
 
     def _padded(self, batch: Any) -> Padded:
-        series = padded(batch)
-        if self.in_channels not in (None, series.signal.shape[1]):
-            raise InputError(
-                f"this {type(self).__name__} expected series of {self.in_channels} channel(s), (b, {self.in_channels}, "
-                f"time); got {tuple(series.signal.shape)}. Choose views that make what the encoder takes."
-            )
-        return series
+        return series_of(batch, self.in_channels, type(self).__name__)
+
+
+def series_of(batch: Any, in_channels: int | None, name: str) -> Padded:
+    """The series of a batch, see `padded`.
+
+    Args:
+        batch: a tensor or a dict.
+        in_channels: that they should have; None: any.
+        name: of the network that asks.
+
+    Raises:
+        InputError: no series, or series of other channels.
+    """
+    series = padded(batch)
+    if in_channels not in (None, series.signal.shape[1]):
+        raise InputError(
+            f"this {name} expected series of {in_channels} channel(s), (b, {in_channels}, time); got "
+            f"{tuple(series.signal.shape)}. Choose views that make what the encoder takes."
+        )
+    return series
+
+
+def check_context(n_steps: int, context: int | None, name: str, unit: str = "context") -> None:
+    """Refuse tokens of more steps than a network sees at once; embeddings of such a series are averages of windows.
+
+    Raises:
+        InputError: `n_steps` is more than `context`.
+    """
+    if context is not None and n_steps > context:
+        raise InputError(
+            f"tokens of this {name} expected series within its context of {context} steps; got {n_steps}. Cut the "
+            f"views shorter, or set the encoder's {unit} to at least as much."
+        )

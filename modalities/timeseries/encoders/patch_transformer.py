@@ -1,18 +1,20 @@
 """A transformer over patches of time."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modalities.timeseries.encoders.base import SeriesEncoder
+from bam_core.tokens import TokenEncoder, Tokens, kept
+from modalities.timeseries.encoders.base import SeriesEncoder, check_context, series_of
 from modalities.timeseries.encoders.layers import every
-from modalities.timeseries.padded import max_over_time, mean_over_time
+from modalities.timeseries.padded import MeanAndMaxPool, as_batch, padded, shown
 
 
-class PatchTransformer(SeriesEncoder):
+class PatchTransformer(SeriesEncoder, TokenEncoder):
     """Patches of all channels as tokens, a transformer between them, average and maximum of the tokens.
 
     Args:
@@ -35,6 +37,8 @@ class PatchTransformer(SeriesEncoder):
     positions are learned. Here a patch holds all channels, and positions are fixed sines, so that lengths may vary.
     """
 
+    trunk: "PatchTrunk"
+
     def __init__(
         self,
         *,
@@ -47,7 +51,40 @@ class PatchTransformer(SeriesEncoder):
         context: int | None = 512,
     ) -> None:
         super().__init__(context, in_channels)
-        self.patch = patch
+        self.trunk = PatchTrunk(in_channels, patch, width, depth, heads, dropout, context)
+        self.pool = MeanAndMaxPool()
+
+    def grid(self, view: Any) -> tuple[int, ...]:
+        """Patches of a view, the last one perhaps filled up."""
+        return (math.ceil(padded(view).signal.shape[-1] / self.trunk.patch),)
+
+    def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
+        """One vector a series; see `SeriesEncoder.encode`."""
+        embeddings: Tensor = self.pool(self.trunk(as_batch(signal, valid)))
+        return embeddings
+
+
+class PatchTrunk(nn.Module):
+    """Tokens of a `PatchTransformer`: its patches of time, (b, c, t) -> (b, patches, width).
+
+    Args:
+        in_channels: see `PatchTransformer`, like all below.
+        patch: steps of a patch.
+        width: of the tokens.
+        depth: layers.
+        heads: of the attention.
+        dropout: inside the layers.
+        context: longest series.
+
+    Raises:
+        InputError: in a call, a series longer than the context, or of other channels.
+    """
+
+    def __init__(
+        self, in_channels: int, patch: int, width: int, depth: int, heads: int, dropout: float, context: int | None
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.patch, self.context = in_channels, patch, context
         self.tokens = nn.Conv1d(in_channels, width, patch, stride=patch)
         self.layers = nn.ModuleList(  # nn.TransformerEncoder would start all layers with the same weights
             nn.TransformerEncoderLayer(
@@ -57,20 +94,19 @@ class PatchTransformer(SeriesEncoder):
         )
         self.norm = nn.LayerNorm(width)
 
-    def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
-        """One vector a series; see `SeriesEncoder.encode`."""
+    def forward(self, view: Any, *, keep: Tensor | None = None) -> Tokens:
+        """Tokens of all patches, or of those to keep (b, k)."""
+        signal, valid = series_of(view, self.in_channels, PatchTransformer.__name__)
+        check_context(signal.shape[-1], self.context, PatchTransformer.__name__)
         x = functional.pad(signal, (0, -signal.shape[-1] % self.patch))
         x = self.tokens(x).transpose(1, 2)
-        x = x + _positions(x)
+        x, place = kept(x + _positions(x), keep)
         present = every(valid, self.patch)
-        hidden = None
-        if present is not None:
-            hidden = ~present[:, 0]
-            hidden[:, 0] = False  # attention among nothing is not a number; empty windows are weighted with zero
+        present = None if present is None else kept(present[:, 0], keep).values
+        seen = shown(present)
         for layer in self.layers:
-            x = layer(x, src_key_padding_mask=hidden)
-        x = self.norm(x).transpose(1, 2)
-        return torch.cat([mean_over_time(x, present), max_over_time(x, present)], dim=1)
+            x = layer(x, src_key_padding_mask=None if seen is None else ~seen)
+        return Tokens(self.norm(x), place, present)
 
 
 def _positions(x: Float[Tensor, "b n d"]) -> Float[Tensor, "n d"]:

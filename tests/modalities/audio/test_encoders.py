@@ -146,6 +146,6 @@ def test_wrong_options_and_batches():
 
 
 def test_blocks_of_the_transformer_start_differently():
-    first, second = make("vit").blocks
+    first, second = make("vit").trunk.blocks
     assert not torch.equal(first.attn.qkv.weight, second.attn.qkv.weight)
     assert all(isinstance(block, nn.Module) for block in (first, second))

@@ -30,7 +30,9 @@ def test_vit_has_the_parameters_of_the_paper_and_two_frozen_tables(size, width, 
     with torch.device("meta"):
         network = vit(size=size, **FULL)
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
-    assert frozen == {"network.patch_embed.proj.weight", "network.patch_embed.proj.bias", "network.pos_embed"}
+    assert frozen == {
+        f"trunk.network.{name}" for name in ("patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed")
+    }
     fixed = 16 * 16 * 3 * width + width + 197 * width
     assert count(network) == total == blocks + fixed + width + 2 * width  # class token, last norm
     assert count(network, frozen=True) == fixed
