@@ -1,5 +1,6 @@
 # make demo          set up, pretrain on real heartbeats, show the table and the report (two to three minutes after installation)
 # make test          set up, then format, lint, types, tests, doctests and the README's code
+# make docs          set up, then the site: docs/_build/index.html
 # make test-oldest   the tests again, with the oldest allowed dependencies, in .venv-oldest
 # TORCH=cpu          with any of them, the first time: PyTorch without CUDA, several GB less; or cu126, ... (docs/install.md)
 # All need python3 (3.11 or newer), pip and make only; everything goes into .venv.
@@ -15,7 +16,7 @@ NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
   || { echo "bam-ssl needs Python 3.11 or newer; $$($(PYTHON) --version) is on the PATH. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-oldest format clean
+.PHONY: demo test docs test-oldest format clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/bam demo
@@ -25,6 +26,9 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
 test-oldest: $(OLDEST)/installed
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto

@@ -93,7 +93,7 @@ def compare(
         **overrides: see `pretrain`.
 
     Returns:
-        The table: raw features, baselines and the untrained encoder first. A page is in `folder`, report.html.
+        The table, with raw features, baselines and the untrained encoder first. A page is in `folder`, report.html.
 
     Raises:
         BAMError: mistakes in recipe or objectives, data without labels, or trials that failed.
