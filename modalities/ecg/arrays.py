@@ -2,14 +2,12 @@
 
 from typing import Any, Literal
 
-import numpy as np
-
 from bam_core.data import PreparedData
 from bam_core.errors import DataError
 from modalities.timeseries.data import read_arrays
 from modalities.timeseries.long_memory import is_long, read_long_frame
-from modalities.timeseries.memory import as_series, read_series
-from modalities.timeseries.rows import Treatment
+from modalities.timeseries.memory import as_series, read_unlabelled
+from modalities.timeseries.rows import SeriesOptions
 from modalities.timeseries.unequal import check_equal
 
 
@@ -60,7 +58,11 @@ def read_equal_arrays(
     Raises:
         BAMError: as there; also records of unequal length.
     """
-    return read_arrays(**locals(), unequal=False)
+    return read_arrays(
+        path=path, test_path=test_path, signals=signals, label=label, task=task, group=group, id=id, split=split,
+        channels_last=channels_last, sampling_rate_hz=sampling_rate_hz, max_gap=max_gap,
+        normalize=normalize, test_fraction=test_fraction, seed=seed, fitted=fitted, unequal=False,
+    )  # fmt: skip
 
 
 def from_memory(
@@ -91,15 +93,15 @@ def from_memory(
     Raises:
         BAMError: as there.
     """
+    options = SeriesOptions(
+        test_fraction=0, fitted=fitted, sampling_rate_hz=sampling_rate_hz, max_gap=max_gap, normalize=normalize,
+        unequal=False,
+    ).check()  # fmt: skip
     if is_long(signals, id, time):
-        how = Treatment(max_gap, "set_aside", normalize, False).check()
-        data = read_long_frame(
-            signals, how, id=id, time=time, values=values, sampling_rate_hz=sampling_rate_hz, fitted=fitted
-        )
+        data = read_long_frame(signals, options, id=id, time=time, values=values)
         if "shape" not in data.facts:
             raise DataError("expected records of one length; those of the frame differ.")
         return data
-    options = {name: value for name, value in locals().items() if name not in ("id", "time", "values")}
-    records = as_series(options.pop("signals"), options.pop("channels_last"))
+    records = as_series(signals, channels_last)
     check_equal(records)
-    return read_series(series=records, id=np.arange(len(records)), unequal=False, **options)
+    return read_unlabelled(records, options)

@@ -7,7 +7,7 @@ from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.decimals import Decimal
 from bam_core.errors import DataError, InputError
 from modalities.timeseries.preparation import enough, write_tables
-from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
+from modalities.timeseries.rows import Missing, Normalize, SeriesOptions
 from modalities.timeseries.tables import read_table
 from modalities.timeseries.unequal import check_equal
 
@@ -89,8 +89,13 @@ def read_arrays(
         >>> prepared.facts["shape"], len(prepared.splits["test"])
         ([1, 140], 4500)
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task).check()
+    options = SeriesOptions(
+        label=label, group=group, id=id, split=split, task=task, test_fraction=test_fraction, seed=seed, fitted=fitted,
+        sampling_rate_hz=sampling_rate_hz, max_gap=max_gap, missing=missing, normalize=normalize, unequal=unequal,
+        window=window, hop=hop,
+    ).check()  # fmt: skip
+    settings = {"path": path, "test_path": test_path, "signals": signals, "decimal": decimal,
+                "channels_last": channels_last, **options.settings()}  # fmt: skip
     train_file, test_file = _files(Path(path).expanduser(), test_path)
     if test_file and split:
         raise InputError("test_path and split both say what is for testing; give one of them.")
@@ -117,7 +122,7 @@ def read_arrays(
                 channels = tables[0].channels
         if not unequal:
             check_equal([series for table in tables for series in table.signals])
-        write_tables(writer, tables, how, test_fraction, seed, sampling_rate_hz, fitted)
+        write_tables(writer, tables, options)
 
     return enough(cached("arrays", files, settings, build), train_file.name, fitted)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from modalities.timeseries.rows import RowWriter, Treatment
+from modalities.timeseries.rows import RowWriter, SeriesOptions
 
 
 def synthetic_series(
@@ -25,7 +25,7 @@ def synthetic_series(
         >>> synthetic_series(unequal=True).facts["shortest"]
         32
     """
-    settings = dict(locals())
+    settings = {"n_series": n_series, "n_channels": n_channels, "length": length, "unequal": unequal, "seed": seed}
 
     def build(writer: SplitWriter) -> None:
         rng = np.random.default_rng(seed)
@@ -42,8 +42,8 @@ def synthetic_series(
             "group": np.array([f"group {g}" for g in group]),
             "id": np.array([f"series {i}" for i in range(n_series)]),
         }
-        rows = RowWriter(writer, Treatment())
+        rows = RowWriter(writer, SeriesOptions())
         rows.add(series, columns, np.where(group % 4 == 3, "test", "train"))
-        rows.finish({"classes": ["sine", "sawtooth"]}, None)
+        rows.finish({"classes": ["sine", "sawtooth"]})
 
     return cached("synthetic_series", [], settings, build)

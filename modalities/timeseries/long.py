@@ -1,6 +1,7 @@
 """Readers of long tables: one row a time, several rows a series; a file, a folder of them, or a frame in memory."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from modalities.timeseries.grid import read_step
 from modalities.timeseries.long_rows import Names, Rows, read_files, read_one_frame
 from modalities.timeseries.long_series import on_grid
 from modalities.timeseries.preparation import enough, write_tables
-from modalities.timeseries.rows import Missing, Normalize, Treatment, about_training
+from modalities.timeseries.rows import Missing, Normalize, SeriesOptions
 from modalities.timeseries.tables import Table
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
@@ -98,8 +99,13 @@ def read_long(
         InputError: options that contradict each other.
         DataError: no usable table, or columns that do not exist or do not fit; the message says which and why.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"} | about_training(fitted)
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task, purity).check()
+    options = SeriesOptions(
+        label=label, group=group, id=id, split=split, task=task, purity=purity, test_fraction=test_fraction, seed=seed,
+        fitted=fitted, sampling_rate_hz=sampling_rate_hz, max_gap=max_gap, missing=missing, normalize=normalize,
+        unequal=unequal, window=window, hop=hop,
+    ).check()  # fmt: skip
+    settings = {"path": path, "time": time, "values": values, "splits": splits, "join_files": join_files,
+                "decimal": decimal, "step": step, **options.settings()}  # fmt: skip
     read_step(step)
     source = Path(path).expanduser()
     files = _files(source)
@@ -110,7 +116,7 @@ def read_long(
     def build(writer: SplitWriter) -> None:
         rows = read_files(files, source, names, writer, splits)
         if rows is not None:
-            write_rows(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
+            write_rows(writer, rows, step, options)
 
     return enough(cached("long", files, settings, build), source.name, fitted)
 
@@ -171,14 +177,18 @@ def read_frame(
         >>> read_frame(frame=frame).facts["shape"]
         [1, 3]
     """
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task, purity).check()
+    options = SeriesOptions(
+        task=task, purity=purity, test_fraction=test_fraction, seed=seed, fitted=fitted,
+        sampling_rate_hz=sampling_rate_hz, max_gap=max_gap, missing=missing, normalize=normalize, unequal=unequal,
+        window=window, hop=hop,
+    ).check()  # fmt: skip
     read_step(step)
     table = pd.DataFrame(frame)
     names = _names(id, time, values, {"label": label, "group": group, "split": split}, fitted)
 
     def build(writer: SplitWriter) -> None:
         rows = read_one_frame(table, names, writer)
-        write_rows(writer, rows, step, how, test_fraction, seed, sampling_rate_hz, fitted)
+        write_rows(writer, rows, step, options)
 
     return enough(in_memory("frame", build), "frame", fitted)
 
@@ -198,11 +208,7 @@ def write_rows(
     writer: SplitWriter,
     rows: Rows,
     step: float | str | None,
-    how: Treatment,
-    test_fraction: float,
-    seed: int,
-    sampling_rate_hz: float | None,
-    fitted: Mapping[str, Any] | None,
+    options: SeriesOptions,
 ) -> None:
     """Bring rows to a regular step, and write the series.
 
@@ -215,21 +221,16 @@ def write_rows(
             "number in their unit."
         )
     given = read_step(step)
-    trained_on = (fitted or {}).get("step")
-    found = on_grid(rows, given or trained_on, writer, is_given=given is not None, has_windows=how.window is not None)
+    trained_on = (options.fitted or {}).get("step")
+    found = on_grid(
+        rows, given or trained_on, writer, is_given=given is not None, has_windows=options.window is not None
+    )
     if not found.series:
         return
     step = found.step
-    rate = sampling_rate_hz or (1 / step if rows.are_dates else rows.rate_hz)
-    write_tables(
-        writer,
-        [Table(found.series, found.columns, step_labels=found.step_labels)],
-        how,
-        test_fraction,
-        seed,
-        rate,
-        fitted,
-    )
+    rate = options.sampling_rate_hz or (1 / step if rows.are_dates else rows.rate_hz)
+    table = Table(found.series, found.columns, step_labels=found.step_labels)
+    write_tables(writer, [table], replace(options, sampling_rate_hz=rate))
     writer.facts["channels"] = rows.channels
     if rows.are_timed:
         writer.facts["step"] = step

@@ -1,6 +1,6 @@
 """Long DataFrames in memory, a row for every time of every series: for `from_memory`, one input a series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from modalities.timeseries.grid import read_step
 from modalities.timeseries.long import write_rows
 from modalities.timeseries.long_rows import Names, read_one_frame
 from modalities.timeseries.preparation import enough
-from modalities.timeseries.rows import Treatment
+from modalities.timeseries.rows import SeriesOptions
 
 _NO_INPUTS = {"label": NONE, "group": None, "split": NONE}
 
@@ -59,32 +59,28 @@ def is_long(frame: Any, id: str | None, time: str | None) -> bool:
 
 def read_long_frame(
     frame: pd.DataFrame,
-    how: Treatment,
+    options: SeriesOptions,
     *,
     id: str | None,
     time: str | None,
     values: Sequence[str] | None = None,
     step: float | str | None = None,
-    sampling_rate_hz: float | None = None,
-    fitted: Mapping[str, Any] | None = None,
 ) -> PreparedData:
     """Read the series of a long frame, all to train on or to embed; `names` are those of the series.
 
     Args:
         frame: with a row for every time.
-        how: series become rows.
-        id: see `read_long`, as for the other options.
+        options: what happens to every series.
+        id: see `read_long`, as for the following.
         time: as there.
         values: as there.
         step: as there.
-        sampling_rate_hz: as there.
-        fitted: as there.
 
     Raises:
         DataError: as there.
     """
     read_step(step)
-    trained_on = None if fitted is None else fitted.get("channels")
+    trained_on = None if options.fitted is None else options.fitted.get("channels")
     wanted = Names(id, time, values or trained_on, dict(_NO_INPUTS))
     names: list[str] = []
 
@@ -92,9 +88,9 @@ def read_long_frame(
         rows = read_one_frame(frame, wanted, writer)
         names.extend(rows.names)
         places = [str(place) for place in range(len(names))]
-        write_rows(writer, rows._replace(names=places), step, how, 0, 0, sampling_rate_hz, fitted)
+        write_rows(writer, rows._replace(names=places), step, options)
 
-    data = enough(in_memory("frame", build), "X", fitted)
+    data = enough(in_memory("frame", build), "X", options.fitted)
     return replace(data, names=names, set_aside=[_named(row, names) for row in data.set_aside])
 
 

@@ -1,6 +1,7 @@
 """Reader of series that are in memory already: arrays, or lists of arrays of unequal length."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.timeseries.long_memory import is_long, read_long_frame
 from modalities.timeseries.preparation import enough, write_tables
-from modalities.timeseries.rows import Missing, Normalize, Treatment
+from modalities.timeseries.rows import Missing, Normalize, SeriesOptions
 from modalities.timeseries.tables import Series, Table, check_orientation, complete_table, with_channels
 from modalities.timeseries.unequal import same_channels
 
@@ -73,7 +74,10 @@ def read_series(
         >>> read_series(series=[rng.normal(size=(3, t)) for t in (40, 55, 31)]).facts["longest"]
         55
     """
-    how = Treatment(max_gap, missing, normalize, unequal, window, hop, task).check()
+    options = SeriesOptions(
+        task=task, test_fraction=test_fraction, seed=seed, fitted=fitted, sampling_rate_hz=sampling_rate_hz,
+        max_gap=max_gap, missing=missing, normalize=normalize, unequal=unequal, window=window, hop=hop,
+    ).check()  # fmt: skip
     signals = as_series(series, channels_last)
     label = None if label is None else label_array(label)
     given = {"label": label, "group": group, "id": id, "split": split}
@@ -82,7 +86,7 @@ def read_series(
     table = complete_table(Table(signals, columns, minus_one_is_missing=are_numbers), "series", "series")
 
     def build(writer: SplitWriter) -> None:
-        write_tables(writer, [table], how, test_fraction, seed, sampling_rate_hz, fitted)
+        write_tables(writer, [table], options)
 
     return enough(in_memory("series", build), "series", fitted)
 
@@ -134,21 +138,19 @@ def from_memory(
         >>> from_memory(frame, id="who", time="day").names
         ['b', 'a']
     """
+    options = SeriesOptions(
+        test_fraction=0, fitted=fitted, sampling_rate_hz=sampling_rate_hz, max_gap=max_gap, missing=missing,
+        normalize=normalize, unequal=unequal, window=window, hop=hop,
+    ).check()  # fmt: skip
     if is_long(series, id, time):
-        how = Treatment(max_gap, missing, normalize, unequal, window, hop).check()
-        return read_long_frame(
-            series,
-            how,
-            id=id,
-            time=time,
-            values=values,
-            step=step,
-            sampling_rate_hz=sampling_rate_hz,
-            fitted=fitted,
-        )
-    options = {name: value for name, value in locals().items() if name not in ("id", "time", "values", "step")}
-    signals = as_series(options.pop("series"), options.pop("channels_last"))
-    return read_series(series=signals, id=np.arange(len(signals)), **options)
+        return read_long_frame(series, options, id=id, time=time, values=values, step=step)
+    return read_unlabelled(as_series(series, channels_last), options)
+
+
+def read_unlabelled(series: Series, options: SeriesOptions) -> PreparedData:
+    """Series (n, c, t), or a list of (c, t), without labels; their `id` is their place."""
+    table = complete_table(Table(series, {"id": np.arange(len(series)).astype(object)}), "series", "series")
+    return enough(in_memory("series", partial(write_tables, tables=[table], options=options)), "series", options.fitted)
 
 
 def as_series(series: Any, channels_last: bool | None = None) -> Series:

@@ -10,8 +10,7 @@ from bam_core.data.holdout import named_groups
 from bam_core.data.prepared import listed
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError
-from modalities.timeseries.rows import RowWriter, Treatment
-from modalities.timeseries.splits import split_rows
+from modalities.timeseries.rows import RowWriter, SeriesOptions
 from modalities.timeseries.step_labels import encode_steps
 from modalities.timeseries.tables import Table
 
@@ -21,11 +20,7 @@ Facts = Mapping[str, Any]
 def write_tables(
     writer: SplitWriter,
     tables: Sequence[Table],
-    how: Treatment,
-    test_fraction: float,
-    seed: int,
-    sampling_rate_hz: float | None,
-    fitted: Facts | None,
+    options: SeriesOptions,
 ) -> None:
     """Write one table, or one for training and one for testing; see `read_arrays` for the options.
 
@@ -39,15 +34,17 @@ def write_tables(
             writer.repaired(kind, count)
         for note in table.notes:
             writer.note(note)
-    columns, about_labels, step_labels = label_columns(tables, how.task, fitted)
+    columns, about_labels, step_labels = label_columns(tables, options.task, options.fitted)
     for note in about_labels.pop("notes", ()):
         writer.note(note)
-    parts = np.full(len(columns["id"]), "train")
-    if fitted is None:
-        parts = assign_splits(tables, columns, test_fraction, seed)
+    named = tables[0].columns.get("split")
+    if len(tables) == 2:
+        named = np.repeat(["train", "test"], [len(table.signals) for table in tables])
+    n, labels, groups = len(columns["id"]), columns.get("label"), columns.get("group")
+    parts = options.assign(n, named, labels=labels, groups=groups)
     if step_labels is not None:
         columns.pop("label")
-    rows = RowWriter(writer, how, fitted)
+    rows = RowWriter(writer, options)
     start = 0
     for table in tables:
         of_table = slice(start, start + len(table.signals))
@@ -55,7 +52,7 @@ def write_tables(
             table.signals, {name: column[of_table] for name, column in columns.items()}, parts[of_table], step_labels
         )
         start += len(table.signals)
-    rows.finish(about_labels, sampling_rate_hz)
+    rows.finish(about_labels)
     if tables[0].channels is not None:
         writer.facts["channels"] = list(tables[0].channels)
 
@@ -125,21 +122,4 @@ def _joined(tables: Sequence[Table], name: str) -> np.ndarray:
             else np.repeat(none, len(table.signals), axis=0)
             for table in tables
         ]
-    )
-
-
-def assign_splits(
-    tables: Sequence[Table], columns: dict[str, np.ndarray], test_fraction: float, seed: int
-) -> np.ndarray:
-    """(n,) the split of every row of all tables, which is that of its file if there are two; see `split_rows`."""
-    named = tables[0].columns.get("split")
-    if len(tables) == 2:
-        named = np.repeat(["train", "test"], [len(table.signals) for table in tables])
-    return split_rows(
-        len(columns["id"]),
-        named,
-        labels=columns.get("label"),
-        groups=columns.get("group"),
-        test_fraction=test_fraction,
-        seed=seed,
     )

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from bam_core.data import SplitWriter
+from bam_core.data.row_options import RowOptions
 from bam_core.errors import DataError, InputError
 from bam_core.labels.strata import is_real
 from modalities.timeseries.signals import fill_gaps, standardize
@@ -21,19 +23,22 @@ Missing = Literal["set_aside", "mask"]
 Normalize = Literal["record", "train", "none"]
 
 
-class Treatment(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class SeriesOptions(RowOptions):
     """What happens to every series; see `read_arrays` for the meaning of the options."""
 
+    sampling_rate_hz: float | None = None
     max_gap: float = 0.1
     missing: Missing = "set_aside"
     normalize: Normalize = "record"
     unequal: bool = True
     window: int | None = None
     hop: int | None = None
-    task: str | None = None
     purity: float = 0.5
 
-    def check(self) -> "Treatment":
+    facts_used: ClassVar[Sequence[str]] = ("in_channels", "classes", "task", "channels", "step", OFFSET, *SCALING)
+
+    def check(self) -> "SeriesOptions":
         """The same, after a look at the numbers.
 
         Raises:
@@ -74,12 +79,12 @@ class Row(NamedTuple):
     coarse: bool = False
 
 
-def prepare_rows(series: np.ndarray, how: Treatment, offset: np.ndarray | float = 0.0) -> Iterator[Row]:
+def prepare_rows(series: np.ndarray, options: SeriesOptions, offset: np.ndarray | float = 0.0) -> Iterator[Row]:
     """Everything that becomes of one series.
 
     Args:
         series: (c, t) float64, NaN or infinite where missing.
-        how: what happens to it.
+        options: what happens to it.
         offset: (c,) what is taken off its values, so that 32 bits hold them.
     """
     series = series - np.reshape(offset, (-1, 1))
@@ -89,28 +94,28 @@ def prepare_rows(series: np.ndarray, how: Treatment, offset: np.ndarray | float 
     if not len(steps):
         yield Row(None, *nothing, problem="all values are missing")
         return
-    trimmed = int(steps[0]) if how.unequal else 0
-    if how.unequal:
+    trimmed = int(steps[0]) if options.unequal else 0
+    if options.unequal:
         series = series[:, steps[0] : steps[-1] + 1]
     t = series.shape[1]
-    length = how.window or t
+    length = options.window or t
     if t < max(length, 2):
-        wanted = f"the window of {length}" if how.window else "two"
+        wanted = f"the window of {length}" if options.window else "two"
         yield Row(None, *nothing, problem=f"has {t} step(s), fewer than {wanted}")
         return
-    filled = fill_gaps(series, round(how.max_gap * length))
+    filled = fill_gaps(series, round(options.max_gap * length))
     signal = filled.signal
-    if how.normalize == "record":
+    if options.normalize == "record":
         signal = standardize(signal, ~filled.missing)
     signal = np.where(filled.missing, 0, signal)
     coarse = _is_coarse(signal)
     signal = signal.astype(np.float32)
-    for start in range(0, t - length + 1, how.hop or length):
+    for start in range(0, t - length + 1, options.hop or length):
         where = slice(start, start + length)
         missing = filled.missing[:, where]
         problem = ""
-        if missing.any() and (how.missing == "set_aside" or missing.all()):
-            problem = f"{_share(missing, how)} in runs longer than {how.max_gap:.0%}"
+        if missing.any() and (options.missing == "set_aside" or missing.all()):
+            problem = f"{_share(missing, options)} in runs longer than {options.max_gap:.0%}"
         elif (np.ptp(filled.signal[:, where], axis=1) == 0).all():
             problem = "constant on every channel"
         elif coarse.all():
@@ -120,7 +125,7 @@ def prepare_rows(series: np.ndarray, how: Treatment, offset: np.ndarray | float 
             )
         mended = bool(filled.n_gaps.any())
         yield Row(
-            start if how.window else None, signal[:, where], ~missing, mended, problem, trimmed, bool(coarse.any())
+            start if options.window else None, signal[:, where], ~missing, mended, problem, trimmed, bool(coarse.any())
         )
 
 
@@ -142,17 +147,11 @@ def _level(series: np.ndarray) -> np.ndarray:
     return offset
 
 
-def _share(missing: np.ndarray, how: Treatment) -> str:
-    if how.window:
+def _share(missing: np.ndarray, options: SeriesOptions) -> str:
+    if options.window:
         return "values are missing"
     share = missing.mean(axis=-1)
     return f"{share.max():.0%} of channel {share.argmax()} is missing"
-
-
-def about_training(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Which of the facts of a saved encoder new data depend on, as settings of the cache."""
-    names = ("in_channels", "classes", "task", "channels", "step", OFFSET, *SCALING)
-    return {} if fitted is None else {"fitted": {name: fitted[name] for name in names if name in fitted}}
 
 
 class RowWriter:
@@ -160,15 +159,15 @@ class RowWriter:
 
     Args:
         writer: takes rows, facts and report.
-        how: what happens to every series.
-        fitted: facts of a saved encoder, whose offset, mean and deviation are taken.
+        options: what happens to every series.
     """
 
-    def __init__(self, writer: SplitWriter, how: Treatment, fitted: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, writer: SplitWriter, options: SeriesOptions) -> None:
         self.writer = writer
-        self.how = how
-        self._fitted = fitted
-        self._offset: np.ndarray | None = None if fitted is None else np.array(fitted.get(OFFSET, 0.0))
+        self.options = options
+        self._offset: np.ndarray | None = None
+        if options.fitted is not None:
+            self._offset = np.array(options.fitted.get(OFFSET, 0.0))
         self._lengths: set[int] = set()
         self._channels: int | None = None
         self._step_labels: Sequence[np.ndarray] | None = None
@@ -196,9 +195,9 @@ class RowWriter:
         held = 0
         for index, one in enumerate(series):
             values = np.asarray(one, np.float64)
-            if self._offset is None and self.how.normalize == "train":
+            if self._offset is None and self.options.normalize == "train":
                 self._offset = _level(values)
-            rows = list(prepare_rows(values, self.how, 0.0 if self._offset is None else self._offset))
+            rows = list(prepare_rows(values, self.options, 0.0 if self._offset is None else self._offset))
             usable = [(index, row) for row in rows if not row.problem]
             self._report(columns["id"][index], rows)
             pending += usable
@@ -224,7 +223,7 @@ class RowWriter:
             of_part = source[parts[source] == part]
             signals = [self._stored(row, learn=part == "train") for row in chosen]
             taken = {name: column[of_part] for name, column in columns.items()}
-            if self.how.window:
+            if self.options.window:
                 taken.setdefault("group", taken["id"])
                 taken["id"] = np.array([f"{i}@{row.start}" for i, row in zip(taken["id"], chosen, strict=True)])
             if self._step_labels is not None:
@@ -236,10 +235,10 @@ class RowWriter:
         for index, row in zip(source, rows, strict=True):
             first = (row.start or 0) + row.trimmed
             steps = self._step_labels[index][first : first + row.signal.shape[1]]  # type: ignore[index]
-            found.append(label_of_window(steps, self.how.purity))
+            found.append(label_of_window(steps, self.options.purity))
             if found[-1] == -1 and not is_real(steps) and (steps >= 0).any():
                 self.writer.repaired(
-                    f"windows left without a label, since less than {self.how.purity:.0%} of their labelled steps "
+                    f"windows left without a label, since less than {self.options.purity:.0%} of their labelled steps "
                     "have the same one, or two are equally frequent (purity)"
                 )
         dtype = np.float64 if is_real(self._step_labels[0]) else np.int64  # type: ignore[index]
@@ -251,31 +250,30 @@ class RowWriter:
             raise DataError(f"series expected {self._channels} channels, as the first one; got {len(signal)}.")
         self._channels = len(signal)
         self._lengths.add(signal.shape[1])
-        if learn and self.how.normalize == "train":
+        if learn and self.options.normalize == "train":
             values = signal.astype(np.float64)
             sums = [row.known.sum(axis=1), values.sum(axis=1), np.square(values).sum(axis=1)]
             self._moments = self._moments + np.stack(sums)
-        if self.how.missing == "mask":
+        if self.options.missing == "mask":
             signal = np.concatenate([signal, row.known.astype(np.float32)])
         return signal.reshape(-1)
 
-    def finish(self, about_labels: Mapping[str, Any], sampling_rate_hz: float | None) -> None:
-        """Write the facts.
+    def finish(self, about_labels: Mapping[str, Any]) -> None:
+        """Write the facts; offset, mean and deviation of a saved encoder are taken.
 
         Args:
             about_labels: facts on the labels, `classes` among them.
-            sampling_rate_hz: if known.
 
         Raises:
             DataError: the encoder was trained on another number of channels.
         """
         if self._channels is None:
             return
-        facts, fitted = self.writer.facts, self._fitted or {}
-        channels = self._channels * (2 if self.how.missing == "mask" else 1)
+        facts, fitted = self.writer.facts, self.options.fitted or {}
+        channels = self._channels * (2 if self.options.missing == "mask" else 1)
         expected = fitted.get("in_channels", channels)
         if channels != expected:
-            masks = ", with the masks of missing values" if self.how.missing == "mask" else ""
+            masks = ", with the masks of missing values" if self.options.missing == "mask" else ""
             raise DataError(
                 f"series expected {expected} channels, as the encoder was trained on; got {channels}{masks}."
             )
@@ -285,7 +283,7 @@ class RowWriter:
             facts |= {"length": length, "shape": [channels, length]}
         else:
             facts |= {"unequal": True, "shortest": min(self._lengths), "longest": max(self._lengths)}
-        if self.how.missing == "mask":
+        if self.options.missing == "mask":
             facts["mask_channels"] = True
         if isinstance(self._moments, np.ndarray):
             n, total, squares = self._moments
@@ -296,5 +294,5 @@ class RowWriter:
             facts |= {name: fitted[name] for name in SCALING if name in fitted}
             if self._offset is not None and self._offset.any():
                 facts[OFFSET] = self._offset.tolist()
-        if sampling_rate_hz is not None:
-            facts["sampling_rate_hz"] = float(sampling_rate_hz)
+        if self.options.sampling_rate_hz is not None:
+            facts["sampling_rate_hz"] = float(self.options.sampling_rate_hz)
