@@ -6,8 +6,8 @@ from io import BytesIO
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
+from modalities.audio.options import SoundOptions
 from modalities.audio.storage import Sound, write_sounds
-from modalities.audio.treatment import Treatment
 
 RATE = 4000
 SLOPES = {"rising": 1.2, "falling": -1.2, "steady": 0.0}  # octaves a clip
@@ -37,7 +37,7 @@ def synthetic_clips(*, n_clips: int = 96, seed: int = 0) -> PreparedData:
             wave = _tone(pitch[voice], SLOPES[kind] * rng.uniform(0.7, 1.3), rng)
             split = "test" if voice % 4 == 3 else "train"
             sounds.append(Sound(f"clip {i}", partial(_wav, wave), kind, f"voice {voice}", split))
-        write_sounds(writer, sounds, Treatment(n_mels=32))
+        write_sounds(writer, sounds, SoundOptions(n_mels=32))
 
     return cached("synthetic_clips", [], {"n_clips": n_clips, "seed": seed}, build)
 

@@ -11,8 +11,8 @@ from bam_core.data.folders import find_files, held
 from bam_core.data.name_patterns import compile_pattern, match_names
 from bam_core.errors import DataError
 from modalities.audio.clips import OTHER_SUFFIXES, SUFFIXES
+from modalities.audio.options import Normalize, SoundOptions
 from modalities.audio.storage import Sound, write_sounds
-from modalities.audio.treatment import Normalize, Treatment
 
 
 def read_folder(
@@ -71,8 +71,12 @@ def read_folder(
         InputError: options out of range, or a pattern that is no regular expression.
         DataError: no folder, no readable sound, a pattern that matches no name, or splits that do not fit the groups.
     """
-    settings = dict(locals())
-    how = Treatment.of(settings)
+    options = SoundOptions(
+        test_groups=test_groups, validation_groups=validation_groups, test_fraction=test_fraction, seed=seed,
+        fitted=fitted, sampling_rate_hz=sampling_rate_hz, n_mels=n_mels, frame_ms=frame_ms, hop_ms=hop_ms,
+        window_s=window_s, window_hop_s=window_hop_s, normalize=normalize,
+    ).check()  # fmt: skip
+    settings = {"path": path, "pattern": pattern, "splits": splits, **options.settings()}
     root = Path(path).expanduser()
     found = find_sounds(root)
     wanted = None if pattern is None else compile_pattern(pattern)
@@ -110,13 +114,13 @@ def read_folder(
             labels = known_in_train(writer, labels, [sound.split or "" for sound in sounds])
             sounds = [sound._replace(label=label) for sound, label in zip(sounds, labels, strict=True)]
         try:
-            write_sounds(writer, sounds, how)
+            write_sounds(writer, sounds, options)
         except DataError as error:
             if wanted is None and "at least two classes" in str(error):
                 raise DataError(f"{error} Labels are names of folders here; for none set pattern: ''.") from error
             raise
 
-    return cached("audio_folder", found.files, {**settings, **how.settings()}, build)
+    return cached("audio_folder", found.files, settings, build)
 
 
 def read_speech_commands(
@@ -148,7 +152,6 @@ def read_speech_commands(
 
     Source: Warden, "Speech Commands", 2018, arXiv 1804.03209; the data set is CC BY 4.0.
     """
-    settings = dict(locals())
     root = Path(path).expanduser()
     found = find_sounds(root)
     words = [
@@ -160,7 +163,9 @@ def read_speech_commands(
     missing = [file.name for file in lists.values() if not file.is_file()]
     if missing and fitted is None:
         raise DataError(f"expected Speech Commands in {root}; {' and '.join(missing)} are not there.")
-    how = Treatment.of(settings)
+    options = SoundOptions(
+        fitted=fitted, sampling_rate_hz=sampling_rate_hz, n_mels=n_mels, frame_ms=frame_ms, hop_ms=hop_ms
+    ).check()
 
     def build(writer: SplitWriter) -> None:
         part_of = {
@@ -173,10 +178,12 @@ def read_speech_commands(
             Sound(name, file, file.parent.name, file.stem.partition("_nohash_")[0], part_of.get(name, "train"))
             for name, file in words
         ]
-        write_sounds(writer, sounds, how)
+        write_sounds(writer, sounds, options)
 
     present = [file for file in lists.values() if file.is_file()]
-    return cached("speech_commands", [*(file for _, file in words), *present], {**settings, **how.settings()}, build)
+    return cached(
+        "speech_commands", [*(file for _, file in words), *present], {"path": path, **options.settings()}, build
+    )
 
 
 class Sounds(NamedTuple):

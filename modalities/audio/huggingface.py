@@ -11,8 +11,8 @@ from bam_core.data.folders import find_files
 from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
 from bam_core.data.splits import UNLABELED
 from bam_core.errors import DataError
+from modalities.audio.options import Normalize, SoundOptions
 from modalities.audio.storage import Sound, write_sounds
-from modalities.audio.treatment import Normalize, Treatment
 
 
 def read_huggingface(
@@ -71,8 +71,13 @@ def read_huggingface(
         InputError: options out of range.
         DataError: nothing readable at `path`, no column of audio, or splits that do not fit.
     """
-    settings = dict(locals())
-    how = Treatment.of(settings)
+    options = SoundOptions(
+        label=label, task=task, group=group,
+        test_groups=test_groups, validation_groups=validation_groups, test_fraction=test_fraction, seed=seed,
+        fitted=fitted, sampling_rate_hz=sampling_rate_hz, n_mels=n_mels, frame_ms=frame_ms, hop_ms=hop_ms,
+        window_s=window_s, window_hop_s=window_hop_s, normalize=normalize,
+    ).check()  # fmt: skip
+    settings = {"path": path, "audio": audio, "splits": splits, **options.settings()}
     place = Path(path).expanduser()
     if not place.exists():
         raise DataError(f"expected a Hugging Face data set at {place}; there is nothing.")
@@ -81,7 +86,7 @@ def read_huggingface(
     def build(writer: SplitWriter) -> None:
         with tempfile.TemporaryDirectory() as scratch:  # where the library converts parquet
             loaded = load_splits(place, path, config=config, cache_dir=scratch)
-            write_sounds(writer, sounds_of(loaded, choose_splits(loaded, splits, place.name, writer)), how)
+            write_sounds(writer, sounds_of(loaded, choose_splits(loaded, splits, place.name, writer)), options)
 
     def sounds_of(loaded: Mapping[str, Any], wanted: Mapping[str, str]) -> list[Sound]:
         import datasets
@@ -106,7 +111,7 @@ def read_huggingface(
             ]
         return sounds
 
-    return cached("huggingface_audio", files, {**settings, **how.settings()}, build)
+    return cached("huggingface_audio", files, settings, build)
 
 
 def _audio_column(features: Mapping[str, Any], name: str | None, place: Path) -> str:

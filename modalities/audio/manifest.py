@@ -12,9 +12,9 @@ from bam_core.data.column_names import NONE
 from bam_core.data.text_tables import read_text_table
 from bam_core.errors import DataError
 from modalities.audio.clips import Segment, lies_in_file
+from modalities.audio.options import Normalize, SoundOptions
 from modalities.audio.segments import Times, find_times
 from modalities.audio.storage import N_PEEKED, Sound, write_sounds
-from modalities.audio.treatment import Normalize, Treatment
 
 PATHS = ("path", "file", "filename", "file_name", "audio", "audio_filepath", "audio_path", "filepath")
 """As manifests call their column of files."""
@@ -84,8 +84,13 @@ def read_manifest(
         DataError: no readable table, no such column, no readable sound, times that do not lie in the files, or splits
             that do not fit the groups.
     """
-    settings = dict(locals())
-    how = Treatment.of(settings)
+    options = SoundOptions(
+        label=label, task=task, group=group, split=split,
+        test_groups=test_groups, validation_groups=validation_groups, test_fraction=test_fraction, seed=seed,
+        fitted=fitted, sampling_rate_hz=sampling_rate_hz, n_mels=n_mels, frame_ms=frame_ms, hop_ms=hop_ms,
+        window_s=window_s, window_hop_s=window_hop_s, normalize=normalize,
+    ).check()  # fmt: skip
+    settings = {"path": path, "file": file, "folder": folder, "start": start, "end": end, **options.settings()}
     table = Path(path).expanduser()
     frame, notes = _read_table(table)
     column = _column(frame, file, PATHS, table)
@@ -123,10 +128,10 @@ def read_manifest(
             writer.note(f"{table.name} names files more than once: the lines of a file are a group, in one split.")
         where = segments or files
         ids = _distinct(times.ids(list(listed)) if times is not None else list(listed))
-        write_sounds(writer, [Sound(*value) for value in zip(ids, where, *columns.values(), strict=True)], how)
+        write_sounds(writer, [Sound(*value) for value in zip(ids, where, *columns.values(), strict=True)], options)
 
     there = [file for file in dict.fromkeys(files) if file.is_file()]
-    return cached("audio_manifest", [table, *there], {**settings, **how.settings()}, build)
+    return cached("audio_manifest", [table, *there], settings, build)
 
 
 def _read_table(path: Path) -> tuple[pd.DataFrame, Sequence[str]]:

@@ -9,8 +9,8 @@ from bam_core.data import PreparedData, in_memory
 from bam_core.data.arrays import plain_array
 from bam_core.errors import DataError
 from modalities.audio.clips import Samples
+from modalities.audio.options import Normalize, SoundOptions
 from modalities.audio.storage import Sound, write_sounds
-from modalities.audio.treatment import Normalize, Treatment
 
 
 def from_memory(
@@ -48,11 +48,14 @@ def from_memory(
         >>> from_memory(tones, sampling_rate_hz=8000).facts["longest"]
         8000
     """
-    how = Treatment.of(locals())._replace(test_fraction=0)
+    options = SoundOptions(
+        test_fraction=0, fitted=fitted, sampling_rate_hz=sampling_rate_hz, n_mels=n_mels, frame_ms=frame_ms,
+        hop_ms=hop_ms, window_s=window_s, window_hop_s=window_hop_s, normalize=normalize,
+    ).check()  # fmt: skip
     sounds = [
         Sound(str(i), partial(_samples, one, sampling_rate_hz, f"waveforms[{i}]")) for i, one in enumerate(waveforms)
     ]
-    return in_memory("waveforms", lambda writer: write_sounds(writer, sounds, how))
+    return in_memory("waveforms", lambda writer: write_sounds(writer, sounds, options))
 
 
 def _samples(waveform: Any, rate_hz: int, name: str) -> Samples:

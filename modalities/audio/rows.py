@@ -10,7 +10,7 @@ import torch
 from bam_core.data import SplitWriter
 from bam_core.errors import DataError
 from modalities.audio.mel import LogMel, mel_settings
-from modalities.audio.treatment import Treatment
+from modalities.audio.options import SoundOptions
 
 FULL_SCALE = 32768  # of the 16 bits in which clips are stored
 BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
@@ -27,15 +27,17 @@ class _Longest(NamedTuple):
 class Rows:
     """Writes clips into splits, and learns what the facts are to say."""
 
-    def __init__(self, writer: SplitWriter, how: Treatment, rate: int) -> None:
+    def __init__(self, writer: SplitWriter, options: SoundOptions, rate: int) -> None:
         self.writer = writer
-        self.how = how
+        self.options = options
         self.rate = rate
-        self.window = None if how.window_s is None else max(1, round(how.window_s * rate))
-        self.hop = self.window if how.window_hop_s is None else max(1, round(how.window_hop_s * rate))
-        self.mel = mel_settings(sampling_rate_hz=rate, n_mels=how.n_mels, frame_ms=how.frame_ms, hop_ms=how.hop_ms)
-        if how.fitted is not None:
-            self.mel = how.fitted["mel"]
+        self.window = None if options.window_s is None else max(1, round(options.window_s * rate))
+        self.hop = self.window if options.window_hop_s is None else max(1, round(options.window_hop_s * rate))
+        self.mel = mel_settings(
+            sampling_rate_hz=rate, n_mels=options.n_mels, frame_ms=options.frame_ms, hop_ms=options.hop_ms
+        )
+        if options.fitted is not None:
+            self.mel = options.fitted["mel"]
         self.log_mel = LogMel(self.mel)
         self.moments = np.zeros((3, self.log_mel.n_mels))  # of train: number of frames, their sum, their squares'
         self.lengths: list[int] = []
@@ -55,7 +57,7 @@ class Rows:
             if np.ptp(stored) == 0:
                 silent += 1
                 continue
-            if part == "train" and self.how.fitted is None:
+            if part == "train" and self.options.fitted is None:
                 self._learn(stored)
             row = f"{name}@{start / self.rate:g}" if self.window else name
             if len(stored) > self.longest.samples:
@@ -78,7 +80,7 @@ class Rows:
 
     def _stored(self, samples: np.ndarray) -> np.ndarray:
         peak = np.abs(samples).max()
-        if self.how.normalize == "clip":
+        if self.options.normalize == "clip":
             samples = samples / max(peak, 1e-9)
         elif peak > 1:
             self.writer.repaired("sounds above full scale, scaled down")
@@ -119,13 +121,13 @@ class Rows:
         Raises:
             DataError: a single sound to train on, or one that is far longer than the others.
         """
-        if self.lengths and self.how.fitted is None:
+        if self.lengths and self.options.fitted is None:
             self._check_lengths()
         for part in list(self.pending):
             self._flush(part)
         if not self.lengths:
             return
-        if self.how.fitted is None:
+        if self.options.fitted is None:
             if len(self.lengths) < 2:
                 raise DataError("expected at least two usable sounds to train on; got one.")
             n, total, squares = self.moments

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bam_core.data import SplitWriter
-from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.progress import track
-from bam_core.data.splits import read_splits
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError
 from modalities.audio.clips import Segment, Source, read_clip, sampling_rate
+from modalities.audio.options import SoundOptions
 from modalities.audio.rows import Rows
-from modalities.audio.treatment import Treatment
 
 N_PEEKED = 200  # sounds whose rates tell the usual one
 
@@ -42,7 +40,7 @@ class Sound(NamedTuple):
         return self.where if isinstance(self.where, Path | Segment) else self.where()
 
 
-def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -> None:
+def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], options: SoundOptions) -> None:
     """Read, resample, cut and store sounds; what cannot be used is set aside by name.
 
     Columns: `signal`, 16-bit samples; `id`, the name, in windows with "@start" in seconds; `label` and `group` if
@@ -52,12 +50,15 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
         DataError: sounds with and without a group or split, a group in two splits, one class only, fewer than two
             sounds to train on, or one so much longer than the others that batches with it would not fit into memory.
     """
-    rate = _rate(sounds, how)
+    rate = _rate(sounds, options)
     mended: dict[str, list[str]] = {}
-    labels, about_labels = _labels(writer, sounds, how)
+    labels, about_labels = _labels(writer, sounds, options)
     groups = _complete("group", [sound.group for sound in sounds])
-    parts = _parts(sounds, labels, groups, how)
-    rows = Rows(writer, how, rate)
+    named: Sequence[str | None] | None = [sound.split for sound in sounds]
+    if options.fitted is None and (options.test_groups or options.validation_groups):
+        named = _by_group(groups, options)
+    parts = options.assign(len(sounds), named, labels=labels, groups=groups, what="sound")
+    rows = Rows(writer, options, rate)
     for index, sound in enumerate(track(sounds, "reading sounds")):
         said: list[str] = []
         try:
@@ -68,7 +69,7 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
         for kind in said:
             mended.setdefault(kind, []).append(sound.name)
         about: dict[str, Any] = {} if labels is None else {"label": labels[index]}
-        if groups is not None or how.window_s is not None:
+        if groups is not None or options.window_s is not None:
             about["group"] = sound.name if groups is None else groups[index]
         rows.add(parts[index], sound.name, clip, about)
     for kind, names in mended.items():
@@ -76,11 +77,11 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -
     rows.finish(about_labels)
 
 
-def _rate(sounds: Sequence[Sound], how: Treatment) -> int:
-    if how.fitted is not None:
-        return int(how.fitted["mel"]["sampling_rate_hz"])
-    if how.sampling_rate_hz is not None:
-        return how.sampling_rate_hz
+def _rate(sounds: Sequence[Sound], options: SoundOptions) -> int:
+    if options.fitted is not None:
+        return int(options.fitted["mel"]["sampling_rate_hz"])
+    if options.sampling_rate_hz is not None:
+        return options.sampling_rate_hz
     found: Counter[int] = Counter()
     for sound in sounds[:: max(1, len(sounds) // N_PEEKED)]:
         try:
@@ -90,10 +91,12 @@ def _rate(sounds: Sequence[Sound], how: Treatment) -> int:
     return found.most_common(1)[0][0] if found else 16000
 
 
-def _labels(writer: SplitWriter, sounds: Sequence[Sound], how: Treatment) -> tuple[np.ndarray | None, dict[str, Any]]:
+def _labels(
+    writer: SplitWriter, sounds: Sequence[Sound], options: SoundOptions
+) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Labels of the sounds, or None, and the facts on them."""
-    about = {"classes": []} | {k: v for k, v in (how.fitted or {}).items() if k in ("classes", "task") and v}
-    found = read_target([sound.label for sound in sounds], task=how.task, fitted=how.fitted)
+    about = {"classes": []} | {k: v for k, v in (options.fitted or {}).items() if k in ("classes", "task") and v}
+    found = read_target([sound.label for sound in sounds], task=options.task, fitted=options.fitted)
     if found is None:
         return None, about
     for note in found.notes:
@@ -115,29 +118,9 @@ def _complete(what: str, values: list[Any]) -> list[str] | None:
     return [str(value) for value in values]
 
 
-def _parts(
-    sounds: Sequence[Sound], labels: np.ndarray | None, groups: list[str] | None, how: Treatment
-) -> Sequence[str]:
-    if how.fitted is not None:
-        return ["train"] * len(sounds)
-    named = _complete("split", [sound.split for sound in sounds])
-    if how.test_groups or how.validation_groups:
-        return _by_group(groups, how)
-    if named is not None:
-        parts = read_splits(named, "sound")
-    elif labels is not None and how.test_fraction:
-        held_out = hold_out(len(sounds), how.test_fraction, seed=how.seed, labels=labels, groups=groups)
-        parts = ["test" if out else "train" for out in held_out]
-    else:
-        parts = ["train"] * len(sounds)
-    if groups is not None:
-        check_disjoint(parts, groups)
-    return parts
-
-
-def _by_group(groups: list[str] | None, how: Treatment) -> Sequence[str]:
-    part_of = {str(name): "validation" for name in how.validation_groups or ()}
-    part_of |= {str(name): "test" for name in how.test_groups or ()}
+def _by_group(groups: list[str] | None, options: SoundOptions) -> Sequence[str]:
+    part_of = {str(name): "validation" for name in options.validation_groups or ()}
+    part_of |= {str(name): "test" for name in options.test_groups or ()}
     unknown = sorted(set(part_of) - set(groups or ()))
     if groups is None or unknown:
         known = ", ".join(sorted(set(groups or ()))[:20]) or "none"
