@@ -14,8 +14,15 @@ from bam_core.data.splits import read_splits
 from bam_core.errors import DataError, InputError
 from modalities.image.array_splits import KEYS, joined, one_a_row, split_keys
 from modalities.image.decode import Scale
-from modalities.image.folder import image_facts
-from modalities.image.storage import CHUNK, Encodeds, Options, Statistics, about_images, choose_measured, write_rows
+from modalities.image.storage import (
+    CHUNK,
+    Encodeds,
+    ImageOptions,
+    Statistics,
+    about_images,
+    choose_measured,
+    write_rows,
+)
 
 
 def read_arrays(
@@ -62,20 +69,21 @@ def read_arrays(
     Raises:
         DataError: unreadable or unsuitable arrays; the message says which and why.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"}
+    options = ImageOptions(
+        label=label, task=task, group=group, id=id, split=split, min_value=min_value, max_value=max_value,
+        test_fraction=test_fraction, seed=seed, fitted=fitted,
+    )  # fmt: skip
+    settings = {"path": path, "images": images, **options.settings()}
     file = Path(path).expanduser()
     names = {"images": images, "label": label, "group": group, "id": id, "split": split}
     beside = [file.parent / name for role, name in names.items() if name and role != "images" and file.suffix == ".npy"]
 
     def build(writer: SplitWriter) -> None:
         arrays = _load(file, names, required=fitted is None)
-        scale = Scale(min_value, max_value)
-        write_arrays(
-            writer, arrays, file.stem, Options(None, "ahead", "decode", scale, test_fraction, seed, fitted, task)
-        )
+        write_arrays(writer, arrays, file.stem, options)
 
     files = [f for f in (file, *beside) if f.is_file()]
-    return cached("image_arrays", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
+    return cached("image_arrays", files, settings, build)
 
 
 def _load(path: Path, names: Mapping[str, str | None], *, required: bool) -> dict[str, np.ndarray]:
@@ -122,7 +130,7 @@ def _members(file: Any, keys: Mapping[str, str], path: Path) -> dict[str, np.nda
     return {role: member(file, key, path) for role, key in keys.items()}
 
 
-def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, options: Options) -> None:
+def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: str, options: ImageOptions) -> None:
     """Write the rows of the arrays that `KEYS` names; `name` is for messages and for ids where there are none.
 
     Raises:
@@ -142,8 +150,7 @@ def write_arrays(writer: SplitWriter, arrays: Mapping[str, np.ndarray], name: st
     columns, placed, about_labels = about_images(writer, about, range(n), options)
     measured = choose_measured(placed)
     statistics = Statistics(channels)
-    fitted = options.fitted
-    scale = options.scale if fitted is None or options.scale != Scale() else Scale.of(fitted)
+    scale = options.scale
     black, white = _scale(images, scale, name)
     outside = 0
     for start in range(0, n, CHUNK):

@@ -11,8 +11,8 @@ from bam_core.data.folders import find_files, held
 from bam_core.data.name_patterns import compile_pattern, match_names
 from bam_core.data.splits import read_splits
 from bam_core.errors import DataError
-from modalities.image.decode import SUFFIXES, Scale
-from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
+from modalities.image.decode import SUFFIXES
+from modalities.image.storage import Decoding, Encodeds, ImageOptions, write_encoded
 
 
 def read_folder(
@@ -69,9 +69,11 @@ def read_folder(
         DataError: no folder, no readable image, a pattern that matches no name, or folders of which it is not clear
             whether they are splits.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
-    check_options(options)
+    options = ImageOptions(
+        size=size, decoding=decoding, check=check, min_value=min_value,
+        max_value=max_value, test_fraction=test_fraction, seed=seed, fitted=fitted,
+    ).checked()  # fmt: skip
+    settings = {"path": path, "folders": folders, "pattern": pattern, "splits": splits, **options.settings()}
     root = Path(path).expanduser()
     if not root.exists():
         raise DataError(f"expected a folder of images at {root}; there is none.")
@@ -126,11 +128,4 @@ def read_folder(
         images = Encodeds(lambda i: str(files[kept[i]]), [names[i] for i in kept], parts, labels, groups)
         write_encoded(writer, images, options)
 
-    return cached("image_folder", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
-
-
-def image_facts(fitted: dict[str, Any]) -> dict[str, Any]:
-    """Those of the facts of an encoder that matter to reading new images."""
-    return {
-        name: fitted.get(name) for name in ("in_channels", "image_size", "classes", "task", "min_value", "max_value")
-    }
+    return cached("image_folder", files, settings, build)

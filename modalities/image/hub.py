@@ -16,9 +16,7 @@ from bam_core.data.holdout import named_groups
 from bam_core.data.hub import choose_splits, column_values, label_column, load_splits
 from bam_core.data.splits import UNLABELED, part_of
 from bam_core.errors import DataError
-from modalities.image.decode import Scale
-from modalities.image.folder import image_facts
-from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
+from modalities.image.storage import Decoding, Encodeds, ImageOptions, write_encoded
 
 READER = "huggingface_images"
 
@@ -75,9 +73,18 @@ def read_huggingface(
         InputError: an option out of range.
         DataError: nothing readable at `path`, or no column of images.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted, task)
-    check_options(options)
+    options = ImageOptions(
+        label=label, task=task, group=group, size=size, decoding=decoding, check=check, min_value=min_value,
+        max_value=max_value, test_fraction=test_fraction, seed=seed, fitted=fitted,
+    ).checked()  # fmt: skip
+    settings = {
+        "path": path,
+        "config": config,
+        "image": image,
+        "splits": splits,
+        "download": download,
+        **options.settings(),
+    }
     place = Path(path).expanduser()
     if not place.exists() and not download:
         raise DataError(
@@ -117,7 +124,7 @@ def read_huggingface(
             options,
         )
 
-    prepared = cached(READER, files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
+    prepared = cached(READER, files, settings, build)
     if "row" not in prepared.splits["train"].column_names:
         return prepared
     loaded = load_splits(place, path, config=config, builder="imagefolder")

@@ -9,8 +9,7 @@ from bam_core.data.arrays import plain_array
 from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.image.arrays import write_arrays
-from modalities.image.decode import Scale
-from modalities.image.storage import Options
+from modalities.image.storage import ImageOptions
 
 
 def read_memory(
@@ -51,7 +50,9 @@ def read_memory(
     arrays = {"images": _pixels(images)} | ({} if group is None else {"group": plain_array(group)})
     if label is not None:
         arrays["label"] = label_array(label)
-    options = Options(None, "ahead", "decode", Scale(min_value, max_value), test_fraction, seed, fitted, task)
+    options = ImageOptions(
+        task=task, min_value=min_value, max_value=max_value, test_fraction=test_fraction, seed=seed, fitted=fitted
+    )
     return in_memory("images", lambda writer: write_arrays(writer, arrays, "image", options))
 
 
@@ -82,7 +83,7 @@ def from_memory(
     except ValueError as error:
         raise DataError(f"X expected images of one size ({error}). Bring them to one first.") from error
     arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
-    options = Options(None, "ahead", "decode", Scale(min_value, max_value), 0, 0, fitted)
+    options = ImageOptions(min_value=min_value, max_value=max_value, test_fraction=0, fitted=fitted)
     return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", options))
 
 

@@ -5,6 +5,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,9 +15,8 @@ from bam_core.data.folders import find_files, printable
 from bam_core.data.progress import track
 from bam_core.data.splits import SPLIT_NAMES, UNLABELED, part_of, split_of
 from bam_core.errors import BAMError, DataError
-from modalities.image.decode import SUFFIXES, Scale, Slice
-from modalities.image.folder import image_facts
-from modalities.image.storage import Decoding, Encodeds, Options, check_options, write_encoded
+from modalities.image.decode import SUFFIXES, Slice
+from modalities.image.storage import Decoding, Encodeds, ImageOptions, write_encoded
 
 
 class Sample(NamedTuple):
@@ -82,9 +82,11 @@ def read_shards(
 
     Source: WebDataset, https://github.com/webdataset/webdataset.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"}
-    options = Options(size, decoding, check, Scale(min_value, max_value), test_fraction, seed, fitted)
-    check_options(options)
+    options = ImageOptions(
+        label=label, task=task, size=size, decoding=decoding, check=check, min_value=min_value,
+        max_value=max_value, test_fraction=test_fraction, seed=seed, fitted=fitted,
+    ).checked()  # fmt: skip
+    settings = {"path": path, "image": image, **options.settings()}
     root = Path(path).expanduser()
     files = [root] if root.is_file() else [file for file in find_files(root).files if file.suffix == ".tar"]
     if not files:
@@ -106,9 +108,9 @@ def read_shards(
             None,
         )
         guessed = None if has_lists else "classification"
-        write_encoded(writer, images, options._replace(task=task or guessed))
+        write_encoded(writer, images, replace(options, task=task or guessed))
 
-    return cached("image_shards", files, {**settings, "fitted": None if fitted is None else image_facts(fitted)}, build)
+    return cached("image_shards", files, settings, build)
 
 
 def _samples(file: Path, wanted: Suffixes, writer: SplitWriter) -> list[Sample]:

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from bam_core.data import SplitWriter
 from bam_core.data.folders import printable
-from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.progress import track
+from bam_core.data.row_options import RowOptions
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError, InputError
 from modalities.image.decode import Encoded, Header, Scale, ScaleError, Slice, check, check_end, decode, read_header
@@ -21,20 +22,44 @@ USUAL_SIZE = (224, 224)
 N_STATISTICS = 2000  # images of train that mean and spread are measured on
 
 Decoding = Literal["auto", "ahead", "in_workers"]
+Check = Literal["decode", "header"]
 R = TypeVar("R")
 
 
-class Options(NamedTuple):
-    """What readers share; see `read_folder`."""
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(RowOptions):
+    """What readers of images share; see `read_folder`."""
 
-    size: int | None
-    decoding: Decoding
-    check: Literal["decode", "header"]
-    scale: Scale
-    test_fraction: float
-    seed: int
-    fitted: Mapping[str, Any] | None
     task: str | None = "classification"
+    size: int | None = None
+    decoding: Decoding = "auto"
+    check: Check = "decode"
+    min_value: float | None = None
+    max_value: float | None = None
+
+    facts_used: ClassVar[Sequence[str]] = ("in_channels", "image_size", "classes", "task", "min_value", "max_value")
+
+    @property
+    def scale(self) -> Scale:
+        """What is black and what is white: as was said, else as for the saved encoder."""
+        said = Scale(self.min_value, self.max_value)
+        return said if self.fitted is None or said != Scale() else Scale.of(self.fitted)
+
+    def checked(self) -> "ImageOptions":
+        """The same, after a look at the numbers.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        if self.size is not None and self.size < 2:
+            raise InputError(f"size expected at least 2 pixels; got {self.size}.")
+        black, white = self.min_value, self.max_value
+        if white is not None and white <= (black or 0):
+            raise InputError(
+                f"max_value expected what is white in images of more than 8 bit, above min_value, {black or 0:g}; got "
+                f"{white:g}."
+            )
+        return self
 
 
 class Encodeds(NamedTuple):
@@ -58,23 +83,7 @@ class Encodeds(NamedTuple):
     stay: bool = False
 
 
-def check_options(options: Options) -> None:
-    """See to values in range.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-    if options.size is not None and options.size < 2:
-        raise InputError(f"size expected at least 2 pixels; got {options.size}.")
-    black, white = options.scale
-    if white is not None and white <= (black or 0):
-        raise InputError(
-            f"max_value expected what is white in images of more than 8 bit, above min_value, {black or 0:g}; got "
-            f"{white:g}."
-        )
-
-
-def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> None:
+def write_encoded(writer: SplitWriter, images: Encodeds, options: ImageOptions) -> None:
     """Write the rows of images; those that cannot be read are set aside by name.
 
     Raises:
@@ -87,7 +96,7 @@ def write_encoded(writer: SplitWriter, images: Encodeds, options: Options) -> No
     known = [header for header in headers if header is not None]
     channels, size = _channels_and_size(writer, known, options)
     columns, parts, about_labels = about_images(writer, images, kept, options)
-    scale = options.scale if options.fitted is None or options.scale != Scale() else Scale.of(options.fitted)
+    scale = options.scale
     deep = sum(header.deep for header in known)
     if deep:
         white = "the largest value of their type (1 of floating point)" if scale.white is None else f"{scale.white:g}"
@@ -165,7 +174,7 @@ def write_rows(
 
 
 def about_images(
-    writer: SplitWriter, images: Encodeds, kept: Sequence[int], options: Options
+    writer: SplitWriter, images: Encodeds, kept: Sequence[int], options: ImageOptions
 ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, Any]]:
     """Columns `id` and, where known, `label` and `group` of the kept images; their splits; and facts on the labels."""
     columns = {"id": np.array([images.ids[i] for i in kept], dtype=object)}
@@ -183,16 +192,14 @@ def about_images(
                 writer.note(note)
     if images.groups is not None:
         columns["group"] = np.array([images.groups[i] for i in kept], dtype=object)
-    parts = np.array([images.parts[i] or "train" for i in kept])
-    if fitted is not None:
-        return columns, np.full(len(kept), "train"), about
-    is_open = not any(images.parts[i] for i in kept)
-    if is_open and "label" in columns and options.test_fraction:
-        groups = columns.get("group")
-        held_out = hold_out(len(kept), options.test_fraction, seed=options.seed, labels=columns["label"], groups=groups)
-        parts = np.where(held_out, "test", "train")
-    if "group" in columns:
-        check_disjoint(parts.tolist(), columns["group"].tolist())
+    named = [images.parts[i] for i in kept]
+    parts = options.assign(
+        len(kept),
+        [part or "train" for part in named] if any(named) else None,
+        labels=columns.get("label"),
+        groups=columns.get("group"),
+        what="image",
+    )
     return columns, parts, about
 
 
@@ -234,7 +241,9 @@ def _read_headers(writer: SplitWriter, images: Encodeds) -> list[Header | None]:
     return headers
 
 
-def _channels_and_size(writer: SplitWriter, headers: Sequence[Header], options: Options) -> tuple[int, tuple[int, int]]:
+def _channels_and_size(
+    writer: SplitWriter, headers: Sequence[Header], options: ImageOptions
+) -> tuple[int, tuple[int, int]]:
     if options.fitted is not None:
         height, width = options.fitted["image_size"]
         return int(options.fitted["in_channels"]), (height, width)

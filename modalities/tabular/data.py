@@ -1,19 +1,17 @@
 """Reader of files of tables, one sample a row, and how a table becomes rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.column_names import NONE
 from bam_core.data.decimals import Decimal
-from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.errors import DataError, InputError
 from modalities.tabular.files import Table, read_file
 from modalities.tabular.ids import find_ids
-from modalities.tabular.options import Options, Thousands, notation
+from modalities.tabular.options import TableOptions, Thousands, preprocessing_of
 from modalities.tabular.preprocessing import Rows, apply, fit, nothing_known
 from modalities.tabular.roles import find_roles, read_roles
 
@@ -94,29 +92,35 @@ def read_table(
         >>> read_table(path=str(file), test_fraction=0).facts["numeric_names"]
         ['age']
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted"}
     if test_path and split:
         raise InputError("test_path and split both say what is for testing; give one of them.")
     paths = [Path(file).expanduser() for file in (path, test_path) if file]
-    options = Options(
-        {"label": NONE if isinstance(label, list) else label, "group": group, "id": id, "split": split},
-        drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
-        notation(decimal, thousands, na_values), test_fraction, seed, fitted, label if isinstance(label, list) else [],
-    )  # fmt: skip
+    options = TableOptions(
+        label=label, task=task, group=group, id=id, split=split, drop=drop or (), keep=keep or (),
+        categorical=categorical or (), max_categories=max_categories, max_unknown=max_unknown, unlabelled=unlabelled,
+        decimal=decimal, thousands=thousands, na_values=na_values, test_fraction=test_fraction, seed=seed,
+        fitted=fitted,
+    ).checked()  # fmt: skip
+    settings = {"path": path, "test_path": test_path, "delimiter": delimiter, "header": header, "encoding": encoding,
+                **options.settings()}  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
         tables = [read_file(file, delimiter=delimiter, header=header, encoding=encoding) for file in paths]
         write_tables(writer, tables, options)
 
     files = [file for file in paths if file.is_file()]
-    return cached("table", files, {**settings, "fitted": _preprocessing(fitted)}, build)
+    return cached("table", files, settings, build)
 
 
-def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options) -> None:
+def write_tables(writer: SplitWriter, tables: Sequence[Table], options: TableOptions) -> None:
     """Turn tables into rows: a training table and, maybe, one for testing; or new data for a saved encoder."""
     names = find_roles(writer, tables[0], options)
     about, label_facts = read_roles(writer, tables, names, options)
-    parts = _parts(tables, about, options)
+    named = about.pop("split", None)
+    if len(tables) == 2:
+        named = np.repeat(["train", "test"], [len(table.frame) for table in tables])
+    n, labels, groups = len(about["id"]), about.get("label"), about.get("group")
+    parts = options.assign(n, named, labels=labels, groups=groups)
     for table in tables:
         for note in table.notes:
             writer.note(note)
@@ -127,7 +131,7 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
     if options.fitted is None:
         facts = _learn(writer, tables, features, parts, options)
     else:
-        facts = _preprocessing(options.fitted)
+        facts = preprocessing_of(options.fitted)
         known = {plan["name"] for plan in facts["columns"]} | set(options.fitted.get("unused_columns", ()))
         for name in features:
             if name not in known:
@@ -161,7 +165,7 @@ def write_tables(writer: SplitWriter, tables: Sequence[Table], options: Options)
 
 
 def _learn(
-    writer: SplitWriter, tables: Sequence[Table], features: Sequence[str], parts: np.ndarray, options: Options
+    writer: SplitWriter, tables: Sequence[Table], features: Sequence[str], parts: np.ndarray, options: TableOptions
 ) -> dict[str, Any]:
     frame = tables[0].frame
     training = frame.loc[parts[: len(frame)] == "train", list(features)]
@@ -183,25 +187,6 @@ def _learn(
     return learnt.facts | {"unused_columns": unused}
 
 
-def _parts(tables: Sequence[Table], about: dict[str, np.ndarray], options: Options) -> np.ndarray:
-    n, groups = len(about["id"]), about.get("group")
-    said = about.pop("split", None)
-    if options.fitted is not None:
-        return np.full(n, "train")
-    if len(tables) == 2:
-        parts = np.repeat(["train", "test"], [len(table.frame) for table in tables])
-    elif said is not None:
-        parts = said
-    elif "label" in about and options.test_fraction:
-        held_out = hold_out(n, options.test_fraction, seed=options.seed, labels=about["label"], groups=groups)
-        parts = np.where(held_out, "test", "train")
-    else:
-        parts = np.full(n, "train")
-    if groups is not None:
-        check_disjoint(parts.tolist(), groups.tolist())
-    return parts
-
-
 def _joined_rows(parts: Sequence[Rows], writer: SplitWriter) -> Rows:
     for part in parts:
         for kind, count in part.notes.items():
@@ -213,7 +198,3 @@ def _compare_columns(tables: Sequence[Table], features: Sequence[str], writer: S
     for name in tables[1].frame.columns:
         if name not in tables[0].frame.columns:
             writer.set_aside(f"column {name!r} of {tables[1].name}", f"not in {tables[0].name}")
-
-
-def _preprocessing(fitted: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {} if fitted is None else {key: value for key, value in fitted.items() if key not in ("shape", "shapes")}

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
-from bam_core.data.column_names import NONE
 from bam_core.data.decimals import Decimal
 from bam_core.errors import InputError
 from modalities.tabular.data import write_tables
 from modalities.tabular.files import from_frame
-from modalities.tabular.options import Options, Thousands, notation
+from modalities.tabular.options import TableOptions, Thousands
 
 
 def read_frame(
@@ -73,11 +72,12 @@ def read_frame(
     if test_frame is not None and split:
         raise InputError("test_frame and split both say what is for testing; give one of them.")
     frames = [pd.DataFrame(part) for part in (frame, test_frame) if part is not None]
-    options = Options(
-        {"label": NONE if isinstance(label, list) else label, "group": group, "id": id, "split": split},
-        drop or [], keep or [], categorical or [], max_categories, max_unknown, task, unlabelled,
-        notation(decimal, thousands, na_values), test_fraction, seed, fitted, label if isinstance(label, list) else [],
-    )  # fmt: skip
+    options = TableOptions(
+        label=label, task=task, group=group, id=id, split=split, drop=drop or (), keep=keep or (),
+        categorical=categorical or (), max_categories=max_categories, max_unknown=max_unknown, unlabelled=unlabelled,
+        decimal=decimal, thousands=thousands, na_values=na_values, test_fraction=test_fraction, seed=seed,
+        fitted=fitted,
+    ).checked()  # fmt: skip
 
     def build(writer: SplitWriter) -> None:
         tables = [from_frame(part, name) for part, name in zip(frames, ("frame", "test frame"), strict=False)]
@@ -123,10 +123,11 @@ def from_memory(
     rows = from_frame(pd.DataFrame(table), "X")
     rows = rows._replace(row_names=pd.Series(np.arange(len(rows.frame)).astype(str)))
     names = list(rows.frame.columns)
-    options = Options(
-        {}, _named(drop, names), _named(keep, names), _named(categorical, names), max_categories, max_unknown,
-        None, None, notation(decimal, thousands, na_values), 0, 0, fitted,
-    )  # fmt: skip
+    options = TableOptions(
+        drop=_named(drop, names), keep=_named(keep, names), categorical=_named(categorical, names),
+        max_categories=max_categories, max_unknown=max_unknown, decimal=decimal, thousands=thousands,
+        na_values=na_values, test_fraction=0, fitted=fitted, only_features=True,
+    ).checked()  # fmt: skip
     return in_memory("table", lambda writer: write_tables(writer, [rows], options))
 
 

@@ -17,7 +17,7 @@ from bam_core.data.targets import MULTI_LABEL, REGRESSION, Target, read_target
 from bam_core.errors import DataError
 from modalities.tabular.columns import AS_USUAL, Notation, evidence_of
 from modalities.tabular.files import Table
-from modalities.tabular.options import Options
+from modalities.tabular.options import TableOptions
 
 USUAL_NAMES = {
     "label": ("label", "labels", "y", "target", "class"),
@@ -30,7 +30,7 @@ USUAL_NAMES = {
 MAX_CLASSES = 1000
 
 
-def find_roles(writer: SplitWriter, table: Table, options: Options) -> dict[str, str | None]:
+def find_roles(writer: SplitWriter, table: Table, options: TableOptions) -> dict[str, str | None]:
     """Role -> column of the training table.
 
     Raises:
@@ -66,7 +66,7 @@ def _guessed(writer: SplitWriter, role: str, free: Sequence[str], available: Seq
 
 
 def read_roles(
-    writer: SplitWriter, tables: Sequence[Table], names: Mapping[str, str | None], options: Options
+    writer: SplitWriter, tables: Sequence[Table], names: Mapping[str, str | None], options: TableOptions
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Columns `id` and, where known, `label`, `group` and `split`; and the facts about labels.
 
@@ -97,7 +97,7 @@ def read_roles(
     return about, facts
 
 
-def _read_label_columns(tables: Sequence[Table], options: Options) -> Target | None:
+def _read_label_columns(tables: Sequence[Table], options: TableOptions) -> Target | None:
     """A column of 0 and 1 for every class; None if new data lack one of them."""
     names = options.label_columns
     if not names or not all(name in table.frame for table in tables for name in names):
@@ -105,7 +105,7 @@ def _read_label_columns(tables: Sequence[Table], options: Options) -> Target | N
     return read_target(pd.DataFrame({name: _joined(tables, name) for name in names}), fitted=options.fitted)
 
 
-def _read_labels(writer: SplitWriter, values: np.ndarray, name: str, options: Options) -> Target | None:
+def _read_labels(writer: SplitWriter, values: np.ndarray, name: str, options: TableOptions) -> Target | None:
     unlabelled, is_new = options.unlabelled, options.fitted is not None
     found = {value for value in values if value is not None}
     if unlabelled is None and not is_new and options.task != REGRESSION and "-1" in found:
