@@ -28,6 +28,11 @@ def as_modality_wants(embedder: "BAMEmbedder", X: Any, modality: Modality, *, re
     import pandas as pd
 
     is_frame = isinstance(X, pd.DataFrame)
+    if is_frame and not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()].unique()[:5]
+        raise InputError(
+            f"X expected columns of different names; {', '.join(map(repr, twice))} came more than once. Rename them."
+        )
     known = getattr(embedder, "feature_names_in_", None)
     if is_frame and not reset and known is not None and sorted(map(str, X.columns)) == sorted(set(known)):
         X = X[list(known)]  # by name, in whatever order

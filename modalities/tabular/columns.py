@@ -6,7 +6,6 @@ missing, then the categories.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -16,7 +15,9 @@ import pandas as pd
 from bam_core.data.decimals import PATTERNS, Decimal, Evidence, choose_decimal, evidence, to_numbers
 from bam_core.data.labels import sort_names
 from bam_core.data.numbers import MARKS, find_filler
-from modalities.tabular.dates import ISO, find_format
+from bam_core.data.units import Unit, common_unit, without_unit
+from modalities.tabular.dates import COMPACT, ISO, are_compact, find_format
+from modalities.tabular.texts import is_zero_padded, shown, texts_of
 
 UNKNOWN, MISSING, FIRST = 0, 1, 2
 """Indices of categories."""
@@ -29,18 +30,21 @@ such as "-" and "n.a." do so, too."""
 
 _STRAY_SHARE = 0.1  # of texts among numbers or dates that are taken as missing
 _FEW = 20  # different values that look like codes rather than measurements
+_NOT_FINITE = frozenset(("inf", "-inf", "+inf", "infinity", "-infinity"))
 _FEW_MARKS = 3  # different texts among many numbers that stand for a missing one
 _N_LOOKED = 200
 
 
 class Plan(TypedDict):
-    """How to read a column; `boolean`: its numbers are 0 and 1; `filler`: a number that stands for a missing one."""
+    """How to read a column; `boolean`: its numbers are 0 and 1; `filler`: a number that stands for a missing one;
+    `unit`: what stands before and after its numbers."""
 
     name: str
     kind: str
     decimal_comma: NotRequired[bool]
     boolean: NotRequired[bool]
     filler: NotRequired[int]
+    unit: NotRequired[list[str]]
     categories: NotRequired[list[str]]
     codes: NotRequired[bool]
     format: NotRequired[str]
@@ -104,6 +108,8 @@ def plan_column(
         return {"name": name, "kind": "date", "format": ISO}
     is_text = not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)
     if not as_category and n_different > 1:
+        if not is_text and are_compact(known):
+            return {"name": name, "kind": "date", "format": COMPACT}
         if not is_text:
             return _number(name, known.to_numpy(np.float64, na_value=np.nan), ".")
         found = _plan_text(name, known.astype(str), notation)
@@ -156,43 +162,31 @@ def evidence_of(values: pd.Series) -> Evidence:
         different = [value for value in pd.unique(values.dropna()) if isinstance(value, str)]
     except TypeError:
         return Evidence()
-    some = [text for text in different[:_N_LOOKED] if text.lower() not in MARKS]
+    some, _ = _without_units([text for text in different[:_N_LOOKED] if text.lower() not in MARKS])
     numbers = sum(any(pattern.fullmatch(text) for pattern in PATTERNS.values()) for text in some)
-    return evidence(different) if numbers > len(some) / 2 else Evidence()
+    return evidence(_without_units(different)[0]) if numbers > len(some) / 2 else Evidence()
 
 
-def texts_of(known: pd.Series, codes: bool) -> list[str]:
-    """The names of categories; of codes, 1, 1.0 and "1" are the same."""
-    if not codes or known.map(lambda value: isinstance(value, bool | np.bool_)).any():
-        return known.astype(str).tolist()
-    numbers = to_numbers(known.tolist(), ".").tolist()
-    return [
-        str(int(number)) if np.isfinite(number) and number.is_integer() and not is_zero_padded(value) else str(value)
-        for value, number in zip(known, numbers, strict=True)
-    ]
-
-
-def is_zero_padded(value: object) -> bool:
-    """Whether it is a code with leading zeros, such as 007."""
-    return isinstance(value, str) and re.fullmatch(r"0\d+", value) is not None
-
-
-def shown(value: Any) -> str:
-    """A value for a message."""
-    text = str(value)
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+def _without_units(texts: Sequence[str]) -> tuple[list[str], Unit | None]:
+    """Texts without the unit that all of them have, and that unit."""
+    unit = common_unit(text for text in texts if text.lower() not in MARKS)
+    return [text if unit is None else without_unit(text, unit) for text in texts], unit
 
 
 def _plan_text(name: str, known: pd.Series, notation: Notation) -> Plan | str | None:
     codes, different = pd.factorize(known)
-    texts: list[str] = list(different)
+    texts, unit = _without_units(list(different))
     counts = np.bincount(codes, minlength=len(texts))
-    is_mark = np.array([text.lower() in MARKS for text in texts])
+    is_mark = np.array([text.lower() in MARKS | _NOT_FINITE for text in texts])
     is_whole = np.array([text.isdecimal() for text in texts])
     if any(map(is_zero_padded, texts)) and counts[is_whole].sum() >= (1 - _STRAY_SHARE) * len(known):
         return None  # codes
-    found = evidence_of(pd.Series(texts, dtype=object))
-    decimal = choose_decimal(f"column {name!r}", found, said=notation.decimal, guessed=notation.guessed)
+    if unit is None and are_compact(known):
+        return {"name": name, "kind": "date", "format": COMPACT}
+    found, guessed = evidence_of(pd.Series(texts, dtype=object)), notation.guessed
+    if unit is not None and unit.is_currency and found.either and (guessed or "") in found.either:
+        guessed = None  # money has no three decimals: thousands, written otherwise
+    decimal = choose_decimal(f"column {name!r}", found, said=notation.decimal, guessed=guessed)
     numbers = to_numbers(texts, decimal)
     is_number = np.isfinite(numbers) & ~is_mark
     n_numbers, n_marks, n = counts[is_number].sum(), counts[is_mark].sum(), len(known)
@@ -203,7 +197,8 @@ def _plan_text(name: str, known: pd.Series, notation: Notation) -> Plan | str | 
         have_digits = any(c.isdigit() for text in strays for c in text)
         few = len({text.lower() for text in strays}) <= _FEW_MARKS and n_strays <= 0.7 * n
         if not strays or (are_many and (n_strays <= _STRAY_SHARE * n or (few and not have_digits))):
-            return _number(name, numbers[is_number], decimal)
+            plan = _number(name, numbers[is_number], decimal)
+            return plan if unit is None else plan | {"unit": list(unit)}
         if are_many and few:
             return _why_neither(n_numbers / n, texts[int(np.argmax(is_number))], strays[0])
     return _plan_date(name, known, share=1 - _STRAY_SHARE if len(texts) > _FEW else 1.0)

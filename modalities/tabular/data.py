@@ -183,6 +183,8 @@ def _learn(
     )
     for name, reason in learnt.set_aside.items():
         writer.set_aside(f"column {name!r}", reason)
+    for note in learnt.notes:
+        writer.note(note)
     unused = [*ids, *learnt.set_aside, *options.drop]
     return learnt.facts | {"unused_columns": unused}
 

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 
 ISO = "ISO8601"
+COMPACT = "%Y%m%d"
+_FILLERS = (1, 9999)  # years that stand for "never" and "not yet"
 _DAYS = ("%d.%m.%Y", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%b %d, %Y", "%Y.%m.%d")
 _FORMATS = [ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S"))]
 _ISO_LIKE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?)?")
 _OFFSET = re.compile(r"(\d{2}:\d{2}(:\d{2}(\.\d+)?)?)(Z|[+-]\d{2}:?\d{2})$")
+_COMPACT = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _N_LOOKED = 100  # values that formats are tried on first
 
 
@@ -49,6 +52,30 @@ def find_format(known: pd.Series, *, share: float = 1.0) -> Format | None:
     return Format(fitting[0], _has(fitting, "%d/%m", "%d-%m") and _has(fitting, "%m/%d", "%m-%d"))
 
 
+def are_compact(known: pd.Series) -> bool:
+    """Whether whole numbers, or texts of them, are dates such as 20241231: ten different ones, and no other number.
+
+    Example:
+        >>> are_compact(pd.Series(range(20240101, 20240131))), are_compact(pd.Series(range(20240100, 20240130)))
+        (True, False)
+    """
+    different = pd.unique(known)
+    if len(different) < 10 or not all(_COMPACT.fullmatch(_digits(value)) for value in different):
+        return False
+    return bool(to_dates(pd.Series(different), COMPACT).notna().all())
+
+
+def _digits(value: object) -> str:
+    """A whole number as text, also of 20241231.0, as pandas writes it beside missing ones."""
+    return str(int(value) if isinstance(value, np.number) and value == np.floor(value) else value).removesuffix(".0")
+
+
+def drop_fillers(dates: pd.Series) -> tuple[pd.Series, dict[int, int]]:
+    """The dates without those of years that stand for a missing one, such as 9999-12-31, and how many each year has."""
+    counts = {year: int((dates.dt.year == year).sum()) for year in _FILLERS}
+    return dates.mask(dates.dt.year.isin(_FILLERS)), {year: count for year, count in counts.items() if count}
+
+
 def to_dates(values: pd.Series, date_format: str) -> pd.Series:
     """The column as dates, NaT where a value is none in this format; without zones: the clock on the wall counts."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -58,7 +85,7 @@ def to_dates(values: pd.Series, date_format: str) -> pd.Series:
         zone = getattr(getattr(values.dtype, "pyarrow_dtype", values.dtype), "tz", None)
         return times if zone is None else times.dt.tz_convert(zone).dt.tz_localize(None).dt.tz_localize("UTC")
     codes, different = pd.factorize(values)
-    plain = [_on_the_wall(value) for value in different]
+    plain = [_digits(value) if date_format == COMPACT else _on_the_wall(value) for value in different]
     texts = [v if date_format != ISO or not isinstance(v, str) or _ISO_LIKE.fullmatch(v) else None for v in plain]
     texts = [None if isinstance(text, int | float | np.number) else text for text in texts]  # no count of nanoseconds
     dates = pd.to_datetime(pd.Series([*texts, None], dtype=object), errors="coerce", utc=True, format=date_format)

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from bam_core.data.folders import printable
@@ -75,7 +76,9 @@ def from_frame(frame: pd.DataFrame, name: str) -> Table:
     if not len(frame):
         raise DataError(f"{name} is empty: it has no rows.")
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    _check_distinct(list(frame.columns), name)
+    check_distinct(list(frame.columns), name)
+    swapped = {column: kind.newbyteorder("=") for column, kind in frame.dtypes.items() if _is_swapped(kind)}
+    frame = frame.astype(swapped)
     row_names = None if isinstance(frame.index, pd.RangeIndex) else frame.index.to_series().astype(str)
     return Table(frame.reset_index(drop=True), name, row_names=row_names)
 
@@ -88,7 +91,17 @@ def _read_parquet(path: Path) -> Table:
     return from_frame(frame, printable(path.stem))
 
 
-def _check_distinct(names: Sequence[str], what: str) -> None:
+def _is_swapped(kind: Any) -> bool:
+    """Whether numbers are of the other byte order, which pandas does not compute with."""
+    return isinstance(kind, np.dtype) and not kind.isnative
+
+
+def check_distinct(names: Sequence[str], what: str) -> None:
+    """See to it that every column has a name of its own.
+
+    Raises:
+        DataError: some have not.
+    """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(

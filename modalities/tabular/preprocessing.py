@@ -28,6 +28,7 @@ from modalities.tabular.columns import (
 from modalities.tabular.reading import Read, read_column
 
 N_QUANTILES = 101
+N_CATEGORIES = 20  # that are many
 N_JUDGED = 10  # values of a column from which it is judged whether training knew them
 
 
@@ -46,10 +47,11 @@ class Rows(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What was learnt: the facts, and columns of no use with the reasons."""
+    """What was learnt: the facts, columns of no use with the reasons, and what was guessed."""
 
     facts: dict[str, Any]
     set_aside: dict[str, str]
+    notes: list[str]
 
 
 def fit(
@@ -125,7 +127,19 @@ def fit(
         for column, size in zip(codes.T, cardinalities, strict=True)
     ]
     facts["feature_groups"] = feature_groups(numeric, codes, cardinalities)
-    return Fitted(facts, set_aside)
+    return Fitted(facts, set_aside, [note for plan in plans if (note := _many_categories(plan)) is not None])
+
+
+def _many_categories(plan: Plan) -> str | None:
+    """What to say of categories that look like numbers or dates in a notation that is not known."""
+    names = plan.get("categories", [])
+    with_digits = [name for name in names if any(c.isdigit() for c in name) and not name.isdecimal()]
+    if plan.get("codes") or len(names) <= N_CATEGORIES or len(with_digits) < 0.9 * len(names):
+        return None
+    return (
+        f"Column {plan['name']!r}: {len(names)} different texts such as {with_digits[0]!r} are taken as categories; "
+        "numbers and dates would have to be written as such."
+    )
 
 
 def apply(

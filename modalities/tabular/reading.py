@@ -13,6 +13,7 @@ import pandas as pd
 
 from bam_core.data.decimals import Decimal, to_numbers
 from bam_core.data.numbers import MARKS
+from bam_core.data.units import Unit, without_unit
 from modalities.tabular.columns import (
     AS_USUAL,
     FIRST,
@@ -21,11 +22,10 @@ from modalities.tabular.columns import (
     Notation,
     Plan,
     evidence_of,
-    shown,
-    texts_of,
     tidy,
 )
-from modalities.tabular.dates import date_parts, find_format, to_dates
+from modalities.tabular.dates import COMPACT, date_parts, drop_fillers, find_format, to_dates
+from modalities.tabular.texts import shown, texts_of
 
 _PAIRS = ("false true", "f t", "no yes", "n y", "0 1", "off on", "falsch wahr", "nein ja", "faux vrai", "non oui")
 _BOOLEANS = {word: bool(i) for pair in _PAIRS for i, word in enumerate(pair.split())}
@@ -79,7 +79,8 @@ def _read_number(plan: Plan, values: pd.Series, notation: Notation) -> Read:
     elif values.dtype == object:
         codes, different = pd.factorize(values)
         decimal = _decimal_of(plan, values, notation)
-        found = to_numbers(list(different), decimal)
+        texts = _without_unit(plan, list(different), np.bincount(codes[codes >= 0]), notes)
+        found = to_numbers(texts, decimal)
         if plan.get("boolean"):
             words = [_as_boolean(value) if np.isnan(x) else None for value, x in zip(different, found, strict=True)]
             found = np.where([word is not None for word in words], np.array(words, np.float64), found)
@@ -99,6 +100,20 @@ def _read_number(plan: Plan, values: pd.Series, notation: Notation) -> Read:
     return Read(
         {name: np.where(is_number, numbers, np.nan)}, None, notes, int(known.sum() - marks.sum()), n_unread, what
     )
+
+
+def _without_unit(plan: Plan, texts: list[object], counts: np.ndarray, notes: dict[str, int]) -> list[object]:
+    """Texts without the unit of training, which is noted, as is its absence."""
+    if "unit" not in plan:
+        return texts
+    unit = Unit(*plan["unit"])
+    plain = [without_unit(text, unit) if isinstance(text, str) else text for text in texts]
+    has_unit = np.array([text != number for text, number in zip(texts, plain, strict=True)], dtype=bool)
+    said = f"column {plan['name']!r}: numbers with {' and '.join(map(repr, filter(None, unit)))}"
+    for kind, here in ((f"{said}, read without it", has_unit), (f"{said} in training, and now without it", ~has_unit)):
+        if here.any() and (here is has_unit or not has_unit.any()):
+            notes[kind] = int(counts[here].sum())
+    return plain
 
 
 def _decimal_of(plan: Plan, values: pd.Series, notation: Notation) -> Decimal:
@@ -124,6 +139,10 @@ def _read_date(plan: Plan, values: pd.Series) -> Read:
             notes[f"column {name!r}: dates written otherwise than in training, such as {first}"] = int(known.sum())
     unread = (known & dates.isna()).to_numpy()
     what = _strays(name, values, unread, "dates", notes)
+    dates, fillers = drop_fillers(dates)
+    notes |= {f"column {name!r}: dates of the year {year} taken as missing": count for year, count in fillers.items()}
+    if plan["format"] == COMPACT and dates.notna().any():
+        notes[f"column {name!r}: whole numbers such as {values[known].iloc[0]} read as dates"] = int(known.sum())
     return Read(date_parts(name, dates), None, notes, int(known.sum()), int(unread.sum()), what)
 
 

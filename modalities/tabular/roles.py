@@ -12,8 +12,10 @@ from bam_core.data.column_names import NONE
 from bam_core.data.decimals import choose_decimal, to_numbers
 from bam_core.data.labels import class_names
 from bam_core.data.numbers import MARKS
+from bam_core.data.several_labels import is_list
 from bam_core.data.splits import read_splits
-from bam_core.data.targets import MULTI_LABEL, REGRESSION, Target, read_target
+from bam_core.data.targets import FEW, MULTI_LABEL, REGRESSION, Target, read_target
+from bam_core.data.units import common_unit, without_unit
 from bam_core.errors import DataError
 from modalities.tabular.columns import AS_USUAL, Notation, evidence_of
 from modalities.tabular.files import Table
@@ -77,7 +79,7 @@ def read_roles(
     facts = {"classes": []} | {k: v for k, v in (options.fitted or {}).items() if k in ("classes", "task")}
     if names["label"] is not None or options.label_columns:
         target = _read_label_columns(tables, options)
-        if names["label"] is not None and options.task == MULTI_LABEL:
+        if names["label"] is not None and (options.task == MULTI_LABEL or _has_lists(tables, names["label"])):
             frames = [t.frame.get(names["label"], pd.Series([None] * len(t.frame))) for t in tables]
             values = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
             target = read_target(values, name=names["label"], task=options.task, fitted=options.fitted)
@@ -95,6 +97,10 @@ def read_roles(
     if names["split"] is not None and options.fitted is None:
         about["split"] = np.array(read_splits(_complete(_joined(tables, names["split"]), "split")))
     return about, facts
+
+
+def _has_lists(tables: Sequence[Table], name: str) -> bool:
+    return any(name in table.frame and table.frame[name].map(is_list).any() for table in tables)
 
 
 def _read_label_columns(tables: Sequence[Table], options: TableOptions) -> Target | None:
@@ -123,7 +129,7 @@ def _read_labels(writer: SplitWriter, values: np.ndarray, name: str, options: Ta
         gone = {str(mark) for mark in unlabelled}
         values = np.array([None if value in gone else value for value in values], dtype=object)
     target = read_target(
-        _with_points(values, name, options.notation),
+        _with_points(_without_units(writer, values, name), name, options.notation),
         name=name,
         task=options.task,
         minus_one_is_missing=unlabelled is None,
@@ -141,6 +147,17 @@ def _read_labels(writer: SplitWriter, values: np.ndarray, name: str, options: Ta
     if marks:
         writer.note(f"Label {marks[0]!r} is a class; unlabelled: [{marks[0]!r}] makes it a missing label.")
     return target
+
+
+def _without_units(writer: SplitWriter, values: np.ndarray, name: str) -> np.ndarray:
+    """Numbers with a unit that all have, such as 45 %, without it, if they are many."""
+    known = pd.Series(values, dtype=object).dropna()
+    texts = [text for text in pd.unique(known) if text.lower() not in MARKS]
+    unit = common_unit(texts)
+    if unit is None or len(texts) <= FEW:
+        return values
+    writer.note(f"Label {name!r}: numbers with {' and '.join(map(repr, filter(None, unit)))}, read without it.")
+    return np.array([None if value is None else without_unit(value, unit) for value in values], dtype=object)
 
 
 def _with_points(values: np.ndarray, name: str, notation: Notation) -> np.ndarray:
