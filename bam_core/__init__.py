@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bam_core.loss.attention import log_attention, positive_mask, unit_rows
     from bam_core.loss.balancing import Balanced, sinkhorn
     from bam_core.loss.definition import BAMLoss, BAMLossOutput, bam_loss
-    from bam_core.objective import BAMObjective, BAMOutput
+    from bam_core.objectives.bam import BAMObjective, BAMOutput
     from bam_core.projector import Projector
     from bam_core.runs.pretrained import PretrainedEncoder
     from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
@@ -60,7 +60,7 @@ _HOME = {
         "RecipeError",
     ),
     "loss.definition": ("BAMLoss", "BAMLossOutput", "bam_loss"),
-    "objective": ("BAMObjective", "BAMOutput"),
+    "objectives.bam": ("BAMObjective", "BAMOutput"),
     "runs.pretrained": ("PretrainedEncoder",),
     "projector": ("Projector",),
     "schedules": ("CosineSchedule", "WarmupCosineSchedule"),

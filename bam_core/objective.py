@@ -1,135 +1,125 @@
-"""BAMObjective: any encoder, any views, one loss. The five lines that a user writes stand in its docstring."""
+"""Objective: any encoder, any views, and terms that share one look at them. A method is a preset of terms."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import copy
+import warnings
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from bam_core.collectives import world_size
-from bam_core.loss.collapse import CollapseWatch, uniform_entropy
-from bam_core.loss.definition import bam_loss, check_settings
-from bam_core.loss.positives import MixedTargets, uniform_loss
-from bam_core.loss.row_layout import ViewLayout
-from bam_core.student import StudentObjective
+from bam_core.collectives import errors_shared
+from bam_core.errors import CollapseWarning, InputError
+from bam_core.looks import PROJECTOR, Look, Wish, joined_rows
+from bam_core.student import Generators, StudentObjective, evaluating
+from bam_core.terms import AttentionOf, Comparison, Term, TermOutput
+from bam_core.views import Drawn, draw_views
 
-DEFAULT_POSITIVE_WEIGHT = 0.5
-"""Of `BAMObjective` and of the objective `bam` in recipes; `bam_loss` keeps the paper's 0."""
-
-_WAY_OUT = (
-    "Keep epsilon at a quarter of the temperature, make the views milder, lower the learning rate, or take a teacher "
-    "(momentum=0.99)."
-)
+Weight = float | Callable[[float], float]
 
 
-class BAMOutput(NamedTuple):
-    """What `BAMObjective` returns: the fields of `BAMLossOutput`, and the embeddings of the views.
-
-    Attributes:
-        loss: cross-entropy of target and attention, in nats; differentiable.
-        kl: what is left to learn, in nats; detached, like all below.
-        target_entropy: mean entropy of the targets, in nats; with a weight on the positives, of the mixture.
-        attention_entropy: mean entropy of the attention, in nats.
-        column_error: largest relative deviation of a column total of the plan.
-        uniform_loss: log of the columns that a row may attend to: the loss of an attention that knows nothing. Total
-            collapse ends there; without a weight on the positives with a kl of zero.
-        uniform_entropy: the most that `target_entropy` can be: that of a target that tells nobody apart.
-        embeddings: (n_views * b, d) encoder outputs of all views, view-major.
-        projections: (n_views * b, p) what the loss compares.
-    """
-
-    loss: Float[Tensor, ""]
-    kl: Float[Tensor, ""]
-    target_entropy: Float[Tensor, ""]
-    attention_entropy: Float[Tensor, ""]
-    column_error: Float[Tensor, ""]
-    uniform_loss: Float[Tensor, ""]
-    uniform_entropy: Float[Tensor, ""]
-    embeddings: Float[Tensor, "rows d"]
-    projections: Float[Tensor, "rows p"]
-
-
-class BAMObjective(StudentObjective):
-    """Balanced self-attention matching around any encoder and any views.
+class Objective(StudentObjective):
+    """Terms around any encoder and any views.
 
     Args:
         encoder: module that maps a view (a tensor, or a dict or tuple of tensors) to (b, d) embeddings.
-        view_fn: callable that maps a batch to a list of views or a `Views(global_views, local_views)`; it may take
-            a `generator=` keyword. Every view holds the same b samples in the same order; shapes may differ. If it
-            has a method `untouched(batch)`, that turns a batch into the view that `embed` shows the encoder.
-        projector: module between embeddings and loss, (n, d) -> (n, p). Default: `Projector()`, which finds out d
-            from the first batch; `nn.Identity()` for none.
+        view_fn: callable that maps a batch to views; see `BAMObjective`.
+        terms: name -> `bam_core.terms.Term`, at least one. The scalars of the first keep their names in the output,
+            those of others have the term's name in front.
+        weights: name of a term -> its weight, a number or a function of the fraction of the run that is over; 1 for
+            those that are not named.
+        projector: the head "projector", which terms may share; default: the one that a term brings, or `Projector()`.
+            `nn.Identity()` where no term wishes for it.
         momentum: None for no teacher; else the momentum of an EMA teacher, a number or a function of the step.
-        n_target: the first T global views are the attended columns. Default: all global views.
-        temperature: of the students' attention.
-        epsilon: regularisation of the balanced target; keep it below `temperature`. None: a quarter of it.
-        iterations: Sinkhorn iterations.
-        top_k: keep only the k largest entries of a target row.
-        mask_positives: leave a sample's own columns out.
-        positive_weight: part of the target that falls on the sample's own other views, in [0, 1], see `bam_loss`; 0 is
-            the paper's loss, 1 is NT-Xent.
-        micro_batch: rows that the encoder sees at a time, for batches that do not fit into memory. Loss and gradient
-            are those of the whole batch, at the price of a second forward pass of the encoder.
+        micro_batch: rows that the encoder sees at a time; None for all.
+        total_steps: length of the run in optimiser steps, for what changes over it; None: the fraction stays at 0.
 
     Raises:
-        InputError: settings out of range; in `forward`, views or embeddings that do not fit.
+        InputError: settings out of range, no term, names that clash; in `forward`, views that do not fit, or a term
+            that wishes for a teacher where there is none.
 
     Warns:
-        CollapseWarning: epsilon >= temperature; in training, once, when two looks a hundred steps apart see a collapse
-            (`bam_core.loss.collapse`).
+        CollapseWarning: in training, when a term says that something is wrong.
 
     Example:
-        >>> encoder = nn.Linear(8, 4)
-        >>> objective = BAMObjective(encoder, lambda x: [x + 0.1 * torch.randn_like(x) for _ in range(2)])
-        >>> optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
-        >>> for batch in torch.randn(2, 32, 8):
-        ...     objective(batch).loss.backward()
-        ...     optimizer.step()
-        ...     optimizer.zero_grad()
-        ...     objective.update_teacher()
-        >>> objective.embed(torch.randn(5, 8)).shape
-        torch.Size([5, 4])
-
-    Source: Shalam & Korman, ECCV 2024, arXiv 2408.02014.
+        >>> from bam_core.objectives.terms.bam import BAM
+        >>> objective = Objective(nn.Linear(8, 4), lambda x: [x, x + 0.1], {"bam": BAM()})
+        >>> objective(torch.randn(32, 8)).loss.ndim
+        0
     """
 
     def __init__(
         self,
         encoder: nn.Module,
         view_fn: Callable[..., Any],
+        terms: Mapping[str, nn.Module],
         *,
+        weights: Mapping[str, Weight] | None = None,
         projector: nn.Module | None = None,
         momentum: float | Callable[[int], float] | None = None,
-        n_target: int | None = None,
-        temperature: float = 0.1,
-        epsilon: float | None = None,
-        iterations: int = 3,
-        top_k: int | None = None,
-        mask_positives: bool = True,
-        positive_weight: float | None = None,
         micro_batch: int | None = None,
+        total_steps: int | None = None,
     ) -> None:
+        if not terms:
+            raise InputError("Objective expected at least one term; got none.")
+        brought = [heads[PROJECTOR] for t in terms.values() if PROJECTOR in (heads := getattr(t, "heads", {}))]
+        projector = brought[0] if brought and projector is None else projector
         super().__init__(encoder, view_fn, projector=projector, momentum=momentum, micro_batch=micro_batch)
-        if positive_weight is None:
-            positive_weight = DEFAULT_POSITIVE_WEIGHT if mask_positives else 0.0
-        self.epsilon = check_settings(
-            temperature=temperature,
-            epsilon=epsilon,
-            top_k=top_k,
-            mask_positives=mask_positives,
-            positive_weight=positive_weight,
-        )
-        self.n_target = n_target
-        self.temperature = temperature
-        self.iterations = iterations
-        self.top_k = top_k
-        self.mask_positives = mask_positives
-        self._watch = CollapseWatch(_WAY_OUT)
-        self.positive_weight = positive_weight
+        self.terms = nn.ModuleDict()
+        self.weights: dict[str, Weight] = {}
+        self.progress: Progress | None = None
+        self.add_terms(terms, weights=weights, total_steps=total_steps)
 
-    def forward(self, batch: Any, *, generator: torch.Generator | Sequence[torch.Generator] | None = None) -> BAMOutput:
-        """Make views of a batch, embed them and compare.
+    def add_terms(
+        self,
+        terms: Mapping[str, nn.Module],
+        *,
+        weights: Mapping[str, Weight] | None = None,
+        total_steps: int | None = None,
+    ) -> None:
+        """Take further terms, before the first batch; their heads go to the student.
+
+        Raises:
+            InputError: a name that is no word or that is taken, a weight that is no term's, or one that changes over a
+                run whose length is not known.
+        """
+        weights = dict(weights or {})
+        stray = [name for name in weights if name not in terms]
+        if stray:
+            raise InputError(f"weights expected the names of terms, {', '.join(terms)}; got {', '.join(stray)}.")
+        for name, term in terms.items():
+            if not name.isidentifier() or name in self.terms:
+                raise InputError(f"a term expected a word of its own as its name; got {name!r}.")
+            if not isinstance(term, nn.Module) or not isinstance(term, Term):
+                raise InputError(f"term {name!r} expected a bam_core.terms.Term; got {type(term).__name__}.")
+            for head, module in getattr(term, "heads", {}).items():
+                if getattr(self.student, head, None) is not module:
+                    self.student.add_head(head, module)
+            self.terms[name] = term
+            self.weights[name] = weights.get(name, 1.0)
+        if total_steps is not None:
+            self.progress = Progress(total_steps)
+        changing = [name for name, weight in weights.items() if callable(weight)]
+        if changing and self.progress is None:
+            raise InputError(f"the weight of {changing[0]!r} changes over the run: total_steps must say how long it is.")
+        self.teacher = None
+        self._make_teacher()
+
+    @property
+    def fraction(self) -> float:
+        """Of the run that is over, from 0 to 1."""
+        return 0.0 if self.progress is None else self.progress.fraction
+
+    @property
+    def advises(self) -> bool:
+        """Whether a term says itself when the training goes wrong."""
+        return any(hasattr(term, "advice") for term in self.terms.values())
+
+    def forward(self, batch: Any, *, generator: Generators = None) -> Any:
+        """Make views of a batch, look at them once, and let every term compare.
 
         Args:
             batch: whatever `view_fn` takes.
@@ -137,40 +127,157 @@ class BAMObjective(StudentObjective):
                 equal parts, each with views from its own generator (`bam_core.views.draw_views` says what for).
 
         Returns:
-            Loss, diagnostics and embeddings.
+            A NamedTuple: `loss`, the weighted sum, differentiable; the scalars of the terms; `embeddings`,
+            (n_views * b, d) of the views that the student looked at, view-major; and `projections`, if the first term
+            has such. With several terms also `<term>_loss` of each, without its weight.
 
         Raises:
-            InputError: views or embeddings that do not fit; see `bam_loss`.
+            InputError: views or embeddings that do not fit.
         """
-        drawn, embeddings, projections = self.see(batch, generator)
-        teacher = None if self.teacher is None else self.teacher(drawn.views)[1]
-        out = bam_loss(
-            projections,
-            teacher,
-            n_views=drawn.n_views,
-            n_global=drawn.n_global,
-            n_target=self.n_target,
-            temperature=self.temperature,
-            epsilon=self.epsilon,
-            iterations=self.iterations,
-            top_k=self.top_k,
-            mask_positives=self.mask_positives,
-            positive_weight=self.positive_weight,
-        )
-        n_views, n_global = drawn.n_views, drawn.n_global
-        layout = ViewLayout(n_views, n_global, self.n_target or n_global, len(projections) // n_views)
-        weight = self.positive_weight
-        knows_nothing = uniform_loss(layout, positive_weight=weight, mask_positives=self.mask_positives)
-        n_others = layout.n_target * (layout.batch_size * world_size() - self.mask_positives)
-        of_balanced = out.kl.new_full((layout.n_global, 1), uniform_entropy(n_others, top_k=self.top_k))
-        most = MixedTargets(layout, weight).entropies(of_balanced).mean()
-        output = BAMOutput(
-            *out,
-            uniform_loss=torch.full_like(out.kl, knows_nothing),
-            uniform_entropy=most,
-            embeddings=embeddings.detach(),
-            projections=projections.detach(),
-        )
+        self.initialize(batch)
+        with errors_shared():
+            drawn = draw_views(self.view_fn, batch, generator)
+            wishes = self._wishes(drawn, self.encoder)
+            own = [wish for wished in wishes.values() for wish in wished if wish.who == "student"]
+            looks: list[Look] = self.student(own, drawn)
+        embeddings = _embeddings(looks)
+        theirs = [wish for wished in wishes.values() for wish in wished if wish.who == "teacher"]
+        of = {"student": iter(looks), "teacher": iter(self._taught(theirs, drawn))}
+        outputs = {
+            name: self.terms[name]([next(of[wish.who]) for wish in wished], drawn, self.fraction)
+            for name, wished in wishes.items()
+        }
         if self.training and torch.is_grad_enabled():
-            self._watch.look(output)
-        return output
+            self._advise(outputs)
+        return self._joined(outputs, embeddings)
+
+    def _wishes(self, drawn: Drawn, encoder: nn.Module) -> dict[str, list[Wish]]:
+        return {name: cast(Term, term).wishes(drawn, encoder) for name, term in self.terms.items()}
+
+    def _taught(self, wishes: list[Wish], drawn: Drawn) -> list[Look]:
+        if not wishes:
+            return []
+        if self.teacher is None:
+            raise InputError("a term wishes for the teacher, and there is none: give the objective a momentum.")
+        return cast(list[Look], self.teacher(wishes, drawn))
+
+    def _advise(self, outputs: Mapping[str, TermOutput]) -> None:
+        for name, output in outputs.items():
+            advice = getattr(self.terms[name], "advice", None)
+            text = None if advice is None else advice(output)
+            if text is not None:
+                warnings.warn(text, CollapseWarning, stacklevel=5)
+
+    def _joined(self, outputs: Mapping[str, TermOutput], embeddings: Tensor) -> Any:
+        first, *others = outputs
+        weights = {name: w(self.fraction) if callable(w) else w for name, w in self.weights.items()}
+        values = {"loss": _weighted(outputs, weights)}
+        values |= outputs[first].scalars
+        for name in others:
+            values |= {f"{name}_{key}": value for key, value in outputs[name].scalars.items()}
+        if others:
+            values |= {f"{name}_loss": output.loss.detach() for name, output in outputs.items()}
+        values["embeddings"] = embeddings.detach()
+        if outputs[first].projections is not None:
+            values["projections"] = outputs[first].projections
+        return _output_type(tuple(values))(**values)
+
+    def update_teacher(self) -> None:
+        """Move the teacher towards the student, and the run on; call once per optimiser step."""
+        super().update_teacher()
+        if self.progress is not None:
+            self.progress.steps += 1
+
+    @torch.no_grad()
+    def picture(self, batch: Any, *, generator: Generators = None) -> AttentionOf | None:
+        """What a report draws of a batch; None where no term has a picture."""
+        drawn = draw_views(self.view_fn, batch, generator).only_global()
+        for term in self.terms.values():
+            if hasattr(term, "picture"):
+                wishes = [wish for wish in cast(Term, term).wishes(drawn, self.encoder) if wish.who == "student"]
+                return cast(Any, term).picture(self.student(wishes, drawn))
+        return None
+
+    def cost(self, n_global: int) -> Comparison:
+        """What the terms compare, for the estimate of a run's cost."""
+        costs = [cast(Any, term).cost(n_global) for term in self.terms.values() if hasattr(term, "cost")]
+        return Comparison(sum(c.n_columns for c in costs), sum(c.iterations for c in costs))
+
+    def initialize(self, batch: Any) -> None:
+        """See `StudentObjective.initialize`; terms whose parameters have no shape yet compare a batch once."""
+        super().initialize(batch)
+        lazy = [name for name, term in self.terms.items() if any(is_lazy(p) for p in term.parameters())]
+        if lazy:
+            with torch.no_grad(), evaluating(student := copy.deepcopy(self.student)), evaluating(self.terms):
+                drawn = draw_views(self.view_fn, batch, None)
+                for name in lazy:
+                    wished = cast(Term, self.terms[name]).wishes(drawn, self.encoder)
+                    self.terms[name](student(wished, drawn), drawn, 0.0)
+
+    def _first_wishes(self, drawn: Drawn, encoder: nn.Module) -> list[Wish]:
+        found: dict[str | None, Wish] = {}
+        for wished in self._wishes(drawn, encoder).values():
+            for wish in wished:
+                found.setdefault(wish.head, wish)
+        return [wish for head, wish in found.items() if head is not None]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take the state of an objective of before, whose loss was a part of it and not a term."""
+        for name, term in self.terms.items():
+            for key in term.state_dict():
+                before, now = f"{prefix}{key}", f"{prefix}terms.{name}.{key}"
+                if before in state_dict and now not in state_dict:
+                    state_dict[now] = state_dict.pop(before)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class Progress(nn.Module):
+    """How far a run is; a part of the state of an objective whose terms change over it.
+
+    Args:
+        total_steps: of the run, >= 1.
+
+    Raises:
+        InputError: `total_steps` < 1.
+    """
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        if total_steps < 1:
+            raise InputError(f"an objective expected total_steps >= 1; got {total_steps}.")
+        self.total_steps = total_steps
+        self.steps = 0
+
+    @property
+    def fraction(self) -> float:
+        """Of the run that is over, from 0 to 1."""
+        return min(self.steps / self.total_steps, 1.0)
+
+    def get_extra_state(self) -> dict[str, int]:
+        """Steps so far."""
+        return {"steps": self.steps}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """Restore the steps."""
+        self.steps = state["steps"]
+
+
+def _embeddings(looks: Sequence[Look]) -> Tensor:
+    """Of every view once, of all its places if there is such a look; views of another width than the first left out."""
+    of_view: dict[int, Tensor] = {}
+    for look in sorted(looks, key=lambda look: look.wish.keep is not None):
+        of_view.setdefault(look.wish.view, look.embeddings)
+    rows = [of_view[view] for view in sorted(of_view)]
+    return joined_rows([r for r in rows if r.shape[1] == rows[0].shape[1]])
+
+
+def _weighted(outputs: Mapping[str, TermOutput], weights: Mapping[str, float]) -> Tensor:
+    first, *others = [weights[name] * output.loss for name, output in outputs.items()]
+    for loss in others:
+        first = first + loss
+    return first
+
+
+@lru_cache
+def _output_type(fields: tuple[str, ...]) -> Callable[..., Any]:
+    return namedtuple("ObjectiveOutput", fields)

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -14,30 +14,12 @@ from torch.nn.parameter import is_lazy
 
 from bam_core.collectives import errors_shared
 from bam_core.errors import InputError
+from bam_core.looks import PROJECTOR, Look, Student, Wish, joined_rows
 from bam_core.projector import Projector
 from bam_core.teacher import EMATeacher
-from bam_core.views import DrawnViews, View, draw_views, encode_views, make_views
+from bam_core.views import Drawn, draw_views, encode_views
 
-
-class Student(nn.Module):
-    """Encoder and projector: what a teacher copies.
-
-    Args:
-        encoder: view -> (b, d).
-        projector: (n, d) -> (n, p).
-        micro_batch: rows that the encoder sees at a time; None for all.
-    """
-
-    def __init__(self, encoder: nn.Module, projector: nn.Module, micro_batch: int | None = None) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.projector = projector
-        self.micro_batch = micro_batch
-
-    def forward(self, views: list[View]) -> tuple[Tensor, Tensor]:
-        """Embeddings and projections of the views, one below the other."""
-        embeddings = torch.cat(encode_views(self.encoder, views, micro_batch=self.micro_batch))
-        return embeddings, self.projector(embeddings)
+Generators = torch.Generator | Sequence[torch.Generator] | None  # of a batch, or one for each part of it
 
 
 class StudentViews(NamedTuple):
@@ -49,13 +31,13 @@ class StudentViews(NamedTuple):
         projections: (n_views * b, p) of the projector.
     """
 
-    drawn: DrawnViews
+    drawn: Drawn
     embeddings: Float[Tensor, "rows d"]
     projections: Float[Tensor, "rows p"]
 
 
 class StudentObjective(nn.Module):
-    """An objective without its loss: a child's `forward` calls `see` and compares.
+    """Networks around an encoder, without a loss: `Objective` adds terms; a child may call `see` and compare itself.
 
     Args:
         encoder: see `BAMObjective`, like all below.
@@ -80,13 +62,16 @@ class StudentObjective(nn.Module):
         super().__init__()
         if micro_batch is not None:
             _check_micro_batch(micro_batch, encoder)
-        self.student = Student(encoder, Projector() if projector is None else projector, micro_batch)
+        self.student = Student(encoder, {PROJECTOR: Projector() if projector is None else projector}, micro_batch)
         self.view_fn = view_fn
         self.momentum = momentum
         self.teacher: EMATeacher | None = None
         self._frozen: list[nn.Module] = []
-        if momentum is not None and not self._is_lazy():
-            self.teacher = EMATeacher(self.student, momentum)
+        self._make_teacher()
+
+    def _make_teacher(self) -> None:
+        if self.momentum is not None and self.teacher is None and not self._is_lazy():
+            self.teacher = EMATeacher(self.student, self.momentum)
 
     @property
     def encoder(self) -> nn.Module:
@@ -96,7 +81,7 @@ class StudentObjective(nn.Module):
     @property
     def projector(self) -> nn.Module:
         """The student's projector."""
-        return self.student.projector
+        return self.student.head(PROJECTOR)
 
     def _is_lazy(self) -> bool:
         return any(is_lazy(p) for p in (*self.student.parameters(), *self.student.buffers()))
@@ -111,11 +96,20 @@ class StudentObjective(nn.Module):
             batch: what `view_fn` takes; some hundred samples of all kinds are best.
         """
         if self._is_lazy():
-            with torch.no_grad(), evaluating(self.projector):  # only its shapes and its `Standardize` are asked for
+            with torch.no_grad():
+                drawn = draw_views(self.view_fn, batch, None)
                 encoder = copy.deepcopy(self.encoder)  # whose running statistics may change
-                self.projector(encode_views(encoder, make_views(self.view_fn, batch, None).global_views[:1])[0])
-        if self.momentum is not None and self.teacher is None:
-            self.teacher = EMATeacher(self.student, self.momentum)
+                wishes = self._first_wishes(drawn, encoder)
+                heads = {w.head: self.student.head(w.head) for w in wishes if w.head is not None}
+                with ExitStack() as stack:  # only their shapes and their `Standardize` are asked for
+                    for head in heads.values():
+                        stack.enter_context(evaluating(head))
+                    Student(encoder, heads)(wishes, drawn)
+        self._make_teacher()
+
+    def _first_wishes(self, drawn: Drawn, encoder: nn.Module) -> list[Wish]:
+        """One for every head, to find out what it will be given."""
+        return [Wish(0)]
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         """Make the teacher that a state dict has and a fresh objective has not yet, for its tensors to go into."""
@@ -144,7 +138,7 @@ class StudentObjective(nn.Module):
         return self
 
     def see(
-        self, batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None, *, local: bool = True
+        self, batch: Any, generator: Generators, *, local: bool = True
     ) -> StudentViews:
         """Make views of a batch and let the student embed and project them; the first batch makes what is missing.
 
@@ -158,10 +152,16 @@ class StudentObjective(nn.Module):
             drawn = draw_views(self.view_fn, batch, generator)
             drawn = drawn if local else drawn.only_global()
             self.check_views(drawn)
-            embeddings, projections = self.student(drawn.views)
-        return StudentViews(drawn, embeddings, projections)
+            return self.look(drawn)
 
-    def check_views(self, drawn: DrawnViews) -> None:
+    def look(self, drawn: Drawn, *, teacher: bool = False) -> StudentViews:
+        """Let the student, or the teacher, embed and project views."""
+        network = self.teacher if teacher and self.teacher is not None else self.student
+        looks = cast(list[Look], network([Wish(view) for view in range(drawn.n_views)], drawn))
+        embeddings = joined_rows([look.embeddings for look in looks])
+        return StudentViews(drawn, embeddings, joined_rows([cast(Tensor, look.projections) for look in looks]))
+
+    def check_views(self, drawn: Drawn) -> None:
         """Raise an `InputError` for views that the objective cannot use, before a network sees them."""
 
     def update_teacher(self) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from bam_core.errors import InputError
-from bam_core.views import View
+from bam_core.views import View, batch_size, recomputed, rows_of
 
 
 class Tokens(NamedTuple):
@@ -88,6 +88,35 @@ class TokenEncoder(nn.Module):
             for name in own:
                 state_dict[f"{prefix}trunk.{name.removeprefix(prefix)}"] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def encode_tokens(
+    encoder: nn.Module, view: View, *, keep: Tensor | None = None, micro_batch: int | None = None
+) -> Tokens:
+    """Tokens of a view.
+
+    Args:
+        encoder: with a `trunk`, as a `TokenEncoder` has it.
+        view: of b samples.
+        keep: (b, k) places to show; None for all.
+        micro_batch: rows that the trunk sees at a time, see `bam_core.views.encode_views`; None for all.
+
+    Raises:
+        InputError: an encoder without a trunk.
+    """
+    trunk: Any = getattr(encoder, "trunk", None)
+    if trunk is None:
+        raise InputError(
+            f"tokens expected an encoder with a trunk, as a bam_core.tokens.TokenEncoder has it; "
+            f"{type(encoder).__name__} has none. Take another encoder, or leave the term out."
+        )
+    n = batch_size(view)
+    if micro_batch is None or n <= micro_batch:
+        whole: Tokens = trunk(view, keep=keep)
+        return whole
+    parts = [slice(i, i + micro_batch) for i in range(0, n, micro_batch)]
+    found = [recomputed(trunk, rows_of(view, p), keep=None if keep is None else keep[p]) for p in parts]
+    return Tokens(*(None if some[0] is None else torch.cat(some) for some in zip(*found, strict=True)))
 
 
 class SummaryPool(nn.Module):

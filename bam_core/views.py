@@ -4,7 +4,7 @@ A *view* is a tensor whose first axis is the batch, or a dict or tuple of such t
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from bam_core.errors import InputError
+from bam_core.masks import rand_from
 
 View = Any  # a Tensor, or a dict / tuple of Tensors: encoders decide what they take
 
@@ -24,34 +25,73 @@ class Views(NamedTuple):
     Attributes:
         global_views: views that give targets and are students.
         local_views: views that are students only, such as small crops.
+        sides: for each view, global ones first, whose encoder it is for, where samples have several sides, such as a
+            picture and a sound. Empty: all are for the one encoder.
+        aux: name -> (b, ...) what a term of the objective may want to know of the draw.
     """
 
     global_views: Sequence[View]
     local_views: Sequence[View] = ()
+    sides: Sequence[str] = ()
+    aux: Mapping[str, Tensor] = {}
 
 
-class DrawnViews(NamedTuple):
-    """Views of a batch, possibly of its parts apart, ready for `encode_views`.
+class Drawn(NamedTuple):
+    """Views of a batch, possibly of its parts apart: what the terms of an objective look at.
 
     Attributes:
         views: all parts of the first view, all of the second, ...; joined they are the view-major rows of the loss.
         n_views: views of every sample.
         n_global: how many of them, the first, are global.
+        sides: whose encoder each view is for; empty: there is one encoder.
+        aux: name -> (b, ...), see `Views`.
+        generators: of the parts, in their order; None is the global one.
     """
 
     views: list[View]
     n_views: int
     n_global: int
+    sides: Sequence[str] = ()
+    aux: Mapping[str, Tensor] = {}
+    generators: Sequence[torch.Generator | None] = (None,)
 
-    def only_global(self) -> "DrawnViews":
+    @property
+    def batch_size(self) -> int:
+        """Samples, those of all parts together."""
+        return sum(batch_size(part) for part in self.parts(0))
+
+    def parts(self, view: int) -> list[View]:
+        """The parts of a view."""
+        n = len(self.views) // self.n_views
+        return self.views[view * n : (view + 1) * n]
+
+    def view(self, view: int) -> View:
+        """A view of the whole batch, its parts joined.
+
+        Raises:
+            InputError: the parts differ in shape.
+        """
+        parts = self.parts(view)
+        if any(_signature(part) != _signature(parts[0]) for part in parts):
+            shapes = ", ".join(str(tuple(leaves(part)[0].shape)) for part in parts)
+            raise InputError(f"the parts of view {view} expected one shape, to be joined; got {shapes}.")
+        return _concatenate(parts)
+
+    def rand(self, *shape: int) -> Tensor:
+        """(b, *shape) random numbers in [0, 1) on the views' device, each part of the batch from its own generator."""
+        return rand_from(self.generators, self.batch_size)(*shape).to(leaves(self.views[0])[0].device)
+
+    def only_global(self) -> "Drawn":
         """Without the local views."""
         parts = len(self.views) // self.n_views
-        return DrawnViews(self.views[: self.n_global * parts], self.n_global, self.n_global)
+        return self._replace(
+            views=self.views[: self.n_global * parts], n_views=self.n_global, sides=self.sides[: self.n_global]
+        )
 
 
 def draw_views(
     view_fn: Callable[..., Any], batch: Any, generator: torch.Generator | Sequence[torch.Generator] | None
-) -> DrawnViews:
+) -> Drawn:
     """Make views of a batch, or of as many equal parts of it as there are generators.
 
     Parts make the views independent of the number of processes: one process with four parts draws what four
@@ -71,11 +111,16 @@ def draw_views(
         n, k = batch_size(batch), len(generator)
         if not k or n % k:
             raise InputError(f"{k} generators expected a batch of a multiple of {k} samples; got {n}.")
-        parts = (_rows(batch, slice(i * (n // k), (i + 1) * (n // k))) for i in range(k))
+        parts = (rows_of(batch, slice(i * (n // k), (i + 1) * (n // k))) for i in range(k))
         made = [make_views(view_fn, part, g) for part, g in zip(parts, generator, strict=True)]
     columns = [[*views.global_views, *views.local_views] for views in made]
-    return DrawnViews(
-        [part for view in zip(*columns, strict=True) for part in view], len(columns[0]), len(made[0].global_views)
+    return Drawn(
+        [part for view in zip(*columns, strict=True) for part in view],
+        len(columns[0]),
+        len(made[0].global_views),
+        sides=tuple(made[0].sides),
+        aux={name: _concatenate([views.aux[name] for views in made]) for name in made[0].aux},
+        generators=[generator] if generator is None or isinstance(generator, torch.Generator) else list(generator),
     )
 
 
@@ -83,7 +128,7 @@ def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generat
     """Call `view_fn`, with `generator=` if it takes one, and check what comes back.
 
     Raises:
-        InputError: the result is no list of views, is empty, or the views differ in batch size.
+        InputError: the result is no list of views, is empty, or the views differ in batch size; or sides that do not fit.
     """
     takes_generator = generator is not None and accepts_keyword(view_fn, "generator")
     made = view_fn(batch, generator=generator) if takes_generator else view_fn(batch)
@@ -98,6 +143,8 @@ def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generat
     sizes = [batch_size(view) for view in (*views.global_views, *views.local_views)]
     if len(set(sizes)) > 1:
         raise InputError(f"view_fn returned views of different batch sizes: {sizes}. Each view shows every sample.")
+    if views.sides and len(views.sides) != len(sizes):
+        raise InputError(f"view_fn expected one of `sides` for each of its {len(sizes)} views; got {len(views.sides)}.")
     return views
 
 
@@ -153,18 +200,23 @@ def _encode(encoder: Callable[[View], Any], view: View, micro_batch: int | None)
     n = batch_size(view)
     if micro_batch is None or n <= micro_batch:
         return encoder(view)
-    parts = [_rows(view, slice(i, i + micro_batch)) for i in range(0, n, micro_batch)]
+    parts = [rows_of(view, slice(i, i + micro_batch)) for i in range(0, n, micro_batch)]
+    return torch.cat([recomputed(encoder, part) for part in parts])
+
+
+def recomputed(module: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
+    """Call a module and keep its inputs only; the backward pass computes the rest a second time."""
     if not torch.is_grad_enabled():
-        return torch.cat([encoder(part) for part in parts])
+        return module(*inputs, **keywords)
 
     def contexts() -> tuple[Any, Any]:
-        return nullcontext(), _without_running_statistics(encoder)
+        return nullcontext(), _without_running_statistics(module)
 
-    return torch.cat([checkpoint(encoder, part, use_reentrant=False, context_fn=contexts) for part in parts])
+    return checkpoint(module, *inputs, use_reentrant=False, context_fn=contexts, **keywords)
 
 
 @contextmanager
-def _without_running_statistics(encoder: Callable[[View], Tensor]) -> Iterator[None]:
+def _without_running_statistics(encoder: Callable[..., Any]) -> Iterator[None]:
     """For the second computation of a micro-batch: running statistics have been updated by the first."""
     modules = encoder.modules() if isinstance(encoder, torch.nn.Module) else ()
     norms = [m for m in modules if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
@@ -178,7 +230,8 @@ def _without_running_statistics(encoder: Callable[[View], Tensor]) -> Iterator[N
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def _rows(view: View, rows: slice) -> View:
+def rows_of(view: View, rows: slice) -> View:
+    """Some rows of a view or a batch."""
     return map_tensors(view, lambda tensor: tensor[rows])
 
 

@@ -21,7 +21,6 @@ from bam_core.config.registry import complete
 from bam_core.data import SplitDataset
 from bam_core.runs.evaluate_run import picture_rows, trained_objective
 from bam_core.runs.run_folder import load_run
-from bam_core.views import make_views
 from modalities.audio import MODALITY as AUDIO
 from modalities.audio.views import LogMelViews
 from modalities.ecg import MODALITY as ECG
@@ -42,9 +41,9 @@ def how_bam_works(run: Path) -> None:
     labels = parts.data.labels("test")
     rows = sorted(picture_rows(len(labels), labels, 48), key=lambda row: labels[row])
     objective = trained_objective(run, parts)
-    views = make_views(parts.view_fn, parts.dataset("test").__getitems__(rows), torch.Generator().manual_seed(0))
+    batch = parts.dataset("test").__getitems__(rows)
     with torch.no_grad():
-        z = unit_rows(objective.student(list(views.global_views))[1])
+        z = unit_rows(objective.see(batch, torch.Generator().manual_seed(0), local=False).projections)
     samples = torch.arange(len(rows)).repeat(2)
     order = torch.argsort(samples, stable=True)
     scores, mask = z @ z.T, positive_mask(samples, samples)

@@ -6,7 +6,6 @@ both, projections that lie on one line.
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bam_core.diagnostics import rankme
-from bam_core.errors import CollapseWarning
 from bam_core.loss.positives import entropy_added
 
 NEAR_UNIFORM = 0.98  # of the entropy of a target that tells nobody apart
@@ -135,12 +133,12 @@ def projections_rankme(projections: Float[Tensor, "n p"]) -> float:
 
 
 class CollapseWatch:
-    """Looks at every so many steps, and warns once, when two looks in a row see a collapse.
+    """Looks at every so many steps, and says so once, when two looks in a row see a collapse.
 
     A look waits for the device, and the first steps are given time.
 
     Args:
-        way_out: last words of the warning.
+        way_out: last words of what it says.
         every: steps between looks.
     """
 
@@ -151,27 +149,24 @@ class CollapseWatch:
         self.warned = False
         self._seen = False
 
-    def look(self, output: Any) -> None:
+    def look(self, scalars: Mapping[str, Tensor], projections: Float[Tensor, "n p"]) -> str | None:
         """Count a step, and look if it is time.
 
         Args:
-            output: a `BAMOutput`.
+            scalars: of the step, by the names of `BAMOutput`.
+            projections: what the loss compared.
 
-        Warns:
-            CollapseWarning: once.
+        Returns:
+            What to say, once.
         """
         self.steps += 1
         if self.warned or self.steps % self.every or torch.compiler.is_compiling():
-            return
+            return None
         names = ("kl", "target_entropy", "uniform_loss", "uniform_entropy")
-        figures = {name: float(getattr(output, name)) for name in names}
-        reason = collapse(**figures, rankme=projections_rankme(output.projections))
-        if reason is not None and self._seen:
-            self.warned = True
-            warnings.warn(
-                f"after {self.steps} steps {reason}: the network has collapsed, or has learnt nothing yet. "
-                f"{self.way_out}",
-                CollapseWarning,
-                stacklevel=4,
-            )
-        self._seen = reason is not None
+        figures = {name: float(scalars[name]) for name in names}
+        reason = collapse(**figures, rankme=projections_rankme(projections))
+        twice, self._seen = reason is not None and self._seen, reason is not None
+        if not twice:
+            return None
+        self.warned = True
+        return f"after {self.steps} steps {reason}: the network has collapsed, or has learnt nothing yet. {self.way_out}"

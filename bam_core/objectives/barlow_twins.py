@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from bam_core.collectives import all_gather
-from bam_core.config.registry import extra
-from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
+from bam_core.objective import Objective
+from bam_core.objectives.peers import peer_projector
+from bam_core.objectives.terms.barlow_twins import BarlowTwins
 from bam_core.protocols import ViewFn
 
 
@@ -17,7 +17,7 @@ def make_barlow_twins(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
-) -> PairObjective:
+) -> Objective:
     """Barlow Twins: the mean of lightly's `BarlowTwinsLoss` over all pairs of global views, without local views.
 
     The projector's hidden layers have batch normalisation, as in the paper. Over several ranks the features are
@@ -42,13 +42,9 @@ def make_barlow_twins(
 
     Source: Zbontar et al., ICML 2021, arXiv 2103.03230, section 2.
     """
-    with extra("peers", "objective 'barlow_twins'"):
-        from lightly.loss import BarlowTwinsLoss
-    check_positive("barlow_twins", redundancy=redundancy)
-    loss = BarlowTwinsLoss(redundancy)
-    return PairObjective(
+    return Objective(
         encoder,
         view_fn,
-        lambda a, b: loss(all_gather(a).flatten(0, 1), all_gather(b).flatten(0, 1)),
+        {"barlow_twins": BarlowTwins(redundancy=redundancy)},
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
     )

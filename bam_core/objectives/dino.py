@@ -1,61 +1,12 @@
 """The objective `dino` of recipes: the student assigns views to prototypes as its teacher does, centred and sharp."""
 
-from collections.abc import Callable
-from typing import Any
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-
-from bam_core.config.registry import extra
-from bam_core.objectives.peers import (
-    Generators,
-    PeerObjective,
-    PeerOutput,
-    check_positive,
-    peer_output,
-    peer_projector,
-    views_of,
-)
-from bam_core.objectives.prototypes import Prototypes
+from bam_core.looks import PROJECTOR
+from bam_core.objective import Objective
+from bam_core.objectives.terms.dino import DINO
 from bam_core.protocols import ViewFn
 from bam_core.schedules import CosineSchedule
-
-
-class DINOObjective(PeerObjective):
-    """Self-distillation: the teacher sees the global views, the student all.
-
-    Args:
-        encoder: view -> (b, d).
-        view_fn: batch -> views, at least two of them global.
-        distillation: lists of the teacher's and the student's outputs, a (b, k) tensor a view -> loss.
-        projector: see `BAMObjective`; here it ends with prototypes.
-        momentum: of the teacher, a number or a function of the step.
-
-    Raises:
-        InputError: in `forward`, fewer than two global views, or what `BAMObjective` says.
-    """
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        view_fn: Callable[..., Any],
-        distillation: Callable[[list[Tensor], list[Tensor]], Tensor],
-        *,
-        projector: nn.Module,
-        momentum: float | Callable[[int], float] = 0.996,
-    ) -> None:
-        super().__init__(encoder, view_fn, projector=projector, momentum=momentum)
-        self.distillation = distillation
-
-    def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
-        """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
-        seen = self.see(batch, generator)
-        assert self.teacher is not None  # `see` makes it
-        outputs = views_of(seen.projections, seen.drawn.n_views)
-        targets = views_of(self.teacher(seen.drawn.only_global().views)[1], seen.drawn.n_global)
-        with torch.autocast(seen.projections.device.type, enabled=False):
-            loss = self.distillation(targets, outputs)
-        return peer_output(loss, targets, seen)
 
 
 def make_dino(
@@ -72,7 +23,7 @@ def make_dino(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
-) -> DINOObjective:
+) -> Objective:
     """DINO: lightly's `DINOLoss` on cosines with prototypes; local views are students, as in the paper.
 
     The head is the projector, with `projector_out` as its bottleneck, and prototypes on top; no batch normalisation,
@@ -102,19 +53,16 @@ def make_dino(
 
     Source: Caron et al., ICCV 2021, arXiv 2104.14294, section 3.1 and appendix C.
     """
-    with extra("peers", "objective 'dino'"):
-        from lightly.loss import DINOLoss
-    check_positive("dino", temperature=temperature, teacher_temperature=teacher_temperature, n_prototypes=n_prototypes)
-    head = peer_projector(projector_hidden, projector_out, projector_layers, batch_norm=False)
-    return DINOObjective(
-        encoder,
-        view_fn,
-        DINOLoss(
-            n_prototypes,
-            teacher_temp=teacher_temperature,
-            student_temp=temperature,
-            center_momentum=center_momentum,
-        ),
-        projector=nn.Sequential(head, Prototypes(projector_out, n_prototypes)),
-        momentum=CosineSchedule(momentum, final_momentum, total_steps),
+    term = DINO(
+        n_prototypes=n_prototypes,
+        temperature=temperature,
+        teacher_temperature=teacher_temperature,
+        center_momentum=center_momentum,
+        projector_hidden=projector_hidden,
+        projector_out=projector_out,
+        projector_layers=projector_layers,
+        head=PROJECTOR,
+    )
+    return Objective(
+        encoder, view_fn, {"dino": term}, momentum=CosineSchedule(momentum, final_momentum, total_steps)
     )

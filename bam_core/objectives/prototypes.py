@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bam_core.loss.attention import unit_rows
+from bam_core.objectives.peers import peer_projector
 
 
 class Prototypes(nn.Module):
@@ -32,3 +33,10 @@ class Prototypes(nn.Module):
     def forward(self, rows: Float[Tensor, "n in_features"]) -> Float[Tensor, "n n_prototypes"]:
         """Compare every row with every direction."""
         return unit_rows(rows) @ unit_rows(self.weight, name="prototypes").T
+
+
+def prototype_head(hidden: int, out: int, n_layers: int, n_prototypes: int, *, batch_norm: bool = True) -> nn.Module:
+    """A projector with prototypes on top."""
+    return nn.Sequential(
+        peer_projector(hidden, out, n_layers, batch_norm=batch_norm), Prototypes(out, n_prototypes)
+    )

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from bam_core.collectives import can_gather
-from bam_core.config.registry import extra
-from bam_core.objectives.peers import PairObjective, check_positive, peer_projector
+from bam_core.objective import Objective
+from bam_core.objectives.peers import peer_projector
+from bam_core.objectives.terms.simclr import SimCLR
 from bam_core.protocols import ViewFn
 
 
@@ -17,7 +17,7 @@ def make_simclr(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
-) -> PairObjective:
+) -> Objective:
     """SimCLR: the mean of lightly's `NTXentLoss` over all pairs of global views; local views are not looked at.
 
     The projector's hidden layers have batch normalisation, as in the authors' code. Several ranks see each other's
@@ -41,12 +41,9 @@ def make_simclr(
 
     Source: Chen et al., ICML 2020, arXiv 2002.05709, section 2.1.
     """
-    with extra("peers", "objective 'simclr'"):
-        from lightly.loss import NTXentLoss
-    check_positive("simclr", temperature=temperature)
-    return PairObjective(
+    return Objective(
         encoder,
         view_fn,
-        NTXentLoss(temperature, gather_distributed=can_gather()),
+        {"simclr": SimCLR(temperature=temperature)},
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
     )

@@ -1,59 +1,11 @@
 """The objective `swav` of recipes: each view predicts the balanced assignment of another view to prototypes."""
 
-from collections.abc import Callable
-from typing import Any
+from torch import nn
 
-import torch
-from torch import Tensor, nn
-
-from bam_core.collectives import can_gather
-from bam_core.config.registry import extra
-from bam_core.errors import InputError
-from bam_core.objectives.peers import (
-    Generators,
-    PeerObjective,
-    PeerOutput,
-    check_positive,
-    peer_output,
-    peer_projector,
-    views_of,
-)
-from bam_core.objectives.prototypes import Prototypes
+from bam_core.looks import PROJECTOR
+from bam_core.objective import Objective
+from bam_core.objectives.terms.swav import SwAV
 from bam_core.protocols import ViewFn
-
-
-class SwAVObjective(PeerObjective):
-    """Swapped prediction: the global views give assignments, all views predict them.
-
-    Args:
-        encoder: view -> (b, d).
-        view_fn: batch -> views, at least two of them global.
-        swapped: lists of the outputs of the global and of the local views, a (b, k) tensor a view -> loss.
-        projector: see `BAMObjective`; here it ends with prototypes.
-
-    Raises:
-        InputError: in `forward`, fewer than two global views, or what `BAMObjective` says.
-    """
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        view_fn: Callable[..., Any],
-        swapped: Callable[[list[Tensor], list[Tensor]], Tensor],
-        *,
-        projector: nn.Module,
-    ) -> None:
-        super().__init__(encoder, view_fn, projector=projector)
-        self.swapped = swapped
-
-    def forward(self, batch: Any, *, generator: Generators = None) -> PeerOutput:
-        """Make views of a batch, embed them and compare; see `BAMObjective.forward`."""
-        seen = self.see(batch, generator)
-        outputs = views_of(seen.projections, seen.drawn.n_views)
-        n_global = seen.drawn.n_global
-        with torch.autocast(seen.projections.device.type, enabled=False):
-            loss = self.swapped(outputs[:n_global], outputs[n_global:])
-        return peer_output(loss.squeeze(), outputs, seen)
 
 
 def make_swav(
@@ -68,7 +20,7 @@ def make_swav(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
-) -> SwAVObjective:
+) -> Objective:
     """SwAV: lightly's `SwaVLoss` on cosines with prototypes; local views are students, as in the paper.
 
     The projector's hidden layers have batch normalisation, as in the paper. Over several ranks the assignments are
@@ -95,16 +47,14 @@ def make_swav(
 
     Source: Caron et al., NeurIPS 2020, arXiv 2006.09882, section 3.
     """
-    with extra("peers", "objective 'swav'"):
-        from lightly.loss import SwaVLoss
-    check_positive("swav", temperature=temperature, n_prototypes=n_prototypes)
-    if epsilon < 0.0125:
-        raise InputError(f"swav expected epsilon >= 0.0125; got {epsilon}: exp(1 / epsilon) overflows below.")
-    return SwAVObjective(
-        encoder,
-        view_fn,
-        SwaVLoss(temperature, iterations, epsilon, sinkhorn_gather_distributed=can_gather()),
-        projector=nn.Sequential(
-            peer_projector(projector_hidden, projector_out, projector_layers), Prototypes(projector_out, n_prototypes)
-        ),
+    term = SwAV(
+        n_prototypes=n_prototypes,
+        temperature=temperature,
+        epsilon=epsilon,
+        iterations=iterations,
+        projector_hidden=projector_hidden,
+        projector_out=projector_out,
+        projector_layers=projector_layers,
+        head=PROJECTOR,
     )
+    return Objective(encoder, view_fn, {"swav": term})

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from bam_core.collectives import can_gather
-from bam_core.config.registry import extra
-from bam_core.objectives.peers import PairObjective, peer_projector
+from bam_core.objective import Objective
+from bam_core.objectives.peers import peer_projector
+from bam_core.objectives.terms.vicreg import VICReg
 from bam_core.protocols import ViewFn
 
 
@@ -19,7 +19,7 @@ def make_vicreg(
     projector_hidden: int = 512,
     projector_out: int = 256,
     projector_layers: int = 3,
-) -> PairObjective:
+) -> Objective:
     """VICReg: the mean of lightly's `VICRegLoss` over all pairs of global views; local views are not looked at.
 
     The projector's hidden layers have batch normalisation, as in the paper. Over several ranks variance and covariance
@@ -44,11 +44,9 @@ def make_vicreg(
 
     Source: Bardes et al., ICLR 2022, arXiv 2105.04906, section 4.
     """
-    with extra("peers", "objective 'vicreg'"):
-        from lightly.loss import VICRegLoss
-    return PairObjective(
+    return Objective(
         encoder,
         view_fn,
-        VICRegLoss(invariance, variance, covariance, gather_distributed=can_gather()),
+        {"vicreg": VICReg(invariance=invariance, variance=variance, covariance=covariance)},
         projector=peer_projector(projector_hidden, projector_out, projector_layers),
     )

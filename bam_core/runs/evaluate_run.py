@@ -17,7 +17,6 @@ from bam_core.config.registry import displayed
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, InputError
 from bam_core.labels.strata import is_real, named_strata
-from bam_core.objective import BAMObjective
 from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features
@@ -213,33 +212,26 @@ def _attention(
     labels: np.ndarray | None,
     classes: Sequence[str],
 ) -> AttentionPicture | None:
-    """Of one batch, from the student of the newest checkpoint; other objectives have no such picture."""
+    """Of one batch, from the student of the newest checkpoint; None where no term of the objective has a picture."""
     objective = trained_objective(folder, parts)
-    if objective is None:
+    if objective is None or not hasattr(objective, "picture"):
         return None
     single = labels if labels is not None and labels.ndim == 1 else None
     rows = picture_rows(len(dataset), single, N_PICTURED)
     generator = torch.Generator().manual_seed(mixed_seed(parts.resolved.train.seed, 1))
-    views = make_views(parts.view_fn, dataset.__getitems__(rows), generator).global_views
-    with torch.no_grad():
-        projections = objective.student(list(views))[1]
-    return AttentionPicture.of_projections(
-        projections,
-        n_views=len(views),
-        temperature=objective.temperature,
-        epsilon=objective.epsilon,
-        iterations=objective.iterations,
-        labels=None if single is None else single[rows],
-        classes=classes,
-    )
-
-
-def trained_objective(folder: Path, parts: Parts) -> BAMObjective | None:
-    """The BAM objective of a run, projector included, from its newest checkpoint; None for other objectives."""
-    checkpoint = newest_checkpoint(folder / "checkpoints")
-    objective = parts.objective(total_steps=1)
-    if checkpoint is None or not isinstance(objective, BAMObjective):
+    shown = objective.picture(dataset.__getitems__(rows), generator=generator)
+    if shown is None:
         return None
+    labels_of_rows = None if single is None else single[rows]
+    return AttentionPicture.of_projections(**shown._asdict(), labels=labels_of_rows, classes=classes)
+
+
+def trained_objective(folder: Path, parts: Parts) -> Any:
+    """The objective of a run, heads and teacher included, from its newest checkpoint; None if there is none."""
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    if checkpoint is None:
+        return None
+    objective: Any = parts.objective(total_steps=1)
     state = checkpoint.state["state_dict"]
     objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
     return objective.eval()

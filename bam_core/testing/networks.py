@@ -10,8 +10,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
+from bam_core import BAMObjective
 from bam_core.errors import BAMError
-from bam_core.objective import BAMObjective
 from bam_core.protocols import Batch, Modality
 from bam_core.testing.contract import Contract
 from bam_core.testing.devices import fake_cuda, like

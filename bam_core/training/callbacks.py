@@ -13,7 +13,6 @@ import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import RichProgressBar
 
 from bam_core.errors import CollapseWarning
-from bam_core.objective import BAMObjective
 from bam_core.outputs import explained, write_text
 from bam_core.training.batches import STOPPING, GlobalBatches
 from bam_core.training.checkpoints import some_process
@@ -134,7 +133,7 @@ class Bar(RichProgressBar):
 
 
 class Watch(lightning.Callback):
-    """Gives every epoch its own order of samples, and says when embeddings collapse, of objectives other than BAM.
+    """Gives every epoch its own order of samples, and says when embeddings collapse, if the objective does not itself.
 
     Args:
         batches: the order of samples.
@@ -151,8 +150,8 @@ class Watch(lightning.Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Warn once; look only at steps that have just been measured, since a look waits for the device."""
         step = trainer.global_step
-        if isinstance(getattr(trainer.lightning_module, "objective", None), BAMObjective):
-            return  # it looks at its own attention: `bam_core.loss.collapse`
+        if getattr(getattr(trainer.lightning_module, "objective", None), "advises", False) is True:
+            return  # it looks itself, at what its terms compare
         if self._warned or step <= len(self.batches) or step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         spread = trainer.callback_metrics.get("embedding_spread")

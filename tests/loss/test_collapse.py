@@ -65,7 +65,7 @@ def test_the_case_of_the_users():
 
 def test_the_objective_warns_once_after_two_looks():
     objective = BAMObjective(nn.Identity(), lambda x: [x, x], projector=nn.Identity())
-    objective._watch = CollapseWatch("Do this.", every=5)
+    objective.terms["bam"]._watch = CollapseWatch("Do this.", every=5)
     told = []
     for step in range(1, 31):
         objective.train(step > 2)  # an evaluation counts for nothing
@@ -81,7 +81,7 @@ def test_the_objective_warns_once_after_two_looks():
 
 def test_one_bad_look_is_none():
     objective = BAMObjective(nn.Identity(), lambda x: [x, x], projector=nn.Identity())
-    objective._watch = CollapseWatch("", every=1)
+    objective.terms["bam"]._watch = CollapseWatch("", every=1)
     for step in range(6):
         objective(torch.ones(8, 4) if step % 2 else torch.eye(8).repeat(2, 1) + 0.1)
 

@@ -9,6 +9,7 @@ from torch.nn.functional import cosine_similarity, log_softmax, normalize, softm
 from bam_core import InputError, MissingExtraError, Views, embedding_spread, rankme
 from bam_core.config.registry import load_objective
 from bam_core.objectives.prototypes import Prototypes
+from bam_core.views import Drawn
 
 PAIRS = ["simclr", "vicreg", "barlow_twins"]
 TEACHERS = ["byol", "dino"]
@@ -103,8 +104,12 @@ def test_the_teacher_follows_once_per_step(name):
     assert torch.allclose(objective.teacher.module.encoder.weight, before + 0.5)
 
 
+def project(objective, views, *, teacher=False):
+    return objective.look(Drawn(views, len(views), len(views)), teacher=teacher).projections
+
+
 def projections(objective, views):
-    return [normalize(z, dim=1) for z in objective.student(views)[1].chunk(len(views))]
+    return [normalize(z, dim=1) for z in project(objective, views).chunk(len(views))]
 
 
 def nt_xent(a, b, temperature):
@@ -130,7 +135,7 @@ def test_vicreg_is_its_definition():
     views = [batch, 1.5 * batch]
     objective = make("vicreg", nn.Linear(6, 4), lambda x: views, invariance=3.0, variance=5.0, covariance=2.0)
     loss = objective(batch).loss
-    a, b = objective.student(views)[1].chunk(2)
+    a, b = project(objective, views).chunk(2)
 
     def covariances(z):
         return (torch.cov(z.T).fill_diagonal_(0) ** 2).sum() / 8
@@ -145,7 +150,7 @@ def test_barlow_twins_is_its_definition():
     views = [batch, batch + torch.randn(16, 6)]
     objective = make("barlow_twins", nn.Linear(6, 4), lambda x: views, redundancy=0.1)
     loss = objective(batch).loss
-    a, b = ((z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt() for z in objective.student(views)[1].chunk(2))
+    a, b = ((z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt() for z in project(objective, views).chunk(2))
     c = a.T @ b / 16
     expected = (1 - c.diagonal()).square().sum() + 0.1 * (c - c.diagonal().diag()).square().sum()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
@@ -158,8 +163,8 @@ def test_byol_is_its_definition():
     objective.initialize(batch)
     objective.encoder.weight.data.add_(0.3)
     loss = objective(batch).loss
-    predictions = objective.predictor(objective.student(views)[1]).chunk(3)
-    targets = objective.teacher(views)[1].chunk(3)
+    predictions = objective.terms["byol"].predictor(project(objective, views)).chunk(3)
+    targets = project(objective, views, teacher=True).chunk(3)
     pairs = permutations(range(3), 2)
     expected = torch.stack([2 - 2 * cosine_similarity(predictions[a], targets[b]) for a, b in pairs]).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -172,8 +177,8 @@ def test_dino_is_its_definition():
     objective.encoder.layer.weight.data.add_(0.3)
     first, second = objective(batch).loss, objective(batch).loss
     made = multi_crop(batch)
-    students = objective.student([*made.global_views, *made.local_views])[1].chunk(5)
-    teachers = objective.teacher(list(made.global_views))[1].chunk(3)
+    students = project(objective, [*made.global_views, *made.local_views]).chunk(5)
+    teachers = project(objective, list(made.global_views), teacher=True).chunk(3)
     centre = 0.2 * torch.cat(teachers).mean(0)
     for loss, off in ((first, 0.0), (second, centre)):
         targets = [softmax((t - off) / 0.05, dim=1) for t in teachers]
