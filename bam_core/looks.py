@@ -1,4 +1,4 @@
-"""Wishes for looks at the views of a batch, and the student that fulfils them: all that one step asks of the networks."""
+"""Wishes for looks at the views of a batch, and the student that fulfils them: all that a step asks of networks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -104,7 +104,9 @@ class Objective(StudentObjective):
             self.progress = Progress(total_steps)
         changing = [name for name, weight in weights.items() if callable(weight)]
         if changing and self.progress is None:
-            raise InputError(f"the weight of {changing[0]!r} changes over the run: total_steps must say how long it is.")
+            raise InputError(
+                f"the weight of {changing[0]!r} changes over the run: total_steps must say how long it is."
+            )
         self.teacher = None
         self._make_teacher()
 
@@ -178,8 +180,9 @@ class Objective(StudentObjective):
         if others:
             values |= {f"{name}_loss": output.loss.detach() for name, output in outputs.items()}
         values["embeddings"] = embeddings.detach()
-        if outputs[first].projections is not None:
-            values["projections"] = outputs[first].projections
+        projections = outputs[first].projections
+        if projections is not None:
+            values["projections"] = projections
         return _output_type(tuple(values))(**values)
 
     def update_teacher(self) -> None:
@@ -195,7 +198,8 @@ class Objective(StudentObjective):
         for term in self.terms.values():
             if hasattr(term, "picture"):
                 wishes = [wish for wish in cast(Term, term).wishes(drawn, self.encoder) if wish.who == "student"]
-                return cast(Any, term).picture(self.student(wishes, drawn))
+                shown: AttentionOf | None = cast(Any, term).picture(self.student(wishes, drawn))
+                return shown
         return None
 
     def cost(self, n_global: int) -> Comparison:
@@ -221,7 +225,7 @@ class Objective(StudentObjective):
                 found.setdefault(wish.head, wish)
         return [wish for head, wish in found.items() if head is not None]
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any) -> None:
         """Take the state of an objective of before, whose loss was a part of it and not a term."""
         for name, term in self.terms.items():
             for key in term.state_dict():

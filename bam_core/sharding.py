@@ -12,6 +12,8 @@ from bam_core.collectives import world_size
 def shard(module: nn.Module, device_type: str) -> None:
     """Spread parameters over the ranks (FSDP2): those of each child, and of each block of layers in it, apart.
 
+    Of a dict of modules, such as the terms of an objective, each is a child.
+
     A block is an element of an outermost list or sequence of layers that has layers itself. Its parameters are gathered
     when it is called, and dropped again afterwards.
 
@@ -23,7 +25,8 @@ def shard(module: nn.Module, device_type: str) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device_type, (world_size(),))
-    for child in module.children():
+    children = [part for c in module.children() for part in (c.values() if isinstance(c, nn.ModuleDict) else [c])]
+    for child in children:
         for block in _blocks(child):
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
         if any(True for _ in child.parameters()):

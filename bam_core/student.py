@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -111,7 +111,7 @@ class StudentObjective(nn.Module):
         """One for every head, to find out what it will be given."""
         return [Wish(0)]
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any) -> None:
         """Make the teacher that a state dict has and a fresh objective has not yet, for its tensors to go into."""
         if (
             self.momentum is not None
@@ -137,9 +137,7 @@ class StudentObjective(nn.Module):
             module.training = False
         return self
 
-    def see(
-        self, batch: Any, generator: Generators, *, local: bool = True
-    ) -> StudentViews:
+    def see(self, batch: Any, generator: Generators, *, local: bool = True) -> StudentViews:
         """Make views of a batch and let the student embed and project them; the first batch makes what is missing.
 
         Args:

@@ -116,7 +116,8 @@ def encode_tokens(
         return whole
     parts = [slice(i, i + micro_batch) for i in range(0, n, micro_batch)]
     found = [recomputed(trunk, rows_of(view, p), keep=None if keep is None else keep[p]) for p in parts]
-    return Tokens(*(None if some[0] is None else torch.cat(some) for some in zip(*found, strict=True)))
+    joined: list[Any] = [None if some[0] is None else torch.cat(some) for some in zip(*found, strict=True)]
+    return Tokens(*joined)
 
 
 class SummaryPool(nn.Module):

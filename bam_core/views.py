@@ -128,7 +128,8 @@ def make_views(view_fn: Callable[..., Any], batch: Any, generator: torch.Generat
     """Call `view_fn`, with `generator=` if it takes one, and check what comes back.
 
     Raises:
-        InputError: the result is no list of views, is empty, or the views differ in batch size; or sides that do not fit.
+        InputError: the result is no list of views, is empty, or the views differ in batch size; or sides that do not
+            fit.
     """
     takes_generator = generator is not None and accepts_keyword(view_fn, "generator")
     made = view_fn(batch, generator=generator) if takes_generator else view_fn(batch)

@@ -169,4 +169,6 @@ class CollapseWatch:
         if not twice:
             return None
         self.warned = True
-        return f"after {self.steps} steps {reason}: the network has collapsed, or has learnt nothing yet. {self.way_out}"
+        return (
+            f"after {self.steps} steps {reason}: the network has collapsed, or has learnt nothing yet. {self.way_out}"
+        )

@@ -63,6 +63,4 @@ def make_dino(
         projector_layers=projector_layers,
         head=PROJECTOR,
     )
-    return Objective(
-        encoder, view_fn, {"dino": term}, momentum=CosineSchedule(momentum, final_momentum, total_steps)
-    )
+    return Objective(encoder, view_fn, {"dino": term}, momentum=CosineSchedule(momentum, final_momentum, total_steps))

@@ -1,7 +1,7 @@
 """The projector of BAM's peers: of BAM's widths, but with batch normalisation, as the papers of the peers have it.
 
-The peers see the encoder, views and batches that BAM sees, and are trained by the same loop; only the terms differ. Their
-losses are lightly's (extra `peers`), imported when an objective is made.
+The peers see the encoder, views and batches that BAM sees, and are trained by the same loop; only the terms differ.
+Their losses are lightly's (extra `peers`), imported when an objective is made.
 """
 
 from bam_core.projector import Projector

@@ -37,6 +37,4 @@ class Prototypes(nn.Module):
 
 def prototype_head(hidden: int, out: int, n_layers: int, n_prototypes: int, *, batch_norm: bool = True) -> nn.Module:
     """A projector with prototypes on top."""
-    return nn.Sequential(
-        peer_projector(hidden, out, n_layers, batch_norm=batch_norm), Prototypes(out, n_prototypes)
-    )
+    return nn.Sequential(peer_projector(hidden, out, n_layers, batch_norm=batch_norm), Prototypes(out, n_prototypes))

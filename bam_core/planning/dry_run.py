@@ -22,6 +22,7 @@ from bam_core.data import PreparedData
 from bam_core.errors import InputError
 from bam_core.planning.estimate import Counted, Size, communicated_bytes, hours, memory_bytes, step_flops
 from bam_core.planning.step_counter import StepCounter
+from bam_core.terms import Comparison
 from bam_core.training.adaptive_views import refresh_callbacks
 from bam_core.training.batches import batch_loader
 from bam_core.training.module import PretrainModule
@@ -180,19 +181,19 @@ def _counted(objective: Any, parts: Parts, meter: StepCounter) -> Counted:
     student: Any = getattr(objective, "student", objective)
     teacher = getattr(objective, "teacher", None)
     encoder = list(objective.encoder.parameters())
-    compares = hasattr(objective, "iterations") and hasattr(objective, "n_target")
     views = parts.view_fn
     n_views = meter.rows[-1] // many if meter.rows else getattr(views, "n_views", 2)
     n_global = getattr(views, "n_views", n_views)
+    compared = objective.cost(n_global) if hasattr(objective, "cost") else Comparison()
     return Counted(
         parameters=sum(p.numel() for p in student.parameters()),
         trained=sum(p.numel() for p in student.parameters() if p.requires_grad),
         encoder_parameters=sum(p.numel() for p in encoder),
         teacher_parameters=0 if teacher is None else sum(p.numel() for p in teacher.parameters()),
         n_views=n_views,
-        n_columns=(objective.n_target or n_global) if compares else 0,
+        n_columns=compared.n_columns,
         width=meter.width,
-        iterations=getattr(objective, "iterations", 0),
+        iterations=compared.iterations,
         tokens=round(slope(meter.tokens)) if any(meter.tokens) else None,
         flops=slope(meter.flops),
         forward_flops=slope(meter.forward_flops),

@@ -100,9 +100,7 @@ class BAM(nn.Module):
             mask_positives=self.mask_positives,
             positive_weight=self.positive_weight,
         )
-        layout = ViewLayout(
-            drawn.n_views, drawn.n_global, self.n_target or drawn.n_global, len(rows) // drawn.n_views
-        )
+        layout = ViewLayout(drawn.n_views, drawn.n_global, self.n_target or drawn.n_global, len(rows) // drawn.n_views)
         knows_nothing = uniform_loss(layout, positive_weight=self.positive_weight, mask_positives=self.mask_positives)
         n_others = layout.n_target * (layout.batch_size * world_size() - self.mask_positives)
         of_balanced = out.kl.new_full((layout.n_global, 1), uniform_entropy(n_others, top_k=self.top_k))

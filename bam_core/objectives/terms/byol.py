@@ -17,8 +17,8 @@ from bam_core.views import Drawn
 class BYOL(nn.Module):
     """Prediction of the teacher's projections, over all ordered pairs of global views; no local views.
 
-    The loss is 2 - 2 cos as in the paper, from 0 to 4 (lightly's `NegativeCosineSimilarity`). The predictor is lightly's
-    `BYOLPredictionHead`, with batch normalisation in its hidden layer. Rows of other ranks play no part.
+    The loss is 2 - 2 cos as in the paper, from 0 to 4 (lightly's `NegativeCosineSimilarity`). The predictor is
+    lightly's `BYOLPredictionHead`, with batch normalisation in its hidden layer. Rows of other ranks play no part.
 
     Args:
         projector_hidden: width of the predictor's hidden layer.
