@@ -10,7 +10,6 @@ import pandas as pd
 from bam_core.data import SplitWriter
 from bam_core.data.column_names import find_columns, plain, role_of
 from bam_core.data.folder_layout import splits_of_files
-from bam_core.data.holdout import check_disjoint, hold_out
 from bam_core.data.text_tables import TextTable, read_text_table
 from bam_core.errors import DataError, InputError
 from modalities.ecg.beats import MITBIH_INTER_PATIENT
@@ -133,30 +132,6 @@ def _in(name: str, inside: Mapping[str, str]) -> list[str]:
     """Records of a folder, or the record of that name."""
     below = [record for record, place in inside.items() if place.startswith(f"{name.rstrip('/')}/")]
     return [name] if name in inside or not below else below
-
-
-def complete_splits(
-    split_of: Mapping[str, str], person: Mapping[str, str], *, test_fraction: float, seed: int
-) -> dict[str, str]:
-    """Hold out persons where the split is open, and see to it that no person is in two splits.
-
-    Args:
-        split_of: record -> split, or "" for all of them.
-        person: record -> person.
-        test_fraction: of the persons; 0 for none.
-        seed: of the choice.
-
-    Raises:
-        DataError: a person in two splits.
-    """
-    names = list(split_of)
-    if not any(split_of.values()):
-        if not test_fraction:
-            return dict.fromkeys(names, "train")
-        held_out = hold_out(len(names), test_fraction, seed=seed, groups=[person[name] for name in names])
-        return {name: "test" if out else "train" for name, out in zip(names, held_out, strict=True)}
-    check_disjoint(list(split_of.values()), [person[name] for name in names])
-    return dict(split_of)
 
 
 def _read_column(source: str, folder: Path, names: Sequence[str], writer: SplitWriter | None) -> dict[str, str]:

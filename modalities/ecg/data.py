@@ -9,13 +9,13 @@ import numpy as np
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.folders import find_files
 from bam_core.data.progress import track
+from bam_core.data.row_options import RowOptions
 from bam_core.errors import DataError, InputError
 from modalities.ecg.assignment import (
     Name,
     NamedSplit,
     Split,
     assign_records,
-    complete_splits,
     table_file,
 )
 from modalities.ecg.beats import AAMI
@@ -112,7 +112,13 @@ def read_wfdb(
         InputError: options that contradict each other, or an encoder whose leads or rate nobody knows.
         DataError: no folder, no readable record, or names of records that do not exist.
     """
-    settings = {name: value for name, value in locals().items() if name not in ("database", "download", "fitted")}
+    settings = {
+        "path": path, "window_s": window_s, "cut": cut, "before_s": before_s, "hop_s": hop_s, "leads": leads,
+        "missing_leads": missing_leads, "sampling_rate_hz": sampling_rate_hz, "max_gap_s": max_gap_s,
+        "normalize": normalize, "annotations": annotations, "classes": classes, "from_median": from_median,
+        "labels": labels, "task": task, "groups": groups, "split": split, "exclude": exclude,
+        "test_fraction": test_fraction, "seed": seed,
+    }  # fmt: skip
     learnt = {name: fitted[name] for name in LEARNT if fitted.get(name)} if fitted is not None else {}
     if fitted is not None:
         settings["fitted"] = learnt
@@ -163,7 +169,14 @@ def read_wfdb(
         )
         place = {name: i for i, name in enumerate(names)}
         has_labels = cut == "beats" or target is not None
-        part_of = complete_splits(split_of, person, test_fraction=test_fraction if has_labels else 0, seed=seed)
+        parts = RowOptions(test_fraction=test_fraction, seed=seed).assign(
+            len(names),
+            list(split_of.values()),
+            labels=np.zeros(len(names), np.int64) if has_labels else None,
+            groups=[person[name] for name in names],
+            what="record",
+        )
+        part_of = dict(zip(names, parts.tolist(), strict=True))
         wanted, rate_hz = leads, sampling_rate_hz
         if wanted is None or rate_hz is None:
             headers = _read_headers({name: paths[name] for name in names}, writer)

@@ -82,7 +82,8 @@ def read_ptbxl(
     Raises:
         DataError: files are missing, or no record can be read.
     """
-    settings = {name: value for name, value in locals().items() if name != "fitted" or value is not None}
+    settings = {"path": path, "sampling_rate_hz": sampling_rate_hz, "labels": labels, "leads": leads,
+                "normalize": normalize, **({} if fitted is None else {"fitted": fitted})}  # fmt: skip
     folder = Path(path).expanduser()
     how = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
     if fitted is not None and not (folder / "ptbxl_database.csv").exists():

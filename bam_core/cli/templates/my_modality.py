@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from bam_core.data import PreparedData, SplitWriter, cached
-from bam_core.data.holdout import hold_out
 from bam_core.data.labels import encode_labels
 from bam_core.data.numpy_files import open_numpy
+from bam_core.data.row_options import RowOptions
 from bam_core.errors import DataError, InputError
 from bam_core.protocols import Modality
 from bam_core.views import Views
@@ -49,7 +49,9 @@ def read_files(
     Raises:
         DataError: the file is missing, or holds no signals.
     """
-    settings = {**locals(), "fitted": fitted and [fitted["mean"], fitted["std"], fitted["classes"]]}
+    options = RowOptions(label=label, group=group, test_fraction=test_fraction, seed=seed, fitted=fitted)
+    learnt = fitted and [fitted["mean"], fitted["std"], fitted["classes"]]
+    settings = {"path": path, **options.settings(), "fitted": learnt}
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"expected a file at {file}; there is none.")
@@ -60,7 +62,7 @@ def read_files(
             signal = _array(open_numpy(file), file)
         else:
             signal, columns = _table(file, label, group)
-        _write(writer, signal, columns, file.name, test_fraction, seed, fitted)
+        _write(writer, signal, columns, file.name, options)
 
     return cached("my_modality", [file], settings, build)
 
@@ -78,7 +80,7 @@ def read_example(*, n_signals: int = 96, seed: int = 0) -> PreparedData:
             "label": [["sine", "sawtooth"][k] for k in kind],
             "group": [f"machine {i // 4}" for i in range(n_signals)],
         }
-        _write(writer, signal, names, "example", 0.25, seed, None)
+        _write(writer, signal, names, "example", RowOptions(test_fraction=0.25, seed=seed))
 
     return cached("my_modality_example", [], {"n_signals": n_signals, "seed": seed}, build)
 
@@ -119,9 +121,7 @@ def _write(
     signal: np.ndarray,
     columns: Mapping[str, list[str]],
     source: str,
-    test_fraction: float,
-    seed: int,
-    fitted: dict[str, Any] | None,
+    options: RowOptions,
 ) -> None:
     usable = np.isfinite(signal).all(axis=(1, 2))
     for row in np.flatnonzero(~usable):
@@ -131,24 +131,23 @@ def _write(
         return  # `cached` says so, with the reasons
     names = {key: [values[row] for row in rows] for key, values in columns.items()}
     known: dict[str, Any] = {}
+    fitted = options.fitted
     classes: list[str] = fitted["classes"] if fitted else []
     if "label" in names:
         labels = encode_labels(names["label"], classes=classes if fitted else None)
         known["label"], classes = labels.indices, labels.classes
     if "group" in names:
         known["group"] = names["group"]
-    test = np.zeros(len(rows), bool)
-    if "label" in names and test_fraction and not fitted:
-        test = hold_out(len(rows), test_fraction, seed=seed, labels=known["label"], groups=known.get("group"))
-    for split, chosen in (("train", ~test), ("test", test)):
-        picked = np.flatnonzero(chosen)
+    parts = options.assign(len(rows), None, labels=known.get("label"), groups=known.get("group"))
+    for split in ("train", "test"):
+        picked = np.flatnonzero(parts == split)
         writer.add(
             split,
             signal=signal[picked],
             id=[f"{source} row {rows[i]}" for i in picked],
             **{key: [values[i] for i in picked] for key, values in known.items()},
         )
-    train = signal[~test]  # nothing is learnt from rows that are for testing
+    train = signal[parts == "train"]  # nothing is learnt from rows that are for testing
     mean, std = train.mean(axis=(0, 2)), train.std(axis=(0, 2)).clip(1e-8)
     writer.facts |= {
         "in_channels": signal.shape[1],
