@@ -44,11 +44,16 @@ class Named(NamedTuple):
         return plain
 
 
+def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Keyword argument of a factory -> its type."""
+    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
+    return {p.name: hints.get(p.name, Any) for p in keyword_parameters(factory)}
+
+
 def options_model(factory: Callable[..., Any]) -> type[BaseModel]:
     """A pydantic model of a factory's keyword arguments; nothing is required, since data may fill it in."""
-    hints = get_type_hints(factory if inspect.isfunction(factory) else factory.__init__)
     fields: dict[str, Any] = {
-        p.name: (hints.get(p.name, Any), None) for p in keyword_parameters(factory) if p.name not in FILLED_IN
+        name: (hint, None) for name, hint in option_types(factory).items() if name not in FILLED_IN
     }
     return create_model(factory.__name__, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 

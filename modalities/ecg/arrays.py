@@ -35,7 +35,7 @@ def read_equal_arrays(
     are gaps like others, and records with longer gaps than `max_gap` are set aside.
 
     Args:
-        path: as there, like all arguments.
+        path: of the file.
         test_path: file with the test split.
         signals: name of the array in an .npz.
         label: name of the column or array of labels.

@@ -52,7 +52,11 @@ class XResNet1d(nn.Module):
 
 
 def xresnet1d50(*, in_channels: int) -> XResNet1d:
-    """The PTB-XL benchmark's xresnet1d50, without its head: (b, in_channels, time) -> (b, 512)."""
+    """The PTB-XL benchmark's xresnet1d50, without its head: (b, in_channels, time) -> (b, 512).
+
+    Args:
+        in_channels: leads.
+    """
     return XResNet1d(in_channels=in_channels)
 
 

@@ -28,8 +28,8 @@ def timm_encoder(
         model: name in timm, such as resnet50, vit_small_patch16_224 or caformer_m36.
         in_channels: of the images.
         image_size: (height, width) of the images.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         options: more keyword arguments of `timm.create_model`, such as patch_size or drop_path_rate.
 
     Raises:

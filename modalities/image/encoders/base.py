@@ -46,8 +46,8 @@ class ImageEncoder(nn.Module):
 
     Args:
         network: standardised images -> (b, d).
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
 
     Shape:
         Images (b, c, h, w), uint8 or in [0, 1] -> (b, d).

@@ -19,8 +19,8 @@ def resnet18(
     Args:
         in_channels: of the images.
         image_size: (height, width) of the images; decides on the stem.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         width: channels of the first stage; the last has eight times as many, which is d. The stem always has 64.
 
     Raises:
@@ -78,8 +78,8 @@ def cnn(*, in_channels: int, mean: list[float], std: list[float], width: int = 3
 
     Args:
         in_channels: of the images.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         width: see `SmallCNN`; d is 16 times that.
 
     Raises:

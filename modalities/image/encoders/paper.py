@@ -44,8 +44,8 @@ def vit(
     Args:
         in_channels: of the images.
         image_size: (height, width) of global views; multiples of `patch`.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         size: width, depth and heads: tiny (192, 12, 3), small (384, 12, 6), base (768, 12, 12).
         patch: side of a patch in pixels.
         heads: of the attention, instead of those of `size`; MoCo v3's small one has 12.
@@ -117,8 +117,8 @@ def caformer_m36(*, in_channels: int, mean: list[float], std: list[float], drop_
 
     Args:
         in_channels: of the images.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         drop_path: probability of leaving out a branch in training.
 
     Returns:

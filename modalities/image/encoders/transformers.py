@@ -16,8 +16,8 @@ class ViTEncoder(TokenEncoder, ImageEncoder):
 
     Args:
         network: see `has_tokens`.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
 
     Shape:
         Images (b, c, h, w), uint8 or in [0, 1] -> (b, d).
@@ -107,8 +107,8 @@ def vit_tiny(
     Args:
         in_channels: of the images.
         image_size: (height, width) of the images.
-        mean: see `Standardise`.
-        std: as there.
+        mean: of every channel of train, in [0, 1], see `Standardise`.
+        std: the same for the standard deviation.
         patch: side of a patch in pixels; default: 4 up to 64 pixels, else 16.
         width: of the tokens, which is d; a multiple of `heads`.
         depth: blocks.
