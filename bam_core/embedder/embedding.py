@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
-from bam_core.embedder.drift import unlike
+from bam_core.data.drift import unlike
 from bam_core.embedder.rows import as_modality_wants, places_of
 from bam_core.errors import DataError
 from bam_core.protocols import Modality

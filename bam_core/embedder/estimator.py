@@ -12,7 +12,8 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from bam_core.config.registry import load_modality
-from bam_core.embedder import drift, embedding, reporting, saving
+from bam_core.data.drift import ranges
+from bam_core.embedder import embedding, reporting, saving
 from bam_core.embedder.length import PASSES, check_length, total_steps
 from bam_core.embedder.options import SECTIONS, merged, with_nested
 from bam_core.embedder.rows import as_modality_wants, checked_groups
@@ -147,7 +148,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.n_steps_ = trained.n_steps
         self.history_ = history.table()
         self._seed = recipe.train.seed
-        self._ranges = drift.ranges(data, modality)
+        self._ranges = ranges(data, modality)
         self._options = options
         self._encoder_config = trained.parts.encoder_config
         first = replace(data, splits={"train": rows.select([0])})

@@ -1,6 +1,7 @@
 """Embeddings of new data as a table."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from bam_core.config.recipe import Resolved
 from bam_core.data import PreparedData
+from bam_core.data.drift import FACT, unlike
 from bam_core.data.prepared import SplitDataset
 from bam_core.outputs import make_folder, write_text, written
 from bam_core.runs.features import embed
@@ -85,6 +87,9 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
     """
     read = read_files if isinstance(data, Path) else read_rows
     found = read(recipe, encoder, data, options)
+    differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}))
+    notes = [f"Unlike the training rows; other units, or recorded otherwise? {line}." for line in differing]
+    found = replace(found, notes=[*found.notes, *notes])
     tables, width = [], 0
     for split, rows in found.splits.items():
         batches = SplitDataset(rows, encoder.modality.collate, found.facts)

@@ -1,6 +1,7 @@
 """New data for a trained encoder: files or rows in memory, read and scaled as its training data were."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,14 @@ from bam_core.views import accepts_keyword
 
 OF_FRAMES = ("id", "time", "values")
 """Options of `from_memory` that name columns, and so hold only for frames that have them."""
+
+
+OF_FILES = (
+    "path", "signals", "image", "audio", "file", "label", "labels", "group", "groups", "split", "splits", "pattern",
+    "folders", "drop", "keep", "categorical", "test_fraction", "test_groups", "validation_groups", "task", "seed",
+    "config", "annotations", "unlabelled", "delimiter", "header", "encoding", "decimal", "thousands", "na_values",
+)  # fmt: skip
+"""Options that say where things are in files of one kind."""
 
 
 class ReadNew(Protocol):
@@ -61,9 +70,12 @@ def read_files(
     kind = "" if data.is_dir() else _suffix(data)
     trained_with = recipe.reader.name
     reader = str(given.pop("reader")) if "reader" in given else _reader_of(kind, recipe, modality)
-    given = (_options_of_training(recipe, data) if reader == trained_with else {}) | given
     section = {**given, "reader": reader, "path": str(data)}
     read, checked = _checked(section, modality.readers, "the reader")
+    of_training, dropped = _options_of_training(recipe, data), list[tuple[str, Any]]()
+    if reader != trained_with:
+        of_training, dropped = _for_reader(recipe, read, of_training)
+    read, checked = _checked(of_training | section, modality.readers, "the reader")
     required = {p.name for p in keyword_parameters(read) if p.default is p.empty}
     checked = {name: facts[name] for name in required & set(facts)} | checked
     lacking = sorted(required - set(checked))
@@ -76,6 +88,10 @@ def read_files(
         checked["fitted"] = facts
     found: PreparedData = read(**checked)
     _check_same_kind(found, encoder)
+    lost = [f"{name}: {value}" for name, value in dropped if name not in options]
+    if lost:
+        said = f"Options of the reader {trained_with!r}, by which training data were read, are not those of {reader!r}"
+        found = replace(found, notes=[*found.notes, f"{said}, and do not hold: {', '.join(lost)}."])
     return found
 
 
@@ -180,6 +196,17 @@ def _options_of_training(recipe: Resolved, path: Path) -> dict[str, Any]:
         if name not in ("test_path", "exclude", "database", "download")
         and (same or name not in ("groups", "labels") or not _names_rows(value) or _lies_in(path, value))
     }
+
+
+def _for_reader(
+    recipe: Resolved, read: Any, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+    """Of options that were chosen in training, those that say how rows are treated and that another reader has, too;
+    and the others, but for places and columns."""
+    known = {parameter.name for parameter in keyword_parameters(read)}
+    usual = {parameter.name: parameter.default for parameter in keyword_parameters(recipe.reader.factory)}
+    chosen = {n: v for n, v in options.items() if v != usual.get(n) and n not in (*OF_FILES, *OF_FRAMES, "reader")}
+    return {n: v for n, v in chosen.items() if n in known}, [(n, v) for n, v in chosen.items() if n not in known]
 
 
 def _names_rows(value: Any) -> bool:

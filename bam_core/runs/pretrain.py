@@ -18,6 +18,7 @@ from bam_core.config.recipe import Resolved
 from bam_core.config.schema import other_run
 from bam_core.config.trust import files_in, remember
 from bam_core.data import PreparedData
+from bam_core.data.drift import FACT, ranges
 from bam_core.errors import RecipeError
 from bam_core.outputs import explained, make_folder, write_text, written_folder
 from bam_core.runs.environment import environment
@@ -164,11 +165,12 @@ def networks(objective: Any) -> dict[str, dict[str, Any]]:
 
 def save_encoders(folder: Path, parts: Parts, trained: dict[str, dict[str, Any]], source: dict[str, Any]) -> None:
     """Write `encoder/`, and `teacher/` if there is a teacher, for `PretrainedEncoder.from_pretrained`."""
+    facts = {**parts.data.facts, FACT: ranges(parts.data, parts.modality)}
     for name, weights in reversed(trained.items()):  # the encoder is last: with it the run is finished
         saved = PretrainedEncoder(
             modality=source["recipe"]["modality"],
             encoder=parts.encoder_config,
-            facts=dict(parts.data.facts),
+            facts=facts,
             source={**source, "network": name},
             trusted=True,
         )

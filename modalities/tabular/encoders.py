@@ -14,6 +14,7 @@ from bam_core.tokens import SummaryPool, TokenEncoder, Tokens, kept
 from modalities.tabular.batches import Batch
 
 NumericEmbedding = Literal["none", "piecewise", "periodic"]
+MOST_BYTES = 100e6  # that a row of a `FeatureTransformer` may keep in training
 MOST_PERIODIC = 1000  # numbers that are embedded where nobody says how; embeddings of 20,000 would take 6 GB a step
 
 
@@ -90,7 +91,7 @@ class FeatureTransformer(TokenEncoder):
         n_bins: of "piecewise".
 
     Raises:
-        InputError: a width that the heads cannot share.
+        InputError: a width that the heads cannot share, or features that would not fit into memory.
 
     Shape:
         {numeric (b, k), missing (b, k), categorical (b, m)} -> (b, width).
@@ -123,6 +124,7 @@ class FeatureTransformer(TokenEncoder):
         super().__init__()
         if width % n_heads:
             raise InputError(f"FeatureTransformer expected width as a multiple of n_heads; got {width} and {n_heads}.")
+        _check_memory(n_numeric + len(cardinalities), width, depth)
         numbers = _numbers(numeric, n_numeric, width, quantiles, n_bins)
         self.trunk = FeatureTrunk(numbers, n_numeric, cardinalities, width, depth, n_heads)
         self.pool = SummaryPool()
@@ -130,6 +132,21 @@ class FeatureTransformer(TokenEncoder):
     def grid(self, view: Batch) -> tuple[int, ...]:
         """Features of a row: its numbers, then its categories."""
         return (view["numeric"].shape[1] + view["categorical"].shape[1],)
+
+
+def _check_memory(n_features: int, width: int, depth: int) -> None:
+    """See to it that a row fits into memory: every block keeps some 16 numbers a feature and unit of width.
+
+    Raises:
+        InputError: it does not.
+    """
+    size = 16 * 4 * n_features * width * depth
+    if size > MOST_BYTES:
+        raise InputError(
+            f"FeatureTransformer keeps {size / 1e6:,.0f} MB a row in training, {256 * size / 1e9:,.0f} GB for 256 "
+            f"rows, at {n_features:,} features, width {width} and depth {depth}; it takes up to "
+            f"{MOST_BYTES / 1e6:g} MB. Take the encoder mlp, fewer columns (drop), or a smaller width or depth."
+        )
 
 
 class FeatureTrunk(nn.Module):

@@ -83,3 +83,43 @@ def test_required_options_of_another_reader(run, embed, tmp_path):
     run("ecg", reader="ecg5000")
     with pytest.raises(RecipeError, match=r"the reader 'wfdb' needs window_s, .* read by 'ecg5000'.* window_s=VALUE"):
         embed(tmp_path)
+
+
+def test_another_reader_keeps_how_rows_are_treated_and_says_what_it_drops(run, embed, tmp_path):
+    old = machines(tmp_path / "old", "abcd", part="train")
+    run("timeseries", reader="long", path=str(old), time="clock", split="part", window=10, normalize="none", step=1)
+    array = pd.read_csv(old / "a.csv")["rpm"].to_numpy()[None]
+    np.save(tmp_path / "a.npy", array)
+    found = embed(tmp_path / "a.npy")
+    assert found["id"].tolist() == ["a:0@0", "a:0@10", "a:0@20"]
+    expected = embed(old / "a.csv")
+    np.testing.assert_allclose(found.filter(like="e"), expected.filter(like="e"), atol=1e-6)
+    embed(tmp_path / "a.npy")
+    said = (tmp_path / "out.data.txt").read_text()
+    assert "Options of the reader 'long', by which training data were read, are not those of 'arrays'" in said
+    assert "and do not hold: step: 1." in said
+    assert len(embed(tmp_path / "a.npy", "window=15")) == 2
+
+
+def test_rows_in_other_units_are_said(tmp_path):
+    from bam_core.config.recipe import check_recipe
+    from bam_core.runs.pretrain import pretrain
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"height": rng.normal(1.7, 0.1, 40), "age": rng.normal(40, 10, 40)})
+    table.to_csv(tmp_path / "old.csv", index=False)
+    (table * [100, 1]).to_csv(tmp_path / "new.csv", index=False)
+    views, encoder = ENCODERS["tabular"]
+    recipe = {
+        "modality": "tabular",
+        "data": {"reader": "table", "path": str(tmp_path / "old.csv")},
+        "views": views,
+        "encoder": encoder,
+        "objective": {"name": "bam"},
+        "train": {"epochs": 1, "batch_size": 20, "accelerator": "cpu"},
+    }
+    pretrain(check_recipe(recipe), tmp_path / "run")
+    assert "Unlike" not in embed_data(tmp_path / "run", tmp_path / "old.csv", tmp_path / "out.parquet").account
+    account = embed_data(tmp_path / "run", tmp_path / "new.csv", tmp_path / "out.parquet").account
+    assert "Note: Unlike the training rows; other units, or recorded otherwise? 'height': 1" in account
+    assert account in (tmp_path / "out.data.txt").read_text()

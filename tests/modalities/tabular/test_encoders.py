@@ -107,3 +107,12 @@ def test_wide_tables_enter_as_they_are():
     assert MLPEncoder(n_numeric=1000, cardinalities=[], quantiles=[], width=4).numbers is not None
     with torch.device("meta"):
         assert MLPEncoder(n_numeric=1001, cardinalities=[], quantiles=[], numeric="periodic").numbers is not None
+
+
+def test_too_many_features_for_attention_are_refused_with_the_estimate():
+    with pytest.raises(
+        InputError,
+        match=r"keeps 246 MB a row in training, 63 GB for 256 rows, at 20,000 features, width 64 and depth 3; it takes "
+        r"up to 100 MB\. Take the encoder mlp, fewer columns",
+    ):
+        FeatureTransformer(n_numeric=20_000, cardinalities=[], quantiles=[])

@@ -12,6 +12,8 @@ from bam_core.protocols import Modality
 if TYPE_CHECKING:
     from bam_core.data import PreparedData
 
+FACT = "ranges"  # of a saved encoder
+
 N_ROWS = 256
 FACTOR = 3.0  # beyond the range of training, in its own width
 _NAMED = 5
