@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bam_core.runs.pretrained import PretrainedEncoder
     from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
     from bam_core.teacher import EMATeacher
+    from bam_core.tokens import TokenEncoder, Tokens
     from bam_core.views import Views
 
 # No name may be that of a module: importing the module would put it in the place of the name.
@@ -65,6 +66,7 @@ _HOME = {
     "projector": ("Projector",),
     "schedules": ("CosineSchedule", "WarmupCosineSchedule"),
     "teacher": ("EMATeacher",),
+    "tokens": ("TokenEncoder", "Tokens"),
     "views": ("Views",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -90,6 +92,8 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Run",
+    "TokenEncoder",
+    "Tokens",
     "Views",
     "WarmupCosineSchedule",
     "bam_loss",

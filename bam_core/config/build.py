@@ -1,14 +1,18 @@
 """From a checked recipe to the parts of a run: data, views, encoder, objective."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from bam_core.changed_views import ChangedViews
+from bam_core.config.options import Named
 from bam_core.config.recipe import Resolved
+from bam_core.config.weights import load_weights
 from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.data.row_budget import rows_at_a_time
 from bam_core.protocols import Loader, Modality, Objective, ViewFn
@@ -56,8 +60,18 @@ class Parts:
             return self.dataset("train")
         return DrawnDataset(self.data.splits["train"], self.loader, self.data.facts, seed)
 
-    def objective(self, total_steps: int) -> Objective:
-        """The recipe's objective around encoder and views, with every parameter made."""
+    def objective(self, total_steps: int, *, state_follows: bool = False) -> Objective:
+        """The recipe's objective around encoder and views, with every parameter made.
+
+        Args:
+            total_steps: of the run.
+            state_follows: its state is loaded next, so that the weights that the run began with are not needed.
+
+        Raises:
+            DataError: weights to start from that do not fit.
+        """
+        if self.resolved.weights is not None and not state_follows:
+            load_weights(self.resolved.weights, self.encoder)
         name, train = self.resolved.objective, self.resolved.train
         options = dict(name.options) | ({} if train.micro_batch is None else {"micro_batch": train.micro_batch})
         objective: Objective = name.factory(self.encoder, self.view_fn, total_steps=total_steps, **options)
@@ -93,10 +107,17 @@ def assemble(resolved: Resolved, data: PreparedData) -> Parts:
     torch.manual_seed(resolved.train.seed)
     encoder = resolved.encoder.factory(**encoder_options)
     view_fn = resolved.views.factory(**resolved.views.with_facts(data.facts))
+    if resolved.changes:
+        view_fn = ChangedViews(view_fn, [_with_options(change, data.facts) for change in resolved.changes])
     config = {"name": resolved.encoder.name, **encoder_options}
     parts = Parts(resolved, resolved.modality.with_facts(data.facts), data, config, encoder, view_fn)
     _calibrate(parts, resolved.train.seed)
     return parts
+
+
+def _with_options(change: Named, facts: Mapping[str, Any]) -> Callable[..., Any]:
+    known = change._replace(options={**change.options, "generator": None})
+    return partial(change.factory, **{k: v for k, v in known.with_facts(facts).items() if k != "generator"})
 
 
 def _calibrate(parts: Parts, seed: int) -> None:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from bam_core.config.registry import choose, complete, did_you_mean, keyword_parameters
-from bam_core.errors import BAMError
+from bam_core.errors import BAMError, RecipeError
+from bam_core.part_files import function_from_file, is_file
 
-FILLED_IN = {"total_steps", "micro_batch", "fitted"}  # by the run, or by `bam embed`; never by a recipe
+FILLED_IN = {"total_steps", "micro_batch", "fitted", "generator"}  # by the run, or by `bam embed`; never by a recipe
 
 
 class Named(NamedTuple):
@@ -71,7 +72,7 @@ def find_named(
         section: of the recipe.
         key: that holds the name.
         options: the section.
-        find: the functions by name, or what finds one.
+        find: the functions by name, beside which one in a Python file will do; or what finds one.
         problems: gets what is wrong, a line each.
 
     Returns:
@@ -85,7 +86,7 @@ def find_named(
         return None
     name = str(options[key])
     try:
-        factory = choose(f"{section}.{key}", name, find) if isinstance(find, Mapping) else find(name)
+        factory = choose(f"{section}.{key}", name, find, files=True) if isinstance(find, Mapping) else find(name)
     except BAMError as error:
         problems.append(str(error))
         return None
@@ -97,6 +98,31 @@ def find_named(
         problems += [describe(e, model, prefix=f"{section}.") for e in error.errors()]
         return None
     return Named(section, name, factory, checked.model_dump(include=set(given)))
+
+
+def find_changes(changes: Any, problems: list[str]) -> list[Named]:
+    """Find the changes of views that a recipe lists, each `file.py:NAME`, or `name` with options.
+
+    Args:
+        changes: the list; None for none.
+        problems: gets what is wrong, a line each.
+    """
+    if changes is None:
+        return []
+    if not isinstance(changes, list) or not all(isinstance(change, str | Mapping) for change in changes):
+        problems.append(
+            f"views.changes: expected a list, each 'file.py:NAME' or with a name and options, got {changes!r}"
+        )
+        return []
+    sections = [{"name": change} if isinstance(change, str) else change for change in changes]
+    found = [find_named("views.changes", "name", section, _change, problems) for section in sections]
+    return [change for change in found if change is not None]
+
+
+def _change(name: str) -> Callable[..., Any]:
+    if not is_file(name):
+        raise RecipeError(f"views.changes expected 'path/to/file.py:NAME'; got {name!r}.")
+    return function_from_file("change of views", name)
 
 
 def describe(error: Any, model: type[BaseModel], prefix: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from bam_core.config.options import Named, describe, find_named
+from bam_core.config.options import Named, describe, find_changes, find_named
 from bam_core.config.registry import anchored, load_modality, load_objective
 from bam_core.config.schema import Recipe, TrainSettings
 from bam_core.config.trust import check_trusted, files_in
@@ -21,6 +21,8 @@ from bam_core.errors import BAMError, RecipeError
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
 from bam_core.views import accepts_keyword
+
+_BESIDE = {"views": ("changes",), "encoder": ("weights",)}  # keys of a section that are not its function's
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Resolved:
         reader: of the modality, with its options; like the next two.
         views: make views of a batch.
         encoder: the network.
+        changes: of one's own, that views go through after those of the modality (`views.changes`).
+        weights: that the encoder starts from (`encoder.weights`); None: drawn anew.
         objective: the factory that recipes name in `objective.name`, with its options.
     """
 
@@ -42,6 +46,8 @@ class Resolved:
     views: Named
     encoder: Named
     objective: Named
+    changes: tuple[Named, ...] = ()
+    weights: Path | None = None
 
     @property
     def train(self) -> TrainSettings:
@@ -72,8 +78,8 @@ class Resolved:
 def load_recipe(path: Path, overrides: Iterable[str] = (), *, trusted: bool = False) -> Resolved:
     """Read a recipe file, apply `key=value` overrides and check everything.
 
-    `file.py:NAME` of a modality or an objective is looked for beside the recipe, then in the current folder; the recipe
-    that comes back has the absolute path.
+    `file.py:NAME` of any part, and `encoder.weights`, are looked for beside the recipe, then in the current folder; the
+    recipe that comes back has the absolute path.
 
     Args:
         path: of a YAML file.
@@ -131,7 +137,7 @@ def recipe_of_values(
     _drop_options_of_others(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    raw = _with_files_of(folder, raw)
+    raw = _with_weights_of(folder, _with_files_of(folder, raw))
     still = files_in(raw)
     check_trusted([name for name in named if name in still], where=where, trusted=trusted)
     return check_recipe(raw, where=where.removeprefix("recipe ").strip("'\""), problems=problems)
@@ -151,17 +157,26 @@ def check_recipe(
     found = list(problems)
     raw = _flat(raw)
     named: dict[str, Named | None] = {}
+    beside: dict[str, dict[str, Any]] = {}
     modality = modality or _modality(raw, found)
     if modality is not None:
         tables = (("data", "reader", modality.readers), ("views", "name", modality.views))
         for section, key, known in (*tables, ("encoder", "name", modality.encoders)):
-            named[section] = find_named(section, key, raw.get(section), known, found)
+            options = raw.get(section)
+            if isinstance(options, Mapping):
+                beside[section] = {name: options[name] for name in _BESIDE.get(section, ()) if name in options}
+                options = {name: value for name, value in options.items() if name not in beside[section]}
+            named[section] = find_named(section, key, options, known, found)
     objective = raw.get("objective", {})
     if isinstance(objective, Mapping):
         objective = {"name": "bam", **objective}
     named["objective"] = find_named("objective", "name", objective, load_objective, found)
+    changes = find_changes(beside.get("views", {}).get("changes"), found)
+    weights = beside.get("encoder", {}).get("weights")
+    if not isinstance(weights, str | None):
+        found.append(f"encoder.weights: expected a folder or a file .safetensors, got {weights!r}")
     checked = {
-        section: {"reader" if section == "data" else "name": part.name, **part.options}
+        section: {"reader" if section == "data" else "name": part.name, **part.options, **beside.get(section, {})}
         for section, part in named.items()
         if part is not None
     }
@@ -174,7 +189,8 @@ def check_recipe(
         unique = list(dict.fromkeys(found))
         raise RecipeError(f"{where} has {len(unique)} mistake(s):" + "".join(f"\n  {line}" for line in unique))
     parts: Any = {"reader" if section == "data" else section: part for section, part in named.items()}
-    return Resolved(recipe, modality, **parts)  # type: ignore[arg-type]  # nothing is None where no mistake was found
+    parts["weights"] = None if weights is None else Path(weights)
+    return Resolved(recipe, modality, changes=tuple(changes), **parts)  # type: ignore[arg-type]  # nothing is None where no mistake was found
 
 
 def _whole_batch(recipe: Recipe, objective: Named | None) -> list[str]:
@@ -198,6 +214,16 @@ def _with_files_of(folder: Path, raw: Any) -> Any:
     if isinstance(raw, dict):
         return {key: _with_files_of(folder, value) for key, value in raw.items()}
     return [_with_files_of(folder, value) for value in raw] if isinstance(raw, list) else raw
+
+
+def _with_weights_of(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """The same recipe with the absolute path of the weights that its encoder starts from."""
+    encoder = raw.get("encoder")
+    if not isinstance(encoder, dict) or not isinstance(encoder.get("weights"), str):
+        return raw
+    places = [place / Path(encoder["weights"]).expanduser() for place in (folder, Path())]
+    found = next((place for place in places if place.exists()), places[1])
+    return {**raw, "encoder": {**encoder, "weights": str(found.resolve())}}
 
 
 def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:

@@ -1,27 +1,17 @@
 """Find modalities and objectives by name: an installed entry point, or `file.py:NAME` of a third party's one file."""
 
-import difflib
-import importlib.util
 import inspect
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from bam_core.config.trust import is_file
 from bam_core.errors import MissingExtraError, RecipeError
+from bam_core.part_files import did_you_mean as did_you_mean
+from bam_core.part_files import displayed as displayed
+from bam_core.part_files import function_from_file, is_file, load_from_file
 from bam_core.protocols import Modality
-
-
-def did_you_mean(word: str, known: Iterable[object]) -> str:
-    """A hint such as `; did you mean 'epsilon'?`, or a full stop if no known word is near."""
-    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def load_modality(name: str) -> Modality:
@@ -56,14 +46,25 @@ def load_objective(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def choose(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+def choose(kind: str, name: str, known: Mapping[str, Any], *, files: bool = False) -> Any:
     """One of several by name.
 
+    Args:
+        kind: of part, for messages.
+        name: of one of them; with `files` also `path/to/file.py:NAME`.
+        known: all, by name.
+        files: a function or a class in a Python file will do.
+
     Raises:
-        RecipeError: no such name; the message lists those that exist.
+        RecipeError: no such name; the message lists those that exist. Of a file: see `function_from_file`.
     """
+    if files and is_file(name):
+        return function_from_file(kind, name)
     if name not in known:
-        raise RecipeError(f"{kind} {name!r} does not exist{did_you_mean(name, known)} Known: {', '.join(known)}.")
+        way_out = "; or give 'path/to/file.py:NAME'." if files else "."
+        raise RecipeError(
+            f"{kind} {name!r} does not exist{did_you_mean(name, known)} Known: {', '.join(known)}{way_out}"
+        )
     return known[name]
 
 
@@ -115,8 +116,7 @@ def extra(name: str, what: str) -> Iterator[None]:
 
 def _load(kind: str, group: str, name: str) -> Any:
     if is_file(name):
-        path, _, attribute = name.rpartition(":")
-        return _attribute(_import_file(kind, Path(path).expanduser()), attribute, name)
+        return load_from_file(kind, name)
     known = {entry.name: entry for entry in entry_points(group=group)}
     if name not in known:
         raise RecipeError(
@@ -125,11 +125,6 @@ def _load(kind: str, group: str, name: str) -> Any:
         )
     with extra(name, f"{kind} {name!r}"):
         return known[name].load()
-
-
-def displayed(name: str) -> str:
-    """A name for tables: without the folders of its file."""
-    return Path(name).name if is_file(name) else name
 
 
 def anchored(name: str, folder: Path) -> str:
@@ -147,42 +142,3 @@ def anchored(name: str, folder: Path) -> str:
         if file.is_file():
             return f"{file.resolve()}:{attribute}"
     return name
-
-
-def _import_file(kind: str, path: Path) -> ModuleType:
-    if not path.is_file():
-        raise RecipeError(
-            f"{kind} file {str(path)!r} does not exist. A relative path starts at the recipe's folder, or at the "
-            "current one; a run and its encoder remember the absolute one."
-        )
-    file = path.resolve()
-    return _run_file(kind, file, file.stat().st_mtime_ns)
-
-
-@lru_cache  # once for every state of a file: a run asks for it several times
-def _run_file(kind: str, file: Path, changed: int) -> ModuleType:
-    module_name = f"bam_ssl_user_{file.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise RecipeError(f"{kind} file {str(file)!r} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise RecipeError(f"{kind} file {str(file)!r} cannot be imported: {_where(error, file)}") from error
-    return module
-
-
-def _where(error: Exception, file: Path) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    what = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
-    return f"line {line}: {what}" if line else what
-
-
-def _attribute(module: ModuleType, attribute: str, name: str) -> Any:
-    if not hasattr(module, attribute):
-        public = [n for n in vars(module) if not n.startswith("_")]
-        raise RecipeError(f"{name!r}: the file defines no {attribute!r}{did_you_mean(attribute, public)}")
-    return getattr(module, attribute)

@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.errors import RecipeError
+from bam_core.part_files import is_file
 
 _of_this_process: set[str] = set()  # where nothing can be remembered on disk
-
-
-def is_file(name: str) -> bool:
-    """Whether a name is that of something in a Python file, `path/to/file.py:NAME`."""
-    return ".py:" in name
 
 
 def files_in(value: Any) -> list[str]:

@@ -1,12 +1,46 @@
 """Weights that somebody has trained, put into an encoder: all find their place, or an error lists those that do not."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bam_core.errors import DataError
 
 _SHOWN = 20
+_FILE = "model.safetensors"
+
+
+def load_weights(path: Path, encoder: nn.Module) -> None:
+    """Put the weights of a saved encoder into another one.
+
+    Args:
+        path: a folder that `PretrainedEncoder.save_pretrained` wrote, a run (its encoder; its teacher is the folder
+            `teacher` in it), or a file of safetensors with the encoder's tensors.
+        encoder: its weights are replaced.
+
+    Raises:
+        DataError: no such file, or one that is damaged or of another kind; tensors that do not fit, see
+            `place_weights`.
+    """
+    files = [path / _FILE, path / "encoder" / _FILE] if path.is_dir() else [path]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None or file.suffix != ".safetensors":
+        why = "which holds no weights" if path.exists() else "which is not there"
+        raise DataError(
+            "encoder.weights expected the folder of an encoder or of a run, or a file .safetensors; got "
+            f"{str(path)!r}, {why}. bam import-checkpoint makes such a folder of a checkpoint of torch."
+        )
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"encoder.weights: {str(file)!r} is damaged, or holds no safetensors: {error}") from error
+    if all(name.startswith("encoder.") for name in weights):
+        weights = {name.removeprefix("encoder."): value for name, value in weights.items()}
+    way_out = "Take the encoder and the options that these weights were trained with."
+    place_weights(weights, encoder, f"encoder.weights: {str(file)!r}", way_out)
 
 
 def place_weights(weights: Mapping[str, Tensor], encoder: nn.Module, where: str, way_out: str) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from bam_core.errors import InputError
 from bam_core.labels.strata import is_real
+from bam_core.part_files import displayed, function_from_file, is_file
 from bam_core.probes.regression import REGRESSION, regression_metric
 
 MetricOfWeights = Callable[[np.ndarray], float]
@@ -45,6 +46,8 @@ def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = Fal
 
 def metric_title(name: str, classes: Sequence[str] = ()) -> str:
     """Name of a metric for tables, with the classes that it averages over."""
+    if is_file(name):
+        return displayed(name)
     return (
         f"{TITLES[name]} ({', '.join(classes)})" if classes and name not in ("accuracy", *REGRESSION) else TITLES[name]
     )
@@ -88,6 +91,8 @@ def metric_of_weights(
     Args:
         name: "accuracy", "balanced_accuracy" (mean recall), "macro_f1", "auc" or "average_precision" (binary:
             of the second class; else the mean of one against the rest); of real numbers "r2", "mae" or "spearman".
+            Or `path/to/file.py:NAME`, a function (labels, scores) -> number of which more is better; a row that a
+            bootstrap drew twice is there twice.
         labels: (n,) class indices, (n, c) 0/1 for multi-label data, which the last two fit, or (n,) real numbers.
         scores: (n, c); the largest of a row is the prediction. Of real numbers (n, 1), the predictions.
         subset: indices of the classes that macro-averages run over. Default: all.
@@ -97,13 +102,16 @@ def metric_of_weights(
         left to average.
 
     Raises:
-        InputError: an unknown metric, or one that does not fit the labels.
+        InputError: an unknown metric, one that does not fit the labels, or one of a file that raises.
+        RecipeError: a file that cannot be used.
 
     Example:
         >>> accuracy = metric_of_weights("accuracy", np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]))
         >>> accuracy(np.ones(2)), accuracy(np.array([3.0, 1.0]))
         (0.5, 0.75)
     """
+    if is_file(name):
+        return _own_metric(name, labels, scores[:, 0] if is_real(labels) else scores)
     if name not in TITLES:
         raise InputError(f"unknown metric {name!r}; there are {', '.join(TITLES)}.")
     if is_real(labels) != (name in REGRESSION):
@@ -129,6 +137,22 @@ def metric_of_weights(
         total = support if name == "balanced_accuracy" else (support + counts.sum(axis=0)) / 2
         occurs = averaged & (support > 0)
         return float((hits[occurs] / total[occurs]).mean()) if occurs.any() else float("nan")
+
+    return metric
+
+
+def _own_metric(name: str, labels: np.ndarray, scores: np.ndarray) -> MetricOfWeights:
+    function = function_from_file("metric", name)
+
+    def metric(weights: np.ndarray) -> float:
+        rows = np.repeat(np.arange(len(labels)), weights.astype(int))
+        try:
+            return float(function(labels[rows], scores[rows]))
+        except Exception as error:
+            raise InputError(
+                f"metric {displayed(name)!r} expected to return a number for labels {labels[rows].shape} and scores "
+                f"{scores[rows].shape}; it raised {type(error).__name__}: {error}"
+            ) from error
 
     return metric
 

@@ -4,13 +4,26 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bam_core.part_files import by_content, did_you_mean, is_file
 
 VERSION = 1  # raise it when the same values would give other numbers
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "r2", "mae", "spearman"]
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "r2", "mae", "spearman")
 ProbeName = Literal["knn", "linear"]
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS and not is_file(name):
+        raise ValueError(
+            f"no such metric{did_you_mean(name, METRICS)} Known: {', '.join(METRICS)}; or give 'path/to/file.py:NAME'"
+        )
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric)]
 
 
 class EvaluationProtocol(BaseModel):
@@ -28,7 +41,7 @@ class EvaluationProtocol(BaseModel):
         folds: folds of the cross-validation inside train that chooses C, unless there is a validation split.
         max_search_rows: rows of train that the choice of C looks at.
         metrics: the first is the headline, and chooses C (of ridge regression the squared error does). Empty: by kind
-            of labels, see `default_metrics`.
+            of labels, see `default_metrics`. One of your own is `file.py:NAME`, see `metric_of_weights`.
         classes: names of the classes that macro-averages run over. Empty: all that occur in test.
         bootstrap: resamples of test behind the intervals at fraction 1.
         max_train_rows: a larger train is reduced by a seeded stratified draw.
@@ -64,5 +77,7 @@ class EvaluationProtocol(BaseModel):
 
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value, and with the version of the evaluation."""
-        text = json.dumps([VERSION, self.model_dump(mode="json", exclude={"baselines"})], sort_keys=True)
+        values = self.model_dump(mode="json", exclude={"baselines"})
+        values["metrics"] = [by_content(name) for name in self.metrics]
+        text = json.dumps([VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -231,7 +231,7 @@ def trained_objective(folder: Path, parts: Parts) -> Any:
     checkpoint = newest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         return None
-    objective: Any = parts.objective(total_steps=1)
+    objective: Any = parts.objective(total_steps=1, state_follows=True)
     state = checkpoint.state["state_dict"]
     objective.load_state_dict({k.removeprefix("objective."): v for k, v in state.items()})
     return objective.eval()

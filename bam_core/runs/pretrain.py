@@ -116,7 +116,7 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
             "train.epochs, or lower train.batch_size.",
             flush=True,
         )
-    objective = parts.objective(total_steps)
+    objective = parts.objective(total_steps, state_follows=checkpoint is not None)
     module = PretrainModule(
         objective,
         settings,

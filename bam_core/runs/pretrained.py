@@ -38,11 +38,11 @@ class PretrainedEncoder(
         encoder: `name` of its encoder and all options.
         facts: about the data that it was trained on; `Modality.collate` uses them.
         source: where it comes from: recipe, data, steps, seed.
-        trusted: a config may name a modality in a Python file (`file.py:NAME`); that file is run when this is true, or
-            when `bam_core.config.trust` knows it from this machine.
+        trusted: a config may name a modality or an encoder in a Python file (`file.py:NAME`), which is run when this is
+            true, or when `bam_core.config.trust` knows it from this machine.
 
     Raises:
-        RecipeError: the modality is a Python file that is not trusted, or names are unknown.
+        RecipeError: a Python file that is not trusted, or names are unknown.
         DataError: in `from_pretrained`, weights that are missing or do not fit.
 
     Shape:
@@ -64,7 +64,7 @@ class PretrainedEncoder(
         self.modality = load_modality(modality).with_facts(self.facts)
         self.source = source or {}
         options = dict(encoder)
-        factory = choose("encoder", options.pop("name"), self.modality.encoders)
+        factory = choose("encoder", options.pop("name"), self.modality.encoders, files=True)
         self.encoder = factory(**options)
         self.eval()
 

@@ -32,7 +32,7 @@ def replay(folder: Path, step: int | None = None, *, trusted: bool = False) -> s
     step = next(iter(saved)) if step is None else step
     recipe = load_run(folder, trusted=trusted)
     content = torch.load(step_folder(folder, step) / "step.pt", map_location="cpu", weights_only=True)
-    objective = build(recipe).objective(total_steps=1)
+    objective = build(recipe).objective(total_steps=1, state_follows=True)
     module = PretrainModule(
         objective,
         recipe.train,
