@@ -17,7 +17,7 @@ def blocks(path, language):
 
 
 def test_the_readme_is_short():
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_python_blocks_run():
