@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bam_core.errors import DataError, InputError
-from bam_core.labels.strata import strata
+from bam_core.labels.strata import N_STRATA, strata
 
 
 def hold_out(
@@ -52,7 +52,7 @@ def hold_out(
         n_test = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
         return np.isin(group_of_row, generator.permutation(len(names))[:n_test])
     held_out = np.zeros(n, bool)
-    classes = np.zeros(n, np.int64) if labels is None else strata(labels)
+    classes = np.zeros(n, np.int64) if labels is None else strata(labels, max(1, min(N_STRATA, int(n * fraction))))
     for label in np.unique(classes[classes >= 0]):
         rows = generator.permutation(np.flatnonzero(classes == label))
         held_out[rows[: round(fraction * len(rows))]] = True

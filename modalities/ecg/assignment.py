@@ -95,6 +95,16 @@ def wanted_records(
     return {name: part for name, part in listed if name not in left_out}
 
 
+def say_folders(writer: SplitWriter, folders: Sequence[str]) -> None:
+    """Note that the folders of records may be persons, if most of several hold more than one record."""
+    counts = Counter(folders)
+    if len(counts) > 1 and 2 * sum(count > 1 for count in counts.values()) > len(counts):
+        writer.note(
+            f"Records lie in {len(counts)} folders, such as {min(counts)}, several in each. If a folder is a person, "
+            "say groups: '(?P<group>.+)/': else a person may be in train and test."
+        )
+
+
 def assign_records(
     paths: Mapping[str, Path],
     folder: Path,

@@ -16,6 +16,7 @@ from modalities.ecg.assignment import (
     NamedSplit,
     Split,
     assign_records,
+    say_folders,
     table_file,
 )
 from modalities.ecg.beats import AAMI
@@ -156,6 +157,8 @@ def read_wfdb(
         paths = find_records(folder)
         split_of = assign_records(paths, folder, split, exclude or [], writer, is_new=fitted is not None)
         names = list(split_of)
+        if groups is None and fitted is None and test_fraction and not any(split_of.values()):
+            say_folders(writer, [paths[name].relative_to(folder).parent.as_posix() for name in names])
         person = {name: name for name in names} | persons(
             groups, {name: paths[name] for name in names}, folder, writer, is_new=fitted is not None
         )

@@ -129,7 +129,7 @@ def read_arrays(
 
 def _files(path: Path, test_path: str | None) -> tuple[Path, Path | None]:
     if path.is_dir():
-        found = sorted(file for suffix in (".ts", ".tsv") for file in path.glob(f"*_TRAIN{suffix}"))
+        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(("_train.ts", "_train.tsv")))
         if len(found) != 1:
             some = f": {', '.join(file.name for file in found)}" if found else ""
             raise DataError(
@@ -142,7 +142,8 @@ def _files(path: Path, test_path: str | None) -> tuple[Path, Path | None]:
         if not test_file.is_file():
             raise DataError(f"expected a file at {test_file}; there is none.")
         return path, test_file
-    if path.stem.endswith("_TRAIN"):
-        beside = path.with_stem(path.stem.removesuffix("_TRAIN") + "_TEST")
-        return path, beside if beside.is_file() else None
+    if path.stem.lower().endswith("_train"):
+        name = path.stem[: -len("train")].lower() + "test" + path.suffix.lower()
+        beside = [file for file in path.parent.iterdir() if file.name.lower() == name]
+        return path, beside[0] if beside else None
     return path, None

@@ -46,3 +46,13 @@ def test_a_group_in_two_splits():
     check_disjoint(["train", "train", "test"], ["a", "a", "b"])
     with pytest.raises(DataError, match="group 'a' is in the splits 'train' and 'test'"):
         check_disjoint(["train", "test"], ["a", "a"])
+
+
+@pytest.mark.parametrize("n", [5, 12, 40, 400])
+def test_few_rows_with_real_numbers_as_labels_are_held_out_from_low_to_high(n):
+    labels = np.linspace(0, 1, n)
+    held_out = hold_out(n, 0.2, seed=0, labels=labels)
+    assert abs(held_out.sum() - 0.2 * n) <= 1
+    if n >= 12:
+        assert (labels[held_out] < 0.5).any()
+        assert (labels[held_out] > 0.5).any()

@@ -84,3 +84,16 @@ def test_persons_and_labels_in_the_names_of_files(write):
     assert data.repairs["records whose name does not match labels, left without a label, such as other"] == 1
     with pytest.raises(DataError, match=r"groups '\(\?P<group>q\)' matches none of 5 names, such as other, p1/af_a"):
         read(write.folder, groups="(?P<group>q)")
+
+
+def test_folders_that_may_be_persons_are_said(write):
+    for person in range(4):
+        (write.folder / f"Person_{person}").mkdir()
+        for record in range(2):
+            write(f"Person_{person}/rec_{record}", rate=100, seconds=4, symbols="")
+    options = {"path": str(write.folder), "window_s": 2, "leads": ["MLII"], "labels": "rec_(?P<label>.)"}
+    said = "Records lie in 4 folders, such as Person_0, several in each. If a folder is a person, say groups:"
+    assert any(note.startswith(said) for note in read_wfdb(**options).notes)
+    data = read_wfdb(**options, groups="(?P<group>.+)/")
+    assert not any(note.startswith(said) for note in data.notes)
+    assert not set(data.groups("train")) & set(data.groups("test"))

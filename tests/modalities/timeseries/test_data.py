@@ -399,3 +399,14 @@ def test_files_that_are_not_there(folder):
         DataError, match=r"folder with one \*_TRAIN\.tsv or \*_TRAIN\.ts; .* has 0 of these\. Tables of one series"
     ):
         read(folder)
+
+
+def test_names_of_the_archives_files_in_small_letters(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 6), ("test", 4)):
+        lines = [f"{i % 2 + 1}\t" + "\t".join(map(str, rng.normal(size=9))) for i in range(n)]
+        (tmp_path / f"coffee_{split}.tsv").write_text("\n".join(lines))
+    for path in (tmp_path, tmp_path / "coffee_train.tsv"):
+        data = read_arrays(path=str(path))
+        assert {split: len(rows) for split, rows in data.splits.items()} == {"train": 6, "test": 4}
+        assert data.facts["classes"] == ["1", "2"]
