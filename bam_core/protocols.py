@@ -9,8 +9,10 @@ recipe leaves out and that bears the name of a fact of the data (such as `in_cha
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, wraps
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+from warnings import warn
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +41,11 @@ class ViewFn(Protocol):
 class Loader(Protocol):
     """Draws a part of the views where data are read, such as crops of images too large to be kept whole.
 
-    It may follow the network: after some passes over the data it looks at every row of train, and keeps what it found
-    in `table`, a tensor with a row for each, or None before. The run calls it, saves the table and restores it.
+    It may follow the network: after some passes over the data it computes something of every row of train, and keeps
+    that in `state`, a tensor with a row for each, or None before. The run calls it, saves the state and restores it.
     """
 
-    table: Tensor | None
+    state: Tensor | None
 
     def __call__(
         self, columns: Mapping[str, Any], facts: Mapping[str, Any], *, rows: Sequence[int], seed: Sequence[int]
@@ -51,15 +53,15 @@ class Loader(Protocol):
         """What the view function takes, of some rows of train; what is random follows from seed and row."""
         ...
 
-    def due(self, passes: int) -> bool:
-        """Whether to look at all rows after so many passes over the data."""
+    def should_refresh(self, passes: int) -> bool:
+        """Whether to compute the state anew after so many passes over the data."""
         ...
 
-    def read(self, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Batch:
-        """Some rows as `look` wants them."""
+    def load(self, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Batch:
+        """Some rows as `compute` wants them."""
         ...
 
-    def look(self, encoder: nn.Module, batch: Batch) -> Tensor:
+    def compute(self, encoder: nn.Module, batch: Batch) -> Tensor:
         """(b, k): what to keep of each row; the encoder is the teacher's if there is one."""
         ...
 
@@ -141,9 +143,9 @@ class Modality:
         readers: functions (**options) -> `PreparedData`; recipes choose by `data.reader`. A reader whose preprocessing
             is learnt from the training data keeps it in the facts, and has a keyword `fitted`: the facts of a saved
             encoder, to read new data in the same way.
-        reads: file suffix, or "" for a folder -> name of the reader that new data of that kind go to, or a tuple of
-            all that take it: the one that the encoder was trained with, if it is among them, else the first. They
-            have a keyword `path`.
+        reader_for_suffix: file suffix, or "" for a folder -> name of the reader that new data of that kind go to, or a
+            tuple of all that take it: the one that the encoder was trained with, if it is among them, else the first.
+            They have a keyword `path`.
         views: factories (**options) -> `ViewFn`; recipes choose by `views.name`.
         encoders: factories (**options) -> module (view -> (b, d)); recipes choose by `encoder.name`. Options are plain
             JSON, since they are saved with the weights. One that does not take what some views make says so by a
@@ -154,7 +156,7 @@ class Modality:
         example: (**options) -> `PreparedData`, small, synthetic, in a second, with labels and the splits train and
             test; for tests and trials.
         draw: (matplotlib axes, one sample of a view) -> None: a picture of it for reports.
-        invalidates: for every random change that the views make, the labels that it may destroy. Keys are the options
+        label_risks: for every random change that the views make, the labels that it may destroy. Keys are the options
             of the views, or what these begin with; options that say how many, how likely (`p`, `..._p`), and
             `local_...` need none of their own.
         from_memory: (rows, *, fitted=None, **options) -> `PreparedData` that holds unlabelled rows of a user's arrays,
@@ -168,21 +170,21 @@ class Modality:
 
     name: str
     readers: Mapping[str, Callable[..., Any]]
-    reads: Mapping[str, str | tuple[str, ...]]
+    reader_for_suffix: Mapping[str, str | tuple[str, ...]]
     views: Mapping[str, Callable[..., Callable[..., Any]]]
     encoders: Mapping[str, Callable[..., nn.Module]]
     collate: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
     raw_features: Callable[..., Tensor]
     example: Callable[..., Any]
     draw: Callable[..., None]
-    invalidates: Mapping[str, str] = field(default_factory=dict[str, str])
+    label_risks: Mapping[str, str] = field(default_factory=dict[str, str])
     from_memory: Callable[..., Any] | None = None
     columns_are_features: bool = False
     baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
 
     def readers_of(self, kind: str) -> tuple[str, ...]:
         """Names of the readers that take a file suffix, or "" for a folder."""
-        names = self.reads.get(kind, ())
+        names = self.reader_for_suffix.get(kind, ())
         return (names,) if isinstance(names, str) else names
 
     def with_facts(self, facts: Mapping[str, Any]) -> "Modality":
@@ -193,3 +195,26 @@ class Modality:
             if accepts_keyword(function, "facts")
         }
         return replace(self, **bound)
+
+
+RENAMED = {"reads": "reader_for_suffix", "invalidates": "label_risks"}
+"""Former names of fields of `Modality` -> what they are called now."""
+
+
+def _takes_former_names(cls: type) -> None:
+    """Let a class be made, and read, with the former names of its fields; making says what they are called now."""
+    make = cls.__dict__["__init__"]
+
+    @wraps(make)
+    def init(self: Any, *args: Any, **fields: Any) -> None:
+        for former in RENAMED.keys() & fields.keys():
+            warn(f"{cls.__name__}({former}=...) is called {RENAMED[former]} now.", FutureWarning, stacklevel=2)
+            fields[RENAMED[former]] = fields.pop(former)
+        make(self, *args, **fields)
+
+    type.__setattr__(cls, "__init__", init)
+    for former, name in RENAMED.items():
+        setattr(cls, former, property(attrgetter(name), doc=f"Former name of `{name}`."))
+
+
+_takes_former_names(Modality)

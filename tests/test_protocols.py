@@ -1,8 +1,18 @@
+from dataclasses import replace
+
+import pytest
+
 from bam_core.protocols import Modality
 
 
 def adapter(**functions):
-    nothing = {"readers": {}, "reads": {}, "views": {}, "encoders": {}, "collate": lambda columns, facts: None}
+    nothing = {
+        "readers": {},
+        "reader_for_suffix": {},
+        "views": {},
+        "encoders": {},
+        "collate": lambda columns, facts: None,
+    }
     plain = {"raw_features": lambda batch: batch, "example": lambda: None, "draw": lambda axes, sample: None}
     return Modality(name="x", **nothing, **{**plain, **functions})
 
@@ -21,3 +31,13 @@ def test_facts_reach_the_functions_that_take_them():
 def test_other_functions_stay_as_they_are():
     modality = adapter()
     assert modality.with_facts({"scale": 3}) == modality
+
+
+def test_former_names_of_fields_are_taken_with_a_hint():
+    with pytest.warns(FutureWarning, match=r"Modality\(reads=\.\.\.\) is called reader_for_suffix now"):
+        modality = adapter(reads={".csv": ("a", "b")})
+    assert modality.reads == modality.reader_for_suffix == {".csv": ("a", "b")}
+    assert modality.readers_of(".csv") == ("a", "b")
+    with pytest.warns(FutureWarning, match="label_risks now"):
+        other = replace(modality, invalidates={"noise": "loud"})
+    assert other.invalidates == other.label_risks == {"noise": "loud"}

@@ -178,7 +178,7 @@ def _reader_of(kind: str, recipe: Resolved, modality: Modality) -> str:
     ):
         return trained_with
     if not names:
-        kinds = ", ".join(kind or "a folder" for kind in modality.reads)
+        kinds = ", ".join(kind or "a folder" for kind in modality.reader_for_suffix)
         raise RecipeError(
             f"no reader of {modality.name!r} is known to take {kind or 'a folder'}. Known: {kinds}. Give one of these, "
             f"or say who reads it, reader=NAME: {', '.join(modality.readers)}."

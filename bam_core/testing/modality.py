@@ -61,7 +61,7 @@ def check_modality(modality: Modality, *, views: Options | None = None, encoders
             Maker(name, _made(contract, "views", name, factory, (views or {}).get(name, {}), facts)[0])
             for name, factory in modality.views.items()
         ]
-        _invalidates(contract, modality, facts)
+        _label_risks(contract, modality, facts)
         for maker in makers:
             check_views(contract, maker, batch, take)
         fitted = set()
@@ -93,9 +93,9 @@ def _declarations(contract: Contract, modality: Modality) -> None:
         for name, function in functions.items():
             _options(contract, f"{kind[:-1] if kind != 'views' else kind} {name!r}", function, reserved)
     with contract.rule(
-        '`reads` maps "" or suffixes such as ".csv" to names of readers, which have a keyword `path`'
+        '`reader_for_suffix` maps "" or suffixes such as ".csv" to names of readers, which have a keyword `path`'
     ) as (need):
-        for kind in modality.reads:
+        for kind in modality.reader_for_suffix:
             need(kind == "" or (kind.startswith(".") and kind == kind.lower()), f"the kind {kind!r}")
             for name in modality.readers_of(kind):
                 need(name in modality.readers, f"{kind!r} goes to {name!r}, which is no reader")
@@ -217,17 +217,17 @@ def _made(
         return factory(**options), options
 
 
-def _invalidates(contract: Contract, modality: Modality, facts: Mapping[str, Any]) -> None:
+def _label_risks(contract: Contract, modality: Modality, facts: Mapping[str, Any]) -> None:
     """Options of views that are neither facts nor numbers of views, probabilities or switches are changes."""
     with contract.rule(
-        "`invalidates` names the labels that each change of the views may destroy; a change that destroys none says so"
+        "`label_risks` names the labels that each change of the views may destroy; a change that destroys none says so"
     ) as need:
-        wrong = [key for key, labels in modality.invalidates.items() if not (isinstance(labels, str) and labels)]
+        wrong = [key for key, labels in modality.label_risks.items() if not (isinstance(labels, str) and labels)]
         need(not wrong, f"nothing is said of {', '.join(wrong)}")
         for name, factory in modality.views.items():
             for parameter in keyword_parameters(factory):
                 option = parameter.name.removeprefix("local_")
-                known = any(option == key or option.startswith(f"{key}_") for key in modality.invalidates)
+                known = any(option == key or option.startswith(f"{key}_") for key in modality.label_risks)
                 need(
                     known or parameter.name in facts or not _is_change(parameter),
                     f"views {name!r} have an option {parameter.name!r} that no key of it covers",

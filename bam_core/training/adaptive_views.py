@@ -28,14 +28,14 @@ def refresh_callbacks(parts: Parts, settings: TrainSettings) -> list[lightning.C
     if parts.loader is None:
         return []
     refresher = RefreshViews(parts.loader, parts.data, settings)
-    if any(parts.loader.due(passes) for passes in range(1, settings.epochs)):
+    if any(parts.loader.should_refresh(passes) for passes in range(1, settings.epochs)):
         with evaluating(parts.encoder), torch.no_grad():
-            parts.loader.look(parts.encoder, refresher.dataset.__getitems__([0]))
+            parts.loader.compute(parts.encoder, refresher.dataset.__getitems__([0]))
     return [refresher]
 
 
 class RefreshViews(lightning.Callback):
-    """Asks a `bam_core.protocols.Loader` at the end of every pass whether it is time to look, and does it.
+    """Asks a `bam_core.protocols.Loader` at the end of every pass whether to refresh its state, and does it.
 
     The ranks share the samples out. What was found goes into checkpoints; this callback therefore has to come before
     the one that writes them.
@@ -48,7 +48,7 @@ class RefreshViews(lightning.Callback):
 
     def __init__(self, loader: Loader, data: PreparedData, settings: TrainSettings) -> None:
         self.loader = loader
-        self.dataset = SplitDataset(data.splits["train"], loader.read, data.facts)
+        self.dataset = SplitDataset(data.splits["train"], loader.load, data.facts)
         self.settings = settings
 
     @property
@@ -59,25 +59,25 @@ class RefreshViews(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Look if it is time, unless the run ends here."""
         passes = trainer.current_epoch + 1
-        if self.loader.due(passes) and passes < self.settings.epochs and trainer.is_last_batch:
-            self.loader.table = self._look(trainer, pl_module)
+        if self.loader.should_refresh(passes) and passes < self.settings.epochs and trainer.is_last_batch:
+            self.loader.state = self._computed(trainer, pl_module)
 
-    def _look(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> torch.Tensor:
+    def _computed(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> torch.Tensor:
         objective: Any = pl_module.objective
         teacher = getattr(objective, "teacher", None)
         encoder = objective.encoder if teacher is None else teacher.module.encoder
         rows = range(len(self.dataset))
-        table = outputs_of_rows(rows, self.dataset, encoder, self.loader.look, trainer, pl_module, self.settings)
+        table = outputs_of_rows(rows, self.dataset, encoder, self.loader.compute, trainer, pl_module, self.settings)
         table.share_memory_()
         return table
 
     def state_dict(self) -> dict[str, Any]:
         """What was found."""
-        return {} if self.loader.table is None else {"table": self.loader.table}
+        return {} if self.loader.state is None else {"table": self.loader.state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
-        self.loader.table = state_dict["table"].share_memory_() if "table" in state_dict else None
+        self.loader.state = state_dict["table"].share_memory_() if "table" in state_dict else None
 
 
 @torch.no_grad()

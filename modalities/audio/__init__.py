@@ -10,7 +10,7 @@ from modalities.audio.folder import read_folder, read_speech_commands
 from modalities.audio.huggingface import read_huggingface
 from modalities.audio.manifest import read_manifest
 from modalities.audio.memory import from_memory
-from modalities.audio.views import INVALIDATES, LogMelViews, WaveformViews
+from modalities.audio.views import LABEL_RISKS, LogMelViews, WaveformViews
 from modalities.timeseries.encoders import ResNet1d
 
 MODALITY = Modality(
@@ -22,7 +22,7 @@ MODALITY = Modality(
         "speech_commands": read_speech_commands,
         "example": synthetic_clips,
     },
-    reads={
+    reader_for_suffix={
         **dict.fromkeys(("", *SUFFIXES), ("folder", "speech_commands")),
         **dict.fromkeys((".csv", ".tsv", ".txt"), "manifest"),
         ".parquet": ("manifest", "huggingface"),
@@ -33,7 +33,7 @@ MODALITY = Modality(
     raw_features=log_mel_features,
     example=synthetic_clips,
     draw=draw_clip,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
     from_memory=from_memory,
     baselines=BASELINES,
 )

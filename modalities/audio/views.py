@@ -1,6 +1,6 @@
 """Batched, seeded views of clips on the device of the batch: waveforms, or the log-mels of waveforms.
 
-Every random change is drawn per sample from the generator; nothing waits for an accelerator. `INVALIDATES` says which
+Every random change is drawn per sample from the generator; nothing waits for an accelerator. `LABEL_RISKS` says which
 labels each change may destroy: no view suits every task.
 """
 
@@ -15,7 +15,7 @@ from modalities.audio.changes import Clips, Range
 from modalities.audio.mel import LogMel
 from modalities.timeseries.padded import padded
 
-INVALIDATES = {
+LABEL_RISKS = {
     "window": "events outside the window; order and number of events, duration of the whole",
     "longest_s": "the same, in clips that are longer",
     "mix_snr_db": "which sounds are there, and how many; clean or noisy; speaker, where voices mix",

@@ -9,7 +9,7 @@ from modalities.ecg.encoders import xresnet1d50
 from modalities.ecg.example import synthetic_records
 from modalities.ecg.mitbih_beats import read_mitbih_beats
 from modalities.ecg.ptbxl import read_ptbxl
-from modalities.ecg.views import INVALIDATES, ECGViews
+from modalities.ecg.views import LABEL_RISKS, ECGViews
 from modalities.timeseries.batches import collate_signals, draw_signal, flat_signal
 from modalities.timeseries.encoders import PatchTransformer, ResNet1d, Rocket
 
@@ -23,7 +23,7 @@ MODALITY = Modality(
         "ptbxl": read_ptbxl,
         "example": synthetic_records,
     },
-    reads={"": ("wfdb", "ptbxl"), **dict.fromkeys((".npz", ".npy", ".csv", ".tsv", ".parquet"), "arrays")},
+    reader_for_suffix={"": ("wfdb", "ptbxl"), **dict.fromkeys((".npz", ".npy", ".csv", ".tsv", ".parquet"), "arrays")},
     views={"ecg": ECGViews},
     encoders={
         "resnet1d": ResNet1d,
@@ -35,7 +35,7 @@ MODALITY = Modality(
     raw_features=flat_signal,
     example=synthetic_records,
     draw=draw_signal,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
     from_memory=from_memory,
     baselines=BASELINES,
 )

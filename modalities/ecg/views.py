@@ -1,6 +1,6 @@
 """Batched, seeded views of ECGs on the device of the batch, made of the transforms of ecg-augmentations.
 
-Every random change is drawn per sample from the generator; nothing waits for an accelerator. `INVALIDATES` says which
+Every random change is drawn per sample from the generator; nothing waits for an accelerator. `LABEL_RISKS` says which
 labels each change may destroy: no view suits every task.
 
 Source: ecg-augmentations (MIT), https://github.com/klean2050/ecg-augmentations.
@@ -15,7 +15,7 @@ from torch import Tensor
 from bam_core.errors import InputError
 from bam_core.views import Views
 
-INVALIDATES = {
+LABEL_RISKS = {
     "crop": "record-level labels of passing events: the event may lie outside the window",
     "stretch": "heart rate, QT and QRS width (brady- and tachycardia, long QT, bundle branch block)",
     "shift": "position in the record; beats at the border leave the window",

@@ -11,7 +11,7 @@ from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
 from modalities.image.memory import from_memory, read_digits, read_memory
 from modalities.image.shards import read_shards
-from modalities.image.views import INVALIDATES, ImageViews
+from modalities.image.views import LABEL_RISKS, ImageViews
 
 MODALITY = Modality(
     name="image",
@@ -24,7 +24,7 @@ MODALITY = Modality(
         "digits": read_digits,
         "example": synthetic_images,
     },
-    reads={
+    reader_for_suffix={
         **dict.fromkeys(("", *SUFFIXES), "folder"),
         **dict.fromkeys((".npz", ".npy"), "arrays"),
         ".parquet": "huggingface",
@@ -44,7 +44,7 @@ MODALITY = Modality(
     raw_features=raw_image,
     example=synthetic_images,
     draw=draw_image,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
     from_memory=from_memory,
     baselines=BASELINES,
 )

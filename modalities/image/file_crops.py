@@ -60,7 +60,7 @@ class FileCrops:
         self.flip = flip
         self.boxes = boxes
         self.look_size = kinds["global"].size
-        self.table: Float[Tensor, "n 4"] | None = None
+        self.state: Float[Tensor, "n 4"] | None = None
         """(top, left, bottom, right) of every row of train, once the network has looked."""
 
     def __call__(
@@ -87,7 +87,7 @@ class FileCrops:
         self, source: Source, facts: Mapping[str, Any], row: int, rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
         channels = facts["in_channels"]
-        box = None if self.table is None else self.table[row].tolist()
+        box = None if self.state is None else self.state[row].tolist()
         alpha = 1.0 if self.boxes is None else self.boxes.alpha
         try:
             with open_upright(source, channels=channels, scale=Scale.of(facts)) as image:
@@ -110,12 +110,12 @@ class FileCrops:
         pixels = pixels[:, ::-1] if rng.random() < self.flip else pixels
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
-    def due(self, passes: int) -> bool:
+    def should_refresh(self, passes: int) -> bool:
         """Whether the network is to look at all images after so many passes over the data."""
         return self.boxes is not None and passes % self.boxes.every == 0
 
-    def read(self, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Tensor:
-        """Whole images for `look`, (b, channels, height, width) uint8, squeezed to the size of a global view."""
+    def load(self, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Tensor:
+        """Whole images for `compute`, (b, channels, height, width) uint8, squeezed to the size of a global view."""
         from PIL.Image import Resampling
 
         made = []
@@ -133,7 +133,7 @@ class FileCrops:
             made.append(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
         return torch.from_numpy(np.stack(made))
 
-    def look(self, encoder: nn.Module, images: Tensor) -> Float[Tensor, "b 4"]:
+    def compute(self, encoder: nn.Module, images: Tensor) -> Float[Tensor, "b 4"]:
         """Boxes around what a network looks at."""
         from modalities.image.encoders.saliency import saliency
 

@@ -1,7 +1,7 @@
 """Batched, seeded views of images on the device of the batch: random resized crop, mirror, colours, blur, multi-crop.
 
 Every random change is drawn per image from the generator; nothing waits for an accelerator. Crops of large images are
-better cut where files are read, from the whole image: `modalities.image.file_crops`. `INVALIDATES` says which labels
+better cut where files are read, from the whole image: `modalities.image.file_crops`. `LABEL_RISKS` says which labels
 each change may destroy: no view suits every task.
 """
 
@@ -17,7 +17,7 @@ from modalities.image.batches import unit_pixels
 from modalities.image.changes import Range
 from modalities.image.file_crops import BoxSettings, FileCrops, Kind
 
-INVALIDATES = {
+LABEL_RISKS = {
     "scale": "what lies outside the crop; size, place and number of things, the scene around them",
     "ratio": "proportions: how slim or broad",
     "flip": "left and right: letters and digits, handedness, side of the body",

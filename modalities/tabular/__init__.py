@@ -9,7 +9,7 @@ from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
 from modalities.tabular.example import read_breast_cancer, synthetic_table
 from modalities.tabular.files import PARQUET
 from modalities.tabular.memory import from_memory, read_frame
-from modalities.tabular.views import INVALIDATES, TabularViews
+from modalities.tabular.views import LABEL_RISKS, TabularViews
 
 TEXT = (".csv", ".tsv", ".txt", ".data", ".test")
 
@@ -21,14 +21,14 @@ MODALITY = Modality(
         "breast_cancer": read_breast_cancer,
         "example": synthetic_table,
     },
-    reads=dict.fromkeys((*TEXT, *(kind + packed for kind in TEXT for packed in PACKED), *PARQUET), "table"),
+    reader_for_suffix=dict.fromkeys((*TEXT, *(kind + packed for kind in TEXT for packed in PACKED), *PARQUET), "table"),
     views={"tabular": TabularViews},
     encoders={"mlp": MLPEncoder, "ft_transformer": FeatureTransformer},
     collate=collate_rows,
     raw_features=raw_row,
     example=synthetic_table,
     draw=draw_row,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
     from_memory=from_memory,
     baselines=BASELINES,
     columns_are_features=True,

@@ -1,7 +1,7 @@
 """Batched, seeded views of table rows on the device of the batch.
 
 Every random change is drawn per sample from the generator; nothing waits for an accelerator. What replaces a value
-comes from the training rows: quantiles and frequencies in the facts. `INVALIDATES` says which labels each change may
+comes from the training rows: quantiles and frequencies in the facts. `LABEL_RISKS` says which labels each change may
 destroy.
 """
 
@@ -15,7 +15,7 @@ from bam_core.views import Views
 from modalities.tabular.batches import Batch
 from modalities.tabular.columns import UNKNOWN
 
-INVALIDATES = {
+LABEL_RISKS = {
     "corrupt": "labels decided by one or two columns: these may hold another row's values in both views",
     "mask_groups": "labels decided by a group of correlated columns, all of which may be masked",
     "subset": "labels that need several columns together, when few of them are kept",

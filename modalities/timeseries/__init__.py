@@ -8,7 +8,7 @@ from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTran
 from modalities.timeseries.example import synthetic_series
 from modalities.timeseries.long import read_frame, read_long
 from modalities.timeseries.memory import from_memory, read_series
-from modalities.timeseries.views import INVALIDATES, SeriesViews
+from modalities.timeseries.views import LABEL_RISKS, SeriesViews
 
 MODALITY = Modality(
     name="timeseries",
@@ -19,7 +19,7 @@ MODALITY = Modality(
         "frame": read_frame,
         "example": synthetic_series,
     },
-    reads={
+    reader_for_suffix={
         **dict.fromkeys((".npz", ".npy", ".ts"), "arrays"),
         **dict.fromkeys(("", ".csv", ".tsv", ".txt", ".parquet"), ("arrays", "long")),
     },
@@ -35,7 +35,7 @@ MODALITY = Modality(
     raw_features=flat_signal,
     example=synthetic_series,
     draw=draw_signal,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
     from_memory=from_memory,
     baselines=BASELINES,
 )

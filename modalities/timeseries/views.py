@@ -1,6 +1,6 @@
 """Batched, seeded views of series on the device of the batch, for equal and unequal lengths.
 
-Every random change is drawn per sample from the generator; nothing waits for an accelerator. `INVALIDATES` says which
+Every random change is drawn per sample from the generator; nothing waits for an accelerator. `LABEL_RISKS` says which
 labels each change may destroy: no view suits every task.
 
 Source: Um et al., ICMI 2017, arXiv 1706.00527 (jitter, scaling, magnitude and time warp, permutation); Yue et al.,
@@ -21,7 +21,7 @@ from modalities.timeseries.alignment import ALIGNED, alignment
 from modalities.timeseries.padded import padded
 from modalities.timeseries.positions import Range, Windows, curve, draw_windows, permute, progress, random_stretch, warp
 
-INVALIDATES = {
+LABEL_RISKS = {
     "window": "labels of passing events, which may lie outside; totals and durations",
     "resize": "speed, period and duration of what is shown",
     "time_warp": "rhythm: intervals, local frequency",

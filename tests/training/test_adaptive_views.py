@@ -18,18 +18,18 @@ from modalities.image.memory import read_memory
 class Looker:
     """Remembers the mean of every image, as the encoder returns it."""
 
-    table = None
+    state = None
 
     def __call__(self, columns, facts, *, rows, seed):
         raise NotImplementedError
 
-    def due(self, passes):
+    def should_refresh(self, passes):
         return passes % 2 == 0
 
-    def read(self, columns, facts):
+    def load(self, columns, facts):
         return torch.as_tensor(columns["image"].reshape(-1, 16)).float()
 
-    def look(self, encoder, batch):
+    def compute(self, encoder, batch):
         assert not encoder.training
         return encoder(batch.mean(dim=1, keepdim=True))
 
@@ -66,25 +66,25 @@ def test_every_sample_gets_its_own(monkeypatch, world_size):
     expected = torch.arange(11 * 16).remainder(256).reshape(11, 16).float().mean(dim=1, keepdim=True)
     for callback, trainer, module in everyone:
         callback.on_train_epoch_end(trainer, module)
-        torch.testing.assert_close(callback.loader.table, expected)
+        torch.testing.assert_close(callback.loader.state, expected)
 
 
 @pytest.mark.parametrize("moment", [{"epoch": 0}, {"epoch": 3}, {"is_last_batch": False}])
 def test_it_looks_only_when_it_is_due_and_the_run_goes_on(moment):
     for callback, trainer, module in ranks(1, **moment):
         callback.on_train_epoch_end(trainer, module)
-        assert callback.loader.table is None
+        assert callback.loader.state is None
 
 
 def test_what_was_found_is_saved_and_restored():
     (callback, _, _), (other, _, _) = next(ranks(1)), next(ranks(1))
     assert callback.state_dict() == {}
     other.load_state_dict({})
-    assert other.loader.table is None
-    callback.loader.table = torch.rand(11, 4)
+    assert other.loader.state is None
+    callback.loader.state = torch.rand(11, 4)
     other.load_state_dict(callback.state_dict())
-    assert torch.equal(other.loader.table, callback.loader.table)
-    assert other.loader.table.is_shared()
+    assert torch.equal(other.loader.state, callback.loader.state)
+    assert other.loader.state.is_shared()
 
 
 def test_checkpoints_of_before_know_it_by_its_first_name():

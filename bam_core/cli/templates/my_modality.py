@@ -167,7 +167,7 @@ def collate(columns: Mapping[str, Any], facts: Mapping[str, Any]) -> Tensor:
 
 # Views: what an encoder should learn to ignore. Labels that hang on it are lost: say which.
 
-INVALIDATES = {
+LABEL_RISKS = {
     "window": "events outside the window, duration",
     "scale": "amplitude",
     "noise": "fine detail",
@@ -255,12 +255,12 @@ def draw(axes: Any, sample: Tensor) -> None:
 MODALITY = Modality(
     name="my_modality",
     readers={"files": read_files, "example": read_example},
-    reads={".csv": "files", ".npy": "files"},
+    reader_for_suffix={".csv": "files", ".npy": "files"},
     views={"random": RandomViews},
     encoders={"small": SmallNet},
     collate=collate,
     raw_features=raw_features,
     example=read_example,
     draw=draw,
-    invalidates=INVALIDATES,
+    label_risks=LABEL_RISKS,
 )

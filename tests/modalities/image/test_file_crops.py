@@ -119,7 +119,7 @@ def test_a_broken_file_is_named_and_grey(files, tmp_path):
     assert not (batch["global"][0] == 128).all()
     with pytest.warns(UserWarning, match="image 7 of train is no image"):
         views().loader({"encoded": [b"no"]}, FACTS, rows=[7], seed=(0, 0))
-    assert (views().loader.read({"file": files}, FACTS)[1] == 128).all()
+    assert (views().loader.load({"file": files}, FACTS)[1] == 128).all()
 
 
 def test_boxes_decide_where_crops_lie(tmp_path):
@@ -130,7 +130,7 @@ def test_boxes_decide_where_crops_lie(tmp_path):
     view_fn = views(boxes_every=40, scale=(0.01, 0.02), local_scale=(0.01, 0.02))
     names, facts = [str(tmp_path / "quarter.png")] * 60, {**FACTS, "in_channels": 1}
     anywhere = read(view_fn, names, facts=facts)
-    view_fn.loader.table = torch.tensor([[0.6, 0.6, 0.9, 0.9]]).expand(60, 4)
+    view_fn.loader.state = torch.tensor([[0.6, 0.6, 0.9, 0.9]]).expand(60, 4)
     around = read(view_fn, names, facts=facts)
     for kind in ("global", "local"):
         assert (anywhere[kind].float().mean(dim=(2, 3, 4)) < 10).float().mean() > 0.5
@@ -139,8 +139,8 @@ def test_boxes_decide_where_crops_lie(tmp_path):
 
 def test_when_to_look():
     loader = views(boxes_every=40).loader
-    assert [n for n in range(1, 401) if loader.due(n)] == [40 * k for k in range(1, 11)]
-    assert not any(views().loader.due(n) for n in range(1, 401))
+    assert [n for n in range(1, 401) if loader.should_refresh(n)] == [40 * k for k in range(1, 11)]
+    assert not any(views().loader.should_refresh(n) for n in range(1, 401))
 
 
 @pytest.mark.parametrize("network", ["vit", "resnet10t"])
@@ -148,10 +148,10 @@ def test_boxes_from_a_network(network, files):
     facts = {**FACTS, "mean": [0.5] * 3, "std": [0.25] * 3}
     encoder = vit(**facts, size="tiny", patch=8) if network == "vit" else timm_encoder(model=network, **facts)
     loader = views(boxes_every=1).loader
-    whole = loader.read({"file": files}, FACTS)
+    whole = loader.load({"file": files}, FACTS)
     assert whole.shape == (3, 3, 16, 16)
     with torch.no_grad():
-        made = loader.look(encoder.eval(), whole)
+        made = loader.compute(encoder.eval(), whole)
     assert made.shape == (3, 4)
     assert ((made[:, :2] < made[:, 2:]) & (made >= 0).all() & (made <= 1).all()).all()
 
@@ -204,7 +204,7 @@ def test_wrong_options(options, message):
 
 def test_looking_needs_boxes():
     with pytest.raises(InputError, match="look expected views with boxes_every"):
-        views().loader.look(torch.nn.Identity(), torch.zeros(1, 3, 8, 8))
+        views().loader.compute(torch.nn.Identity(), torch.zeros(1, 3, 8, 8))
 
 
 RECIPE = """

@@ -8,14 +8,14 @@ import pytest
 
 from bam_core.cli import main
 from modalities.timeseries import MODALITY
-from modalities.timeseries.views import INVALIDATES, PRESETS, SeriesViews
+from modalities.timeseries.views import LABEL_RISKS, PRESETS, SeriesViews
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "timeseries.md").read_text(encoding="utf-8")
 
 
 def test_every_reader_view_and_encoder_is_described():
-    for name in (*MODALITY.readers, *MODALITY.encoders, *INVALIDATES):
+    for name in (*MODALITY.readers, *MODALITY.encoders, *LABEL_RISKS):
         assert f"`{name}`" in TEXT, name
     assert (DOCS / "images" / "timeseries_views.png").is_file()
 
