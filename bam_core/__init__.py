@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         RecipeError,
     )
+    from bam_core.finetuning.pretrained import PretrainedClassifier, PretrainedRegressor
     from bam_core.loss.attention import log_attention, positive_mask, unit_rows
     from bam_core.loss.balancing import Balanced, sinkhorn
     from bam_core.loss.definition import BAMLoss, BAMLossOutput, bam_loss
@@ -60,6 +61,7 @@ _HOME = {
         "NonFiniteError",
         "RecipeError",
     ),
+    "finetuning.pretrained": ("PretrainedClassifier", "PretrainedRegressor"),
     "loss.definition": ("BAMLoss", "BAMLossOutput", "bam_loss"),
     "objectives.bam": ("BAMObjective", "BAMOutput"),
     "runs.pretrained": ("PretrainedEncoder",),
@@ -87,7 +89,9 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "NonFiniteError",
+    "PretrainedClassifier",
     "PretrainedEncoder",
+    "PretrainedRegressor",
     "Projector",
     "Recipe",
     "RecipeError",

@@ -19,18 +19,19 @@ BELOW = {
     "labels": set(),
     "probes": {"labels"},
     "data": {"labels"},
-    "reports": {"probes"},
+    "reports": {"probes", "labels"},
     "config": {"probes", "data"},
     "objectives": {"config"},
     "training": {"config", "probes", "data", "labels"},
     "runs": {"training", "config", "probes", "reports", "data", "labels"},
     "comparison": {"runs", "training", "config", "probes", "reports", "data", "benchmarks"},
-    "imagenet": {"runs", "training", "config", "probes", "data", "labels"},
+    "finetuning": {"runs", "training", "config", "probes", "reports", "data", "labels"},
+    "imagenet": {"finetuning", "runs", "training", "config", "probes", "data", "labels"},
     "planning": {"training", "config", "data"},
     "embedder": {"runs", "training", "config", "reports", "data"},
     "testing": {"runs", "reports", "config", "data"},
     "benchmarks": {"runs", "training", "config", "data"},
-    "api": {"comparison", "runs", "training", "config", "probes", "reports", "data"},
+    "api": {"comparison", "finetuning", "runs", "training", "config", "probes", "reports", "data"},
 }
 BELOW["cli"] = set(BELOW)
 

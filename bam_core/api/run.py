@@ -20,6 +20,8 @@ from bam_core.runs.run_folder import end_of_run, load_encoder, load_run, steps_o
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bam_core.finetuning.finetune import Finetuned
+
 
 class Run:
     """A pretraining run: a folder with recipe, curves, checkpoints and the encoder.
@@ -120,6 +122,45 @@ class Run:
         found = embed_new(self._resolved, self.encoder(teacher=teacher), rows, plain(options))
         print(found.data.account(), flush=True)
         return found.table
+
+    def finetune(
+        self,
+        *,
+        data: str | PathLike[str] | Mapping[str, Any] | None = None,
+        folder: str | PathLike[str] | None = None,
+        teacher: bool = False,
+        **settings: Any,
+    ) -> "Finetuned":
+        """Train a classifier or regressor from the encoder and labels; what `bam finetune` does.
+
+        Beside it stand the same network from scratch, the linear probe, raw features and the baselines of the domain,
+        from the same labels and judged on the same rows.
+
+        Args:
+            data: labelled data. Default: those of the run. A path is that of other data; a mapping holds options of the
+                reader, such as {"labels": "labels.csv:diagnosis"}, and perhaps `path` and `test_path`.
+            folder: to write into. Default: finetune-HASH in the run folder.
+            teacher: start from the teacher's encoder.
+            **settings: `freeze`, `fraction`, `seeds`, `epochs`, ...; see `bam finetune --help`.
+
+        Returns:
+            The table, the model (`.model()`), and where the page is.
+
+        Raises:
+            BAMError: no encoder yet, wrong settings or options, or no labels.
+            KeyboardInterrupt: it was interrupted; the same call goes on.
+        """
+        from bam_core.finetuning.finetune import finetune
+
+        options = {"path": str(data)} if isinstance(data, str | PathLike) else dict(data or {})
+        return finetune(
+            self.folder,
+            plain(settings),
+            plain(options),
+            output=None if folder is None else Path(folder),
+            teacher=teacher,
+            trusted=self._trusted,
+        )
 
     def report(self) -> Path:
         """The page on the run; it is evaluated first if that has not been done.

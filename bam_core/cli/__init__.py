@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
     "pretrain": "pretrain an encoder from a recipe",
     "evaluate": "judge a run with probes and write its report",
+    "finetune": "train a classifier or regressor from a run and labels, beside what one would have without the run",
     "compare": "pretrain and judge several objectives on equal terms, over several seeds",
     "embed": "write the embeddings of new data to a parquet file",
     "import-checkpoint": "turn a released checkpoint into an encoder",
@@ -28,6 +29,7 @@ the way from data to embeddings:
   bam recipes copy ecg/mitbih_resnet1d my.yaml      start from the recipe that is nearest
   bam pretrain my.yaml data.path=FOLDER run=runs/a  pretrain on your data, without labels
   bam evaluate runs/a                               table and report.html
+  bam finetune runs/a                               classifier from the encoder and labels
   bam embed runs/a FOLDER -o embeddings.parquet     one row a record
 'bam COMMAND --help' explains a command."""
 

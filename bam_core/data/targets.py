@@ -70,7 +70,8 @@ def read_target(
         task: "classification", "regression", or "multi_label" for cells such as "AF,LBBB", divided at `;`, `|` or `,`;
             default: what the values look like.
         minus_one_is_missing: whether -1 means unlabelled, too; never of real numbers.
-        fitted: facts of a saved encoder, whose classes or real numbers these are; what is neither is unlabelled.
+        fitted: facts of a saved encoder, whose classes or real numbers these are; what is neither is unlabelled. With
+            None as `classes`, labels are new, and nothing is known of them.
 
     Raises:
         InputError: an unknown task.
@@ -79,11 +80,15 @@ def read_target(
     Example:
         >>> read_target([1.5, 2.25, None]).values.tolist(), read_target([3, 1, -1]).values.tolist()
         ([1.5, 2.25, nan], [1, 0, -1])
+        >>> read_target(["a", "b"], fitted={"classes": []}), read_target(["a", "b"], fitted={"classes": None}).classes
+        (None, ['a', 'b'])
         >>> read_target([3, 1, -1], task="regression").values.tolist()
         [3.0, 1.0, -1.0]
     """
     if task is not None and task not in get_args(Task):
         raise InputError(f"task expected {', '.join(get_args(Task))}; got {task!r}.")
+    if fitted is not None and fitted.get("classes", ()) is None:
+        fitted = None
     if isinstance(values, pd.DataFrame):
         found, classes = encode_columns(values)
         if fitted is not None and list(fitted.get("classes") or []) != classes:

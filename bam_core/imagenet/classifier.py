@@ -1,24 +1,16 @@
 """A linear classifier on top of an encoder, trained with labels: frozen for the linear probe, or fine-tuned with it."""
 
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning.pytorch as lightning
-import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from bam_core.collectives import all_gather
-from bam_core.config.schema import TrainSettings
-from bam_core.outputs import make_folder
-from bam_core.training.batches import GlobalBatches, batch_loader, mixed_seed
-from bam_core.training.callbacks import CleanStop, Watch
-from bam_core.training.checkpoints import Checkpoints, newest_checkpoint
-from bam_core.training.data_workers import deaths_explained
-from bam_core.training.trainer import make_trainer, quiet_lightning
+from bam_core.training.batches import mixed_seed
 from bam_core.views import make_views
 
 
@@ -69,6 +61,7 @@ class Classifier(lightning.LightningModule):
         self.rates = learning_rate, encoder_learning_rate
         self.steps, self.seed = steps, seed
         self.history: list[Accuracy] = []
+        self.finished = False
         self._right = torch.zeros(3)
         if encoder_learning_rate is None:
             encoder.requires_grad_(False)
@@ -139,94 +132,3 @@ class Classifier(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore it."""
         self.history = [Accuracy(int(e), top1, top5) for e, top1, top5 in checkpoint["history"]]
-
-
-class Labelled(torch.utils.data.Dataset[Any]):
-    """Some rows of a split, such as those of a `SplitDataset`, with their labels."""
-
-    def __init__(self, dataset: torch.utils.data.Dataset[Any], rows: np.ndarray, labels: np.ndarray) -> None:
-        self.dataset: Any = dataset
-        self.rows, self.labels = rows, labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Any, Tensor]:
-        rows = self.rows[list(indices)]
-        return self.dataset.__getitems__(rows.tolist()), torch.from_numpy(self.labels[rows])
-
-    def __getitem__(self, index: int) -> tuple[Any, Tensor]:
-        return self.__getitems__([index])
-
-
-def fit_classifier(
-    make: Callable[[int], Classifier],
-    train: Callable[[Callable[[], Sequence[int]]], Labelled],
-    held_out: Labelled,
-    settings: TrainSettings,
-    folder: Path,
-    *,
-    progress: bool = True,
-) -> list[Accuracy]:
-    """Train with a pass over the held-out rows after every epoch; a training that was stopped goes on.
-
-    Args:
-        make: number of steps -> the classifier.
-        train: seed of what is drawn where data are read -> the rows to train on.
-        held_out: the rows to judge on.
-        settings: epochs, batch_size, seed, and where to run.
-        folder: for checkpoints.
-        progress: show a bar.
-
-    Returns:
-        The accuracy after every epoch.
-
-    Raises:
-        KeyboardInterrupt: it was interrupted; the same call goes on.
-    """
-    stop = _CleanStop()
-    trainer = make_trainer(
-        settings,
-        [stop, Checkpoints(folder, settings.checkpoint_every)],
-        progress=progress,
-        logger=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-    )
-    batches = GlobalBatches(
-        len(train(lambda: (0, 0))),
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    classifier = make(len(batches) * settings.epochs).train()
-    checkpoint = newest_checkpoint(folder)
-    if checkpoint is not None:
-        batches.start_at(*divmod(checkpoint.step, len(batches)))
-    trainer.callbacks.append(Watch(batches))  # type: ignore[attr-defined]
-    each = max(1, settings.batch_size // trainer.world_size)
-    own = list(range(trainer.global_rank, len(held_out), trainer.world_size))
-    shares = [own[i : i + each] for i in range(0, len(own), each)]
-    make_folder(folder)
-    with quiet_lightning(), deaths_explained("num_workers=0 behind the same command"):
-        trainer.fit(
-            classifier,
-            batch_loader(train(batches.draw_seed), batches, settings.num_workers),
-            batch_loader(held_out, shares, settings.num_workers),
-            ckpt_path=checkpoint and checkpoint.path,
-            weights_only=True,
-        )
-    if trainer.global_step < classifier.steps:  # whichever rank was asked to stop
-        raise KeyboardInterrupt
-    return classifier.history
-
-
-class _CleanStop(CleanStop):
-    """Leaves out the look at the held-out rows that Lightning takes before it stops."""
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
-        """Stop if asked to."""
-        super().on_train_batch_end(trainer, *args)
-        if trainer.should_stop and not trainer.is_last_batch:
-            trainer.limit_val_batches = 0

@@ -16,7 +16,8 @@ from bam_core.config.registry import displayed
 from bam_core.config.schema import may_change
 from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, RecipeError
-from bam_core.imagenet.classifier import Accuracy, Classifier, Labelled, fit_classifier
+from bam_core.finetuning.fit import Labelled, fit
+from bam_core.imagenet.classifier import Accuracy, Classifier
 from bam_core.imagenet.settings import (
     ClassifierSettings,
     KNNSettings,
@@ -151,7 +152,7 @@ def _classifier(asked: ProtocolRequest, settings: ClassifierSettings) -> Protoco
             "strategy": "auto" if recipe.train.strategy == "fsdp" else recipe.train.strategy,
         }
     )
-    history = fit_classifier(
+    trained = fit(
         lambda steps: make(steps=steps),
         lambda seed: Labelled(parts.training_set(seed), rows, train),
         Labelled(parts.dataset(held_out), np.flatnonzero(labelled(judged)), judged),
@@ -159,7 +160,7 @@ def _classifier(asked: ProtocolRequest, settings: ClassifierSettings) -> Protoco
         asked.target / "checkpoints",
         progress=asked.progress,
     )
-    return ProtocolOutput(parts.data, _counted(train[rows], judged, held_out), history=tuple(history))
+    return ProtocolOutput(parts.data, _counted(train[rows], judged, held_out), history=tuple(trained.history))
 
 
 def _parts_for_labels(asked: ProtocolRequest, scale: tuple[float, float]) -> Parts:

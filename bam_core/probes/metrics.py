@@ -28,7 +28,7 @@ TITLES = {
 OF_EACH_CLASS = frozenset(("auc", "average_precision"))
 LOWER_IS_BETTER = frozenset(("mae",))
 UNDEFINED = "-"  # in tables
-PROBE_TITLES = {"knn": "kNN", "linear": "linear probe"}
+PROBE_TITLES = {"knn": "kNN", "linear": "linear probe", "model": "model"}
 
 
 def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = False) -> tuple[str, ...]:

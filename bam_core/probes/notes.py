@@ -6,6 +6,8 @@ from bam_core.probes.fractions import draw_rows
 from bam_core.probes.inputs import SplitLabels, labelled
 from bam_core.probes.protocol import EvaluationProtocol
 
+FEW_GROUPS = 10
+
 
 def task_notes(labels: SplitLabels, protocol: EvaluationProtocol) -> list[str]:
     """Sentences on rows left out, groups on both sides, classes missing, and the rarest class of small fractions."""
@@ -26,7 +28,20 @@ def task_notes(labels: SplitLabels, protocol: EvaluationProtocol) -> list[str]:
                 f"{len(shared)} of {len(np.unique(labels.test_groups))} groups of test are also in train: the figures "
                 "say little about new groups."
             )
-    return notes + (_of_numbers(labels) if labels.regression else _of_classes(labels, protocol))
+    return (
+        notes + _of_few_groups(labels) + (_of_numbers(labels) if labels.regression else _of_classes(labels, protocol))
+    )
+
+
+def _of_few_groups(labels: SplitLabels) -> list[str]:
+    notes = []
+    for split in ("train", "test"):
+        groups = getattr(labels, f"{split}_groups")
+        n_groups = 0 if groups is None else len(np.unique(groups[labelled(getattr(labels, split))]))
+        if 0 < n_groups < FEW_GROUPS:
+            what = "what is learnt from them may not hold" if split == "train" else "intervals are too narrow"
+            notes.append(f"{split.capitalize()} has {n_groups} group(s) only: {what} for other groups.")
+    return notes
 
 
 def _of_numbers(labels: SplitLabels) -> list[str]:

@@ -23,6 +23,7 @@ from bam_core.reports.label_curve import label_curve
 from bam_core.reports.maps import Layout, drawn, pca_layout, tsne_layout
 from bam_core.reports.palette import MARKERS, ClassStyle, class_styles, restricted
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
+from bam_core.reports.predictions import Predictions, class_table, prediction_drawings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,7 @@ class ReportContent:
         gallery: samples with their views.
         attention: of one batch.
         neighbours: of a few queries.
+        predictions: of a trained model for the rows of test.
         set_aside: (source, reason) of inputs that could not be used.
         repairs: kind of repair -> number of inputs.
         notes: what the reader guessed or chose.
@@ -66,6 +68,7 @@ class ReportContent:
     gallery: Gallery | None = None
     attention: AttentionPicture | None = None
     neighbours: NeighbourRows | None = None
+    predictions: Predictions | None = None
     set_aside: Sequence[tuple[str, str]] = ()
     repairs: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -106,6 +109,8 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         label_curve=None if content.results is None else label_curve(content.results, ours=content.ours),
         tables=[] if content.results is None else [table_view(content.results, m) for m in content.results.metrics],
         class_tables=[] if content.results is None else class_views(content.results),
+        predictions=[] if content.predictions is None else prediction_drawings(content.predictions),
+        of_classes=None if content.predictions is None else class_table(content.predictions),
         identity="" if content.results is None else identity(content.results),
         regression=content.results is not None and content.results.metrics[0] in REGRESSION,
         figures=figures,

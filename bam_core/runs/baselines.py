@@ -28,11 +28,12 @@ from bam_core.data.row_budget import rows_at_a_time
 from bam_core.errors import DataError, InputError, MissingExtraError
 from bam_core.labels.strata import is_real
 from bam_core.outputs import make_folder
-from bam_core.probes.evaluate import evaluate, rows_in_use
+from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features, SplitLabels
 from bam_core.probes.logistic import standardisation
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.results import Results
+from bam_core.probes.task import rows_in_use
 from bam_core.protocols import Baseline, Modality
 
 FORMAT = 2  # of what is kept; raise it when the same key would give other numbers

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import datasets
 import numpy as np
@@ -32,6 +32,7 @@ OF_FILES = (
 """Options that say where things are in files of one kind."""
 
 
+@runtime_checkable
 class ReadNew(Protocol):
     """`read_files` or `read_rows`."""
 

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import save_model
@@ -19,6 +19,8 @@ from bam_core.config.registry import choose, load_modality
 from bam_core.config.trust import check_trusted, files_in
 from bam_core.errors import BAMError, DataError
 from bam_core.outputs import explained, make_folder, sync
+
+Loaded = TypeVar("Loaded", bound="PretrainedEncoder")
 
 
 class PretrainedEncoder(
@@ -98,7 +100,7 @@ class PretrainedEncoder(
         weights.chmod(mode)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "PretrainedEncoder":
+    def from_pretrained(cls: type[Loaded], pretrained_model_name_or_path: str | Path, **options: Any) -> Loaded:
         """Load what `save_pretrained` wrote.
 
         Args:
@@ -110,7 +112,7 @@ class PretrainedEncoder(
             RecipeError: the modality is a Python file that is not trusted, or names are unknown.
         """
         try:
-            loaded: PretrainedEncoder = super().from_pretrained(pretrained_model_name_or_path, **options)
+            loaded: Loaded = super().from_pretrained(pretrained_model_name_or_path, **options)
         except (BAMError, OSError):
             raise
         except Exception as error:  # whatever JSON, safetensors or the encoder make of a damaged file
@@ -121,7 +123,7 @@ class PretrainedEncoder(
         return loaded
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, strict: bool = True, **kwargs: Any) -> "PretrainedEncoder":
+    def _from_pretrained(cls: type[Loaded], *, model_id: str, strict: bool = True, **kwargs: Any) -> Loaded:
         """Load weights; unlike the mixin's default, every tensor must find its place.
 
         Raises:
@@ -129,7 +131,7 @@ class PretrainedEncoder(
         """
         try:
             with redirect_stdout(StringIO()):
-                loaded: PretrainedEncoder = super()._from_pretrained(model_id=model_id, strict=strict, **kwargs)
+                loaded: Loaded = super()._from_pretrained(model_id=model_id, strict=strict, **kwargs)
         except FileNotFoundError as error:
             raise DataError(f"expected an encoder's model.safetensors in {model_id!r}; there is none.") from error
         except RuntimeError as error:

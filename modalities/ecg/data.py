@@ -130,7 +130,7 @@ def read_wfdb(
                 f"leads={leads}, sampling_rate_hz={sampling_rate_hz}. Give both options, the leads in that order."
             )
         if cut == "beats" and classes is None:
-            classes = [name for name in learnt.get("classes", ()) if name in AAMI] or None
+            classes = [name for name in learnt.get("classes") or () if name in AAMI] or None
         split, test_fraction = None, 0
     mean, std = learnt.get("mean", 0.0), learnt.get("std", 1.0)
     how = check_cut(

@@ -24,7 +24,9 @@ from bam_core.config.recipe import load_recipe
 from bam_core.config.schema import TrainSettings
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.data.holdout import hold_out
-from bam_core.imagenet.classifier import Classifier, Labelled, fit_classifier
+from bam_core.finetuning.fit import Labelled
+from bam_core.finetuning.fit import fit as fit_labelled
+from bam_core.imagenet.classifier import Classifier
 from bam_core.imagenet.protocols import PROTOCOLS, _evaluate, _stem
 from bam_core.imagenet.run_protocol import ProtocolResult, run_protocol
 from bam_core.imagenet.settings import LinearSettings
@@ -294,7 +296,7 @@ def fit(folder, made=None):
             made.append(classifier)
         return classifier
 
-    return fit_classifier(make, lambda seed: labelled, labelled, settings, folder, progress=False)
+    return fit_labelled(make, lambda seed: labelled, labelled, settings, folder, progress=False).history
 
 
 def test_rates_follow_a_cosine_at_every_step(tmp_path, monkeypatch):

@@ -8,9 +8,10 @@ from sklearn.preprocessing import StandardScaler
 from bam_core import InputError
 from bam_core.probes import classifiers
 from bam_core.probes.classifiers import Scored, gradient_boosting, ridge
-from bam_core.probes.evaluate import evaluate, rows_in_use
+from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features, SplitLabels
 from bam_core.probes.protocol import EvaluationProtocol
+from bam_core.probes.task import rows_in_use
 
 
 def test_ridge_is_the_ridge_of_the_paper(make_blobs):
