@@ -77,8 +77,8 @@ def test_the_table_and_the_report_of_a_comparison(tmp_path):
     folder = Path(shutil.copytree(BEFORE / "comparison", tmp_path / "comparison"))
     trials, results = load_table(folder)
     assert {trial.label for trial in trials} == {"raw features", "untrained encoder", "bam", "simclr"}
-    assert {json.dumps(trial.terms, sort_keys=True) for trial in load_trials(folder)} == {
-        json.dumps(trials[0].terms, sort_keys=True)
+    assert {json.dumps(trial.controls, sort_keys=True) for trial in load_trials(folder)} == {
+        json.dumps(trials[0].controls, sort_keys=True)
     }
     assert results.row("simclr", "linear", 1.0).mean == pytest.approx(0.658, abs=5e-4)
     assert write_table(folder).rows == results.rows

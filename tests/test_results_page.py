@@ -28,5 +28,5 @@ def test_every_folder_of_results_is_one_comparison_on_the_page():
     folders = [path.parent for path in (ROOT / "docs" / "results").rglob("results") if path.is_dir()]
     assert len(folders) >= 16
     for folder in folders:
-        assert len({trial.terms_hash for trial in load_trials(folder)}) == 1
+        assert len({trial.controls_hash for trial in load_trials(folder)}) == 1
         assert folder.relative_to(ROOT).as_posix() in PAGE

@@ -1,6 +1,6 @@
 """Objectives on equal terms: every objective with every seed on one recipe, a small result file each, one table.
 
-What is held equal are the `terms` of a comparison: prepared data, views, encoder, training and protocol. They are
+What is held equal are the `controls` of a comparison: prepared data, views, encoder, training and protocol. They are
 hashed into every result file, so tables of other days and machines can be compared.
 """
 
@@ -98,7 +98,7 @@ def _run(trials: Sequence[Trial], notes: Sequence[str], folder: Path, say: Calla
     results = folder / "results"
     make_folder(results)
     done = {trial.name for trial in trials if _is_done(trial, results / f"{trial.name}.json")}
-    _check_terms(load_trials(folder), trials[0].terms, folder)
+    _check_controls(load_trials(folder), trials[0].controls, folder)
     write_text(folder / LEFT_OUT, json.dumps(notes))
     failed = []
     for number, trial in enumerate(trials, start=1):
@@ -127,16 +127,16 @@ def plan(
     """
     if not objectives or n_seeds < 1:
         raise RecipeError(f"a comparison expected objectives and at least one seed; got {list(objectives)}, {n_seeds}.")
-    terms = equal_terms(recipe, data)
+    controls = controls_of(recipe, data)
     command = shlex.join(["bam", *sys.argv[1:]])
     sections = {label: objective_section(label, recipe) for label in dict.fromkeys(objectives)}
-    trials = [Trial(RAW, None, recipe, terms, {}, command)]
-    trials += [Trial(name, None, recipe, terms, {}, command, baseline=True) for name in baselines]
+    trials = [Trial(RAW, None, recipe, controls, {}, command)]
+    trials += [Trial(name, None, recipe, controls, {}, command, baseline=True) for name in baselines]
     for seed in range(recipe.train.seed, recipe.train.seed + n_seeds):
-        trials.append(Trial(UNTRAINED, seed, recipe.changed(train={"seed": seed}), terms, {}, command))
+        trials.append(Trial(UNTRAINED, seed, recipe.changed(train={"seed": seed}), controls, {}, command))
         for label, section in sections.items():
-            asked = recipe.changed(f"objective {label!r}", train={"seed": seed}, objective=section)
-            trials.append(Trial(label, seed, asked, terms, asked.objective.with_defaults(), command))
+            chosen = recipe.changed(f"objective {label!r}", train={"seed": seed}, objective=section)
+            trials.append(Trial(label, seed, chosen, controls, chosen.objective.with_defaults(), command))
     return trials
 
 
@@ -162,7 +162,7 @@ def objective_section(label: str, recipe: Resolved) -> dict[str, Any]:
     return {**section, "name": name}
 
 
-def equal_terms(recipe: Resolved, data: PreparedData) -> dict[str, Any]:
+def controls_of(recipe: Resolved, data: PreparedData) -> dict[str, Any]:
     """What all trials share, as plain values, defaults included; the data by their content, wherever they lie."""
     return {
         "modality": recipe.recipe.modality,
@@ -206,9 +206,9 @@ def _is_done(trial: Trial, path: Path) -> bool:
     return True
 
 
-def _check_terms(records: Sequence[TrialResult], terms: Mapping[str, Any], folder: Path) -> None:
-    for record in records:
-        changed = differences(record.terms, terms)
+def _check_controls(results: Sequence[TrialResult], controls: Mapping[str, Any], folder: Path) -> None:
+    for result in results:
+        changed = differences(result.controls, controls)
         if changed:
             raise RecipeError(
                 f"{folder} holds a comparison on other terms; changed: {'; '.join(changed)}. Take another folder with "
@@ -218,22 +218,24 @@ def _check_terms(records: Sequence[TrialResult], terms: Mapping[str, Any], folde
 
 def write_table(folder: Path, *, command: str = "") -> Results:
     """Write `table.md` and `report.html` from the result files in a folder, and return the table."""
-    records, results = load_table(folder)
-    write_text(folder / "table.md", trials_markdown(results, records))
-    first = records[0]
-    set_aside = max(record.set_aside for record in records)
+    trials, results = load_table(folder)
+    write_text(folder / "table.md", trials_markdown(results, trials))
+    first = trials[0]
+    set_aside = max(trial.set_aside for trial in trials)
     write_report(
         folder / "report.html",
         ReportContent(
             title=folder.name,
             results=results,
-            ours=first_objective(records),
+            ours=first_objective(trials),
             set_aside=[(f"{set_aside} input(s)", "named in set_aside.csv of every run")] if set_aside else [],
             repairs=first.repairs or {},
-            recipe=yaml.safe_dump({"terms": dict(first.terms), **_objectives(records)}, sort_keys=False),
+            recipe=yaml.safe_dump({"terms": dict(first.controls), **_objectives(trials)}, sort_keys=False),
             versions=first.machine or {},
             seeds={
-                "training": ", ".join(str(seed) for seed in sorted({r.seed for r in records if r.seed is not None}))
+                "training": ", ".join(
+                    str(seed) for seed in sorted({trial.seed for trial in trials if trial.seed is not None})
+                )
             },
             command=command or first.command,
         ),
@@ -241,5 +243,5 @@ def write_table(folder: Path, *, command: str = "") -> Results:
     return results
 
 
-def _objectives(records: Sequence[TrialResult]) -> dict[str, Any]:
-    return {"objectives": {record.label: dict(record.objective) for record in records if record.objective}}
+def _objectives(trials: Sequence[TrialResult]) -> dict[str, Any]:
+    return {"objectives": {trial.label: dict(trial.objective) for trial in trials if trial.objective}}

@@ -36,7 +36,7 @@ class Trial:
         label: row of the table; `RAW`, `UNTRAINED` and baselines are judged without training.
         seed: of training; None for what has none.
         recipe: with this trial's objective and seed.
-        terms: see `TrialResult`, like the next.
+        controls: see `TrialResult`, like the next.
         objective: name and all options.
         command: that started the comparison.
         baseline: whether the label names one of the modality's baselines.
@@ -45,7 +45,7 @@ class Trial:
     label: str
     seed: int | None
     recipe: Resolved
-    terms: dict[str, Any]
+    controls: dict[str, Any]
     objective: dict[str, Any]
     command: str
     baseline: bool = False
@@ -106,7 +106,7 @@ def run_trial(trial: Trial, folder: Path) -> TrialResult:
     return TrialResult(
         label=trial.label,
         seed=trial.seed,
-        terms=trial.terms,
+        controls=trial.controls,
         objective=trial.objective,
         results=results,
         steps=steps,

@@ -17,6 +17,7 @@ from bam_core.probes.seeds import aggregate
 from bam_core.probes.tables import class_markdown
 
 FORMAT = 1  # of the files
+CONTROLS = "terms"  # what files call them
 LEFT_OUT = "left_out.json"  # in the folder of a comparison: sentences on baselines that could not be had
 END_OF_TRAINING = ("loss", "kl", "target_entropy", "attention_entropy", "positive_cosine")
 
@@ -28,7 +29,7 @@ class TrialResult:
     Attributes:
         label: row of the table: an objective as it was asked for, such as "bam:epsilon=0.05", or a baseline.
         seed: of training; None for what has none, such as raw features.
-        terms: what all trials of a comparison share: data, views, encoder, training, protocol.
+        controls: what all trials of a comparison share: data, views, encoder, training, protocol.
         objective: name and all options, defaults included; empty for a baseline.
         results: of this one set of features, named `label`; its cost, if it was trained, among them.
         steps: optimiser steps.
@@ -43,7 +44,7 @@ class TrialResult:
 
     label: str
     seed: int | None
-    terms: Mapping[str, Any]
+    controls: Mapping[str, Any]
     objective: Mapping[str, Any]
     results: Results
     steps: int = 0
@@ -56,14 +57,19 @@ class TrialResult:
     metrics: Mapping[str, float] | None = None
 
     @property
-    def terms_hash(self) -> str:
+    def controls_hash(self) -> str:
         """Sixteen hexadecimal digits: equal ones make two tables comparable."""
-        return hash_of(self.terms)
+        return hash_of(self.controls)
 
     def save(self, path: Path) -> None:
         """Write JSON, one line an entry; the file appears only when it is complete."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        content = {"format": FORMAT, "terms_hash": self.terms_hash, **plain, "results": self.results.to_plain()}
+        plain = {CONTROLS if f.name == "controls" else f.name: getattr(self, f.name) for f in fields(self)}
+        content = {
+            "format": FORMAT,
+            f"{CONTROLS}_hash": self.controls_hash,
+            **plain,
+            "results": self.results.to_plain(),
+        }
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         write_text(path, f"{{\n{lines}\n}}\n")
 
@@ -76,15 +82,21 @@ class TrialResult:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            found = content.pop("format"), content.pop("terms_hash")
+            found = content.pop("format"), content.pop(f"{CONTROLS}_hash")
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise DataError(f"{path} expected a trial that `bam compare` wrote; got {error!r}.") from error
-        if found != (FORMAT, hash_of(content.get("terms"))):
+        if found != (FORMAT, hash_of(content.get(CONTROLS))):
             raise DataError(
                 f"{path} expected a trial of format {FORMAT} whose terms fit their hash; got format {found[0]}, hash "
                 f"{found[1]}: the file was changed, or another version wrote it. Delete it to run the trial again."
             )
-        return cls(**{**content, "results": Results.from_plain(content["results"], where=str(path))})
+        return cls(
+            **{
+                "controls": content.pop(CONTROLS),
+                **content,
+                "results": Results.from_plain(content["results"], where=str(path)),
+            }
+        )
 
 
 def load_table(folder: Path) -> tuple[list[TrialResult], Results]:
@@ -100,9 +112,9 @@ def load_table(folder: Path) -> tuple[list[TrialResult], Results]:
     return trials, replace(results, notes=(*results.notes, *map(str, left_out)))
 
 
-def hash_of(terms: Any) -> str:
-    """Sixteen hexadecimal digits that change with any value of some plain terms."""
-    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()[:16]
+def hash_of(controls: Any) -> str:
+    """Sixteen hexadecimal digits that change with any value of some plain values."""
+    return hashlib.sha256(json.dumps(controls, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_trials(folder: Path) -> list[TrialResult]:
@@ -148,11 +160,11 @@ def join_trials(trials: Sequence[TrialResult]) -> Results:
     if not trials:
         raise InputError("expected at least one finished trial; got none.")
     for trial in trials[1:]:
-        if trial.terms_hash != trials[0].terms_hash:
+        if trial.controls_hash != trials[0].controls_hash:
             raise InputError(
                 f"{trial.label} (seed {trial.seed}) and {trials[0].label} (seed {trials[0].seed}) were made on "
                 f"different "
-                f"terms, and one table cannot hold both: {'; '.join(differences(trials[0].terms, trial.terms))}."
+                f"terms, and one table cannot hold both: {'; '.join(differences(trials[0].controls, trial.controls))}."
             )
     rows: dict[str, dict[int | None, Results]] = {}
     for trial in trials:
@@ -195,7 +207,7 @@ def trials_markdown(results: Results, trials: Sequence[TrialResult]) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in (first.machine or {}).items() if name != "load")
     tables = "\n".join(results.to_markdown(metric) for metric in results.metrics)
     notes = "".join(f"- {note}\n" for note in results.notes)
-    about = f"Terms {first.terms_hash}, data {first.terms['data']}; {machine}.\n"
+    about = f"Terms {first.controls_hash}, data {first.controls['data']}; {machine}.\n"
     training = training_table(trials)
     by_class = class_markdown(results)
     parts = [

@@ -65,8 +65,8 @@ class ProtocolOutput(NamedTuple):
     history: tuple[Accuracy, ...] = ()
 
 
-def _knn(asked: ProtocolRequest, settings: KNNSettings) -> ProtocolOutput:
-    parts = asked.parts()
+def _knn(request: ProtocolRequest, settings: KNNSettings) -> ProtocolOutput:
+    parts = request.parts()
     held_out, train, judged = _labels(parts.data)
     bank = balanced_rows(train, settings.fraction, seed=settings.seed)
     options = {"k": settings.k, "temperature": settings.temperature}
@@ -74,20 +74,20 @@ def _knn(asked: ProtocolRequest, settings: KNNSettings) -> ProtocolOutput:
         SplitDataset(parts.data.splits["train"].select(bank), parts.modality.collate, parts.data.facts),
         parts.dataset(held_out),
     )
-    features = _features(asked, parts, sets)
+    features = _features(request, parts, sets)
     results = _evaluate(features, train[bank], judged, parts.data, held_out, probe="knn", **options)
     return ProtocolOutput(parts.data, _counted(train[bank], judged, held_out), results)
 
 
-def _transfer(asked: ProtocolRequest, settings: TransferSettings) -> ProtocolOutput:
-    _images_only(asked.recipe)
-    own = asked.parts()
+def _transfer(request: ProtocolRequest, settings: TransferSettings) -> ProtocolOutput:
+    _images_only(request.recipe)
+    own = request.parts()
     options = {"reader": "folder", **settings.model_dump(), "decoding": "in_workers", "check": "decode"}
-    data = read_data(asked.recipe.changed(data=options))
+    data = read_data(request.recipe.changed(data=options))
     held_out, train, judged = _labels(data)
     facts = {**data.facts, **{name: own.data.facts[name] for name in ("in_channels", "image_size")}}
     sets = [SplitDataset(data.splits[split], own.modality.collate, facts) for split in ("train", held_out)]
-    features = _features(asked, own, sets)
+    features = _features(request, own, sets)
     results = _evaluate(features, train, judged, data, held_out, probe="linear", seed=settings.seed)
     return ProtocolOutput(data, _counted(train, judged, held_out), results)
 
@@ -111,16 +111,16 @@ def _evaluate(
     return evaluate(features, labels, protocol, data_fingerprint=data.fingerprint)
 
 
-def _classifier(asked: ProtocolRequest, settings: ClassifierSettings) -> ProtocolOutput:
-    recipe, network = asked.recipe, asked.network
+def _classifier(request: ProtocolRequest, settings: ClassifierSettings) -> ProtocolOutput:
+    recipe, network = request.recipe, request.network
     _images_only(recipe)
-    parts = _parts_for_labels(asked, settings.scale)
+    parts = _parts_for_labels(request, settings.scale)
     held_out, train, judged = _labels(parts.data)
     rows = _rows_to_learn_from(parts.data, train, settings)
     encoder = (
         parts.encoder
         if network == "untrained"
-        else load_encoder(asked.folder, teacher=network == "teacher", trusted=asked.trusted).encoder
+        else load_encoder(request.folder, teacher=network == "teacher", trusted=request.trusted).encoder
     )
     features = getattr(encoder, "probe_features", encoder) if settings.patch_tokens else encoder
     encoder.eval()
@@ -157,20 +157,20 @@ def _classifier(asked: ProtocolRequest, settings: ClassifierSettings) -> Protoco
         lambda seed: Labelled(parts.training_set(seed), rows, train),
         Labelled(parts.dataset(held_out), np.flatnonzero(labelled(judged)), judged),
         training,
-        asked.target / "checkpoints",
-        progress=asked.progress,
+        request.target / "checkpoints",
+        progress=request.progress,
     )
     return ProtocolOutput(parts.data, _counted(train[rows], judged, held_out), history=tuple(trained.history))
 
 
-def _parts_for_labels(asked: ProtocolRequest, scale: tuple[float, float]) -> Parts:
+def _parts_for_labels(request: ProtocolRequest, scale: tuple[float, float]) -> Parts:
     """The parts of an image run whose views are one random crop, mirrored if the recipe mirrors, and nothing else."""
     plain = {
         "n_views": 1, "n_local": 0, "scale": scale, "jitter_p": 0.0, "grayscale_p": 0.0, "blur_sigma": None,
         "solarize_p": (0.0,), "boxes_every": None,
     }  # fmt: skip
-    changed = asked.recipe.changed(views={**asked.recipe.recipe.views, **plain})
-    return asked._replace(recipe=changed).parts()
+    changed = request.recipe.changed(views={**request.recipe.recipe.views, **plain})
+    return request._replace(recipe=changed).parts()
 
 
 def _images_only(recipe: Resolved) -> None:
@@ -198,13 +198,13 @@ def _counted(train: np.ndarray, judged: np.ndarray, held_out: str) -> dict[str, 
     return {"train": int(labelled(train).sum()), "judged": int(labelled(judged).sum()), "split": held_out}
 
 
-def _features(asked: ProtocolRequest, parts: Parts, sets: Sequence[SplitDataset]) -> dict[str, Features]:
+def _features(request: ProtocolRequest, parts: Parts, sets: Sequence[SplitDataset]) -> dict[str, Features]:
     """Of rows to learn from and rows to judge on: raw, of the untrained encoder, and of the one that is asked for."""
     networks: dict[str, nn.Module] = {RAW: Function(parts.modality.raw_features), UNTRAINED: parts.encoder}
-    if asked.network != "untrained":
-        teacher = asked.network == "teacher"
-        name = displayed(asked.recipe.objective.name) + " (teacher)" * teacher
-        networks[name] = load_encoder(asked.folder, teacher=teacher, trusted=asked.trusted)
+    if request.network != "untrained":
+        teacher = request.network == "teacher"
+        name = displayed(request.recipe.objective.name) + " (teacher)" * teacher
+        networks[name] = load_encoder(request.folder, teacher=teacher, trusted=request.trusted)
     return {name: Features(*(embed(module, rows, what=name) for rows in sets)) for name, module in networks.items()}
 
 

@@ -50,15 +50,15 @@ def test_the_plan_goes_seed_by_seed_on_equal_terms():
         *((label, seed) for seed in (5, 6) for label in ("untrained encoder", "bam", "simclr")),
     ]
     assert [c.recipe.train.seed for c in trials] == [5, 5, 5, 5, 6, 6, 6]
-    assert len({json.dumps(c.terms) for c in trials}) == 1
+    assert len({json.dumps(c.controls) for c in trials}) == 1
     assert trials[2].objective["epsilon"] is None
     assert trials[3].objective == {
         "name": "simclr", "temperature": 0.1, "projector_hidden": 512, "projector_out": 256, "projector_layers": 3
     }  # fmt: skip
-    assert "batch_size" in trials[0].terms["train"]
-    assert not {"seed", "accelerator"} & set(trials[0].terms["train"])
-    assert trials[0].terms["views"]["name"] == "image"
-    assert len(trials[0].terms["views"]) > 3  # defaults too
+    assert "batch_size" in trials[0].controls["train"]
+    assert not {"seed", "accelerator"} & set(trials[0].controls["train"])
+    assert trials[0].controls["views"]["name"] == "image"
+    assert len(trials[0].controls["views"]) > 3  # defaults too
 
 
 @pytest.mark.parametrize(
