@@ -34,7 +34,7 @@ def ranges(data: "PreparedData", modality: Modality) -> Ranges:
     return found
 
 
-def unlike(data: "PreparedData", modality: Modality, known: Ranges) -> list[str]:
+def unlike(data: "PreparedData", modality: Modality, known: Ranges, facts: Mapping[str, Any]) -> list[str]:
     """What differs from training in new rows, a sentence each.
 
     A channel differs if the median of its rows lies outside what training rows had, by three times their width or
@@ -44,8 +44,9 @@ def unlike(data: "PreparedData", modality: Modality, known: Ranges) -> list[str]
         data: new rows, read with the facts of training.
         modality: of the rows.
         known: from `ranges`.
+        facts: of the training rows, for their lengths.
     """
-    lines = []
+    lines = _lengths(data.facts, facts)
     for part, figures in _figures(data, modality).items():
         for name, rows in figures.items():
             edges = np.array(known.get(part, {}).get(name, []), float)
@@ -69,6 +70,20 @@ def unlike(data: "PreparedData", modality: Modality, known: Ranges) -> list[str]
                 what = "" if part == "numeric" else f"{name} "
                 lines.append(f"{about.name}: {what}{now:.3g}, in training {was:.3g} to {to:.3g}")
     return lines
+
+
+def _lengths(new: Mapping[str, Any], trained: Mapping[str, Any]) -> list[str]:
+    """Whether series are far longer or shorter than in training; they are embedded whole."""
+    spans = [
+        (facts.get("shortest", facts.get("length")), facts.get("longest", facts.get("length")))
+        for facts in (new, trained)
+    ]
+    if any(end is None for span in spans for end in span):
+        return []
+    (shortest, longest), (least, most) = spans
+    if longest <= FACTOR * most and shortest >= least / FACTOR:
+        return []
+    return [f"{shortest:,} to {longest:,} steps a row, in training {least:,} to {most:,}"]
 
 
 def _figures(data: "PreparedData", modality: Modality) -> dict[str, dict[str, np.ndarray]]:
@@ -95,8 +110,13 @@ def _figures(data: "PreparedData", modality: Modality) -> dict[str, dict[str, np
                     known = values.masked_fill(missing, float("nan"))
                 found[name] = {"level": known.double().numpy()}
             else:
-                flat = values.double().flatten(2)
-                found[name] = {"level": flat.mean(dim=2).numpy(), "spread": flat.std(dim=2, correction=0).numpy()}
+                flat, length = values.double().flatten(2), parts.get("length")
+                whole = torch.full((len(flat),), flat.shape[2]) if length is None else length
+                each = [row[:, :steps] for row, steps in zip(flat, whole.tolist(), strict=True)]  # without the padding
+                found[name] = {
+                    "level": np.stack([row.mean(dim=1).numpy() for row in each]),
+                    "spread": np.stack([row.std(dim=1, correction=0).numpy() for row in each]),
+                }
     return found
 
 

@@ -58,7 +58,7 @@ def embedded(embedder: "BAMEmbedder", X: Any) -> Embedded:
             raise DataError(
                 f"{n_lost} of {len(inputs)} rows cannot be embedded:{listed(data.set_aside)}\nLeave these rows out."
             )
-        differing = unlike(data, modality, getattr(embedder, "_ranges", {}))
+        differing = unlike(data, modality, getattr(embedder, "_ranges", {}), embedder.facts_)
         if differing:
             lines = "".join(f"\n  {line}" for line in differing)
             warnings.warn(

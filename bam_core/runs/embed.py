@@ -87,7 +87,7 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
     """
     read = read_files if isinstance(data, Path) else read_rows
     found = read(recipe, encoder, data, options)
-    differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}))
+    differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}), encoder.facts)
     notes = [f"Unlike the training rows; other units, or recorded otherwise? {line}." for line in differing]
     found = replace(found, notes=[*found.notes, *notes])
     tables, width = [], 0

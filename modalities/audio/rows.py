@@ -17,6 +17,7 @@ BLOCK_BYTES = 64_000_000  # of rows in memory before they are written
 USUAL_BATCH = 64  # rows
 LARGEST_BATCH = 2_000_000_000  # bytes that one long sound may make of a batch
 FAR_LONGER = 10  # than half of the sounds
+MOST_SAMPLES = 2**26  # of one sound that is embedded whole: its spectrogram takes gigabytes
 
 
 class _Longest(NamedTuple):
@@ -123,6 +124,12 @@ class Rows:
         """
         if self.lengths and self.options.fitted is None:
             self._check_lengths()
+        elif self.longest.samples > MOST_SAMPLES:
+            name, seconds = self.longest.row, self.longest.samples / self.rate
+            raise DataError(
+                f"{name} lasts {seconds:,.0f} s, and would be embedded whole: at most {MOST_SAMPLES / self.rate:,.0f} "
+                "s fit. Cut it into windows, such as window_s=10."
+            )
         for part in list(self.pending):
             self._flush(part)
         if not self.lengths:

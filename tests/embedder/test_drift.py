@@ -59,3 +59,17 @@ def test_modalities_keep_quiet_on_rows_like_the_training_rows():
     for modality in TINY:
         rows = rows_of(modality, 12)
         fitted(modality, rows).transform(rows_of(modality, 6, seed=1))
+
+
+def test_padding_of_short_series_does_not_count():
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(2, t)) for t in (40, 60, 80, 100) * 4]
+    embedder = fitted("timeseries", series, data={"normalize": "none"})
+    embedder.transform([series[3], *(one[:, :30] for one in series)])  # says nothing
+
+
+def test_far_longer_series_are_said():
+    rng = np.random.default_rng(0)
+    embedder = fitted("timeseries", [rng.normal(size=(2, t)) for t in (40, 60, 80, 100) * 4])
+    with pytest.warns(UserWarning, match=r"are unlike.*\n  40 to 1,000 steps a row, in training 40 to 100"):
+        embedder.transform([rng.normal(size=(2, t)) for t in (40, 1000)])

@@ -411,3 +411,9 @@ def test_one_long_sound_among_short_ones_is_refused(words, tone, monkeypatch):
     assert "no/long.wav@10" in read_folder(path=str(words), window_s=1, pattern="").splits["train"]["id"]
     facts = dict(read_folder(path=str(words), window_s=1, pattern="").facts)
     assert len(read_folder(path=str(words), fitted=facts).splits["train"]) == 37
+    monkeypatch.setattr("modalities.audio.rows.MOST_SAMPLES", 8000 * 10)
+    with pytest.raises(
+        DataError, match=r"no/long.wav lasts 11 s, and would be embedded whole: at most 10 s fit.*window_s"
+    ):
+        read_folder(path=str(words), fitted=facts, seed=1)
+    assert len(read_folder(path=str(words), fitted=facts, window_s=1).splits["train"]) > 37
