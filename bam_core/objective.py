@@ -18,7 +18,7 @@ from bam_core.student import Generators, StudentObjective, evaluating
 from bam_core.terms import AttentionOf, Comparison, Term, TermOutput
 from bam_core.views import Drawn, draw_views
 
-Weight = float | Callable[[float], float]
+Weight = float | int | Callable[[float], float]
 
 
 class Objective(StudentObjective):

@@ -1,4 +1,4 @@
-"""Values that change over training, as pure functions of the optimiser step; no state to save or to lose.
+"""Values that change over training, as pure functions of the step or of the part of the run that is over; no state.
 
 Source: Loshchilov & Hutter, SGDR, ICLR 2017, arXiv 1608.03983 (one cosine, no restarts).
 """
@@ -80,3 +80,34 @@ class WarmupCosineSchedule:
             return self.start + (self.peak - self.start) * step / self.warmup_steps
         cosine = CosineSchedule(self.peak, self.end, self.total_steps - self.warmup_steps)
         return cosine(step - self.warmup_steps)
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A line from `start` to `end` over the first part of a run, constant afterwards.
+
+    Args:
+        start: value at the start of the run.
+        end: value from `over` on.
+        over: part of the run, in (0, 1].
+
+    Raises:
+        InputError: `over` out of range.
+
+    Example:
+        >>> weight = Ramp(0.0, 1.0, over=0.2)
+        >>> weight(0.0), weight(0.1), weight(0.5)
+        (0.0, 0.5, 1.0)
+    """
+
+    start: float
+    end: float
+    over: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.over <= 1:
+            raise InputError(f"Ramp expected `over`, a part of the run, in (0, 1]; got {self.over}.")
+
+    def __call__(self, fraction: float) -> float:
+        """Value when so much of the run is over."""
+        return self.start + (self.end - self.start) * min(fraction / self.over, 1.0)

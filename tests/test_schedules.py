@@ -3,6 +3,7 @@ import math
 import pytest
 
 from bam_core import CosineSchedule, InputError, WarmupCosineSchedule
+from bam_core.schedules import Ramp
 
 
 def test_cosine_closed_form():
@@ -29,3 +30,9 @@ def test_wrong_lengths():
         CosineSchedule(0.0, 1.0, 0)
     with pytest.raises(InputError, match="warmup_steps=10, total_steps=10"):
         WarmupCosineSchedule(peak=1.0, end=0.0, warmup_steps=10, total_steps=10)
+
+
+def test_a_ramp_of_a_part_of_the_run():
+    assert [Ramp(1.0, 3.0, over=0.5)(fraction) for fraction in (0.0, 0.25, 0.5, 1.0)] == [1.0, 2.0, 3.0, 3.0]
+    with pytest.raises(InputError, match=r"`over`, a part of the run, in \(0, 1\]; got 0"):
+        Ramp(0.0, 1.0, over=0.0)

@@ -54,7 +54,8 @@ def compare(
     Args:
         path: of the recipe. Its objective's options are those of the objective of that name; the others of the list
             share only the `projector_...` ones.
-        objectives: names, or names with options such as "bam:epsilon=0.05:temperature=0.2".
+        objectives: names, or names with options such as "bam:epsilon=0.05:temperature=0.2" or
+            "bam:terms=[{name: koleo, weight: 0.1}]".
         folder: of the comparison: `results/` with a file a trial, `runs/`, `table.md` and `report.html`.
         n_seeds: training seeds, counted from the recipe's.
         overrides: of the recipe's values.
@@ -136,8 +137,20 @@ def plan(
         trials.append(Trial(UNTRAINED, seed, recipe.changed(train={"seed": seed}), controls, {}, command))
         for label, section in sections.items():
             chosen = recipe.changed(f"objective {label!r}", train={"seed": seed}, objective=section)
-            trials.append(Trial(label, seed, chosen, controls, chosen.objective.with_defaults(), command))
+            trials.append(Trial(label, seed, chosen, controls, chosen.objective_with_defaults(), command))
     return trials
+
+
+def _split(label: str) -> list[str]:
+    """The parts between colons, but for colons in brackets, as in "bam:terms=[{name: koleo, weight: 0.1}]"."""
+    parts, depth = [""], 0
+    for letter in label:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == ":" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def objective_section(label: str, recipe: Resolved) -> dict[str, Any]:
@@ -146,7 +159,7 @@ def objective_section(label: str, recipe: Resolved) -> dict[str, Any]:
     Raises:
         RecipeError: no such objective, or a value that is not YAML.
     """
-    parts = label.split(":")
+    parts = _split(label)
     options = [part for part in parts if "=" in part]
     name = ":".join(part for part in parts if "=" not in part)  # path/to/file.py:NAME has a colon of its own
     section = dict(recipe.recipe.objective)

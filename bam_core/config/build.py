@@ -15,6 +15,7 @@ from bam_core.config.recipe import Resolved
 from bam_core.config.weights import load_weights
 from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.data.row_budget import rows_at_a_time
+from bam_core.errors import RecipeError
 from bam_core.protocols import Loader, Modality, Objective, ViewFn
 
 N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
@@ -69,17 +70,37 @@ class Parts:
 
         Raises:
             DataError: weights to start from that do not fit.
+            RecipeError: terms for an objective that is not made of terms.
         """
         if self.resolved.weights is not None and not state_follows:
             load_weights(self.resolved.weights, self.encoder)
         name, train = self.resolved.objective, self.resolved.train
         options = dict(name.options) | ({} if train.micro_batch is None else {"micro_batch": train.micro_batch})
         objective: Objective = name.factory(self.encoder, self.view_fn, total_steps=total_steps, **options)
+        self._add_terms(objective, total_steps)
         n = len(self.data.splits["train"])
         n_first = N_FIRST if options.get("projector_standardize", True) else 2  # only the width is asked for
         rows = np.random.default_rng(train.seed).permutation(n)[: min(train.batch_size, n_first)]
         objective.initialize(self.training_set(lambda: (train.seed, 0)).__getitems__(rows.tolist()))
         return objective
+
+    def _add_terms(self, objective: Any, total_steps: int) -> None:
+        if not self.resolved.terms:
+            return
+        if not hasattr(objective, "add_terms"):
+            name = self.resolved.objective.name
+            raise RecipeError(
+                f"objective.terms: the objective {name!r} is not made of terms, and takes no further ones."
+            )
+        terms: dict[str, nn.Module] = {}
+        weights: dict[str, Any] = {}
+        for added in self.resolved.terms:
+            word = added.word
+            while word in terms or word in objective.terms:
+                word += "_2"
+            terms[word] = added.term.factory(**added.term.with_facts(self.data.facts))
+            weights[word] = added.weight
+        objective.add_terms(terms, weights=weights, total_steps=total_steps)
 
 
 def read_data(resolved: Resolved) -> PreparedData:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from bam_core.config.options import Named, describe, find_changes, find_named
 from bam_core.config.registry import anchored, load_modality, load_objective
 from bam_core.config.schema import Recipe, TrainSettings
+from bam_core.config.terms import AddedTerm, find_terms
 from bam_core.config.trust import check_trusted, files_in
 from bam_core.errors import BAMError, RecipeError
 from bam_core.probes.protocol import EvaluationProtocol
@@ -38,6 +39,7 @@ class Resolved:
         changes: of one's own, that views go through after those of the modality (`views.changes`).
         weights: that the encoder starts from (`encoder.weights`); None: drawn anew.
         objective: the factory that recipes name in `objective.name`, with its options.
+        terms: that recipes add to it in `objective.terms`.
     """
 
     recipe: Recipe
@@ -48,6 +50,7 @@ class Resolved:
     objective: Named
     changes: tuple[Named, ...] = ()
     weights: Path | None = None
+    terms: tuple[AddedTerm, ...] = ()
 
     @property
     def train(self) -> TrainSettings:
@@ -58,6 +61,11 @@ class Resolved:
     def evaluate(self) -> EvaluationProtocol:
         """Probes on the frozen embeddings."""
         return self.recipe.evaluate
+
+    def objective_with_defaults(self) -> dict[str, Any]:
+        """Name, options and the defaults of all others, as plain values, and the terms that are added."""
+        added = [{**added.plain(), **added.term.with_defaults()} for added in self.terms]
+        return {**self.objective.with_defaults(), **({"terms": added} if added else {})}
 
     def changed(self, where: str = "recipe", **sections: Any) -> "Resolved":
         """The same with other sections, checked; of `train` and `evaluate` the values that are given.
@@ -168,18 +176,22 @@ def check_recipe(
                 options = {name: value for name, value in options.items() if name not in beside[section]}
             named[section] = find_named(section, key, options, known, found)
     objective = raw.get("objective", {})
+    added: tuple[AddedTerm, ...] = ()
     if isinstance(objective, Mapping):
-        objective = {"name": "bam", **objective}
+        added = find_terms(objective.get("terms"), found)
+        objective = {"name": "bam", **{key: value for key, value in objective.items() if key != "terms"}}
     named["objective"] = find_named("objective", "name", objective, load_objective, found)
     changes = find_changes(beside.get("views", {}).get("changes"), found)
     weights = beside.get("encoder", {}).get("weights")
     if not isinstance(weights, str | None):
         found.append(f"encoder.weights: expected a folder or a file .safetensors, got {weights!r}")
-    checked = {
+    checked: dict[str, dict[str, Any]] = {
         section: {"reader" if section == "data" else "name": part.name, **part.options, **beside.get(section, {})}
         for section, part in named.items()
         if part is not None
     }
+    if added and "objective" in checked:
+        checked["objective"]["terms"] = [one.plain() for one in added]
     try:
         recipe = Recipe.model_validate({**raw, **checked})
         found += _whole_batch(recipe, named["objective"])
@@ -190,7 +202,8 @@ def check_recipe(
         raise RecipeError(f"{where} has {len(unique)} mistake(s):" + "".join(f"\n  {line}" for line in unique))
     parts: Any = {"reader" if section == "data" else section: part for section, part in named.items()}
     parts["weights"] = None if weights is None else Path(weights)
-    return Resolved(recipe, modality, changes=tuple(changes), **parts)  # type: ignore[arg-type]  # nothing is None where no mistake was found
+    parts |= {"changes": tuple(changes), "terms": added}
+    return Resolved(recipe, modality, **parts)  # type: ignore[arg-type]  # nothing is None where no mistake was found
 
 
 def _whole_batch(recipe: Recipe, objective: Named | None) -> list[str]:

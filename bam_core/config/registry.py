@@ -1,7 +1,7 @@
 """Find modalities and objectives by name: an installed entry point, or `file.py:NAME` of a third party's one file."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,7 +24,7 @@ def load_modality(name: str) -> Modality:
         RecipeError: no such modality, file or name in the file, a file that raises, or it is no `Modality`.
         MissingExtraError: the modality needs a package that is not installed.
     """
-    found = _load("modality", "bam_ssl.modalities", name)
+    found = load_named("modality", "bam_ssl.modalities", name)
     if not isinstance(found, Modality):
         raise RecipeError(f"modality {name!r} expected a bam_core.protocols.Modality; got {type(found).__name__}.")
     return found
@@ -40,7 +40,7 @@ def load_objective(name: str) -> Callable[..., Any]:
         RecipeError: no such objective, file or name in the file, a file that raises, or it is not callable.
         MissingExtraError: the objective needs a package that is not installed.
     """
-    found = _load("objective", "bam_ssl.objectives", name)
+    found = load_named("objective", "bam_ssl.objectives", name)
     if not callable(found):
         raise RecipeError(f"objective {name!r} expected a callable; got {type(found).__name__}.")
     return found  # type: ignore[no-any-return]
@@ -114,13 +114,26 @@ def extra(name: str, what: str) -> Iterator[None]:
         ) from error
 
 
-def _load(kind: str, group: str, name: str) -> Any:
+def load_named(kind: str, group: str, name: str, *, known_besides: Iterable[str] = ()) -> Any:
+    """What an entry point of a group, or a `file.py:NAME`, stands for.
+
+    Args:
+        kind: of thing, for messages.
+        group: of the entry points.
+        name: of one of them, or of something in a file.
+        known_besides: further names for the message.
+
+    Raises:
+        RecipeError: no such name, file or name in the file, or a file that raises.
+        MissingExtraError: it needs a package that is not installed.
+    """
     if is_file(name):
         return load_from_file(kind, name)
     known = {entry.name: entry for entry in entry_points(group=group)}
     if name not in known:
+        names = sorted({*known, *known_besides})
         raise RecipeError(
-            f"{kind} {name!r} is not installed{did_you_mean(name, known)} Known: {', '.join(sorted(known))}; "
+            f"{kind} {name!r} is not installed{did_you_mean(name, names)} Known: {', '.join(names)}; "
             "or give 'path/to/file.py:NAME'."
         )
     with extra(name, f"{kind} {name!r}"):

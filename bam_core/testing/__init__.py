@@ -1,4 +1,4 @@
-"""Contract tests for modalities and objectives of your own, one line each in your test suite.
+"""Contract tests for modalities, objectives and terms of your own, one line each in your test suite.
 
 ```python
 from bam_core.testing import check_modality
@@ -9,11 +9,12 @@ def test_the_adapter_keeps_its_promises():
 ```
 
 They check what `bam_core.protocols` promises, on the CPU, offline, without pytest; whatever is broken ends in a
-`ContractError` that names the rule. Our own modalities and objectives pass the same checks.
+`ContractError` that names the rule. Our own modalities, objectives and terms pass the same checks.
 """
 
 from bam_core.testing.devices import fake_cuda
 from bam_core.testing.modality import check_modality
 from bam_core.testing.objective import check_objective
+from bam_core.testing.term import check_term
 
-__all__ = ["check_modality", "check_objective", "fake_cuda"]
+__all__ = ["check_modality", "check_objective", "check_term", "fake_cuda"]

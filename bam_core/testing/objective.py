@@ -32,7 +32,7 @@ def check_objective(factory: Callable[..., Any], **options: Any) -> None:
         >>> check_objective(make_bam, projector_hidden=16, projector_out=8)
     """
     contract = Contract(f"objective {getattr(factory, '__name__', type(factory).__name__)!r}")
-    _declaration(contract, factory)
+    check_declaration(contract, factory, n_positional=2)
     torch.manual_seed(0)
     batch = torch.randn(N, CHANNELS, STEPS)
     make = _Maker(factory, options)
@@ -87,19 +87,21 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             or not same(before[name], after[name])]  # fmt: skip
 
 
-def _declaration(contract: Contract, factory: Callable[..., Any]) -> None:
+def check_declaration(contract: Contract, factory: Callable[..., Any], *, n_positional: int) -> None:
+    """Check that the options of a factory, behind its first parameters, can stand in a recipe."""
     from bam_core.config.options import options_model
 
     with contract.rule(
         "the options of a factory are keyword-only and typed, with defaults; `name` is none of them"
     ) as (need):
-        (*options,) = list(inspect.signature(factory).parameters.values())[2:]
+        (*options,) = list(inspect.signature(factory).parameters.values())[n_positional:]
         for option in options:
             need(option.kind is option.KEYWORD_ONLY, f"{option} can be given by position, or is open")
             need(option.annotation is not option.empty, f"{option} has no type")
             need(option.name == "total_steps" or option.default is not option.empty, f"{option} has no default")
             need(option.name != "name", "an option `name`")
-        need("total_steps" in [option.name for option in options], "no keyword `total_steps`")
+        if n_positional:
+            need("total_steps" in [option.name for option in options], "no keyword `total_steps`")
         options_model(factory)
 
 
@@ -196,7 +198,7 @@ def _teacher(contract: Contract, objective: Any, batch: Tensor) -> None:
         if teacher is None:
             state = _values(tried.state_dict())
             tried.update_teacher()
-            changed = _changed(state, tried.state_dict())
+            changed = [name for name in _changed(state, tried.state_dict()) if isinstance(state.get(name), Tensor)]
             need(not changed, f"{', '.join(changed)} moved, and there is no attribute `teacher`")
             return
         need(not any(p.requires_grad for p in teacher.parameters()), "the teacher has trainable parameters")

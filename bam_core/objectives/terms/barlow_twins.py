@@ -2,7 +2,7 @@
 
 from bam_core.collectives import all_gather
 from bam_core.config.registry import extra
-from bam_core.objectives.terms.pairs import PairTerm, check_positive
+from bam_core.objectives.pairs import PairTerm, check_positive
 
 
 class BarlowTwins(PairTerm):

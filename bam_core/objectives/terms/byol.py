@@ -9,7 +9,7 @@ from torch import nn
 from bam_core.batch_norm import with_global_batch_norm
 from bam_core.config.registry import extra
 from bam_core.looks import Look, Wish, joined_rows
-from bam_core.objectives.terms.pairs import check_comparable, with_cosine
+from bam_core.objectives.pairs import check_comparable, with_cosine
 from bam_core.terms import TermOutput, in_full_precision, projections_of
 from bam_core.views import Drawn
 

@@ -9,8 +9,8 @@ from bam_core.collectives import can_gather
 from bam_core.config.registry import extra
 from bam_core.errors import InputError
 from bam_core.looks import Look, Wish
+from bam_core.objectives.pairs import check_comparable, check_positive, with_cosine
 from bam_core.objectives.prototypes import prototype_head
-from bam_core.objectives.terms.pairs import check_comparable, check_positive, with_cosine
 from bam_core.terms import TermOutput, projections_of
 from bam_core.views import Drawn
 

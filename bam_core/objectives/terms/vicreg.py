@@ -2,7 +2,7 @@
 
 from bam_core.collectives import can_gather
 from bam_core.config.registry import extra
-from bam_core.objectives.terms.pairs import PairTerm
+from bam_core.objectives.pairs import PairTerm
 
 
 class VICReg(PairTerm):
