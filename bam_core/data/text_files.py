@@ -29,6 +29,14 @@ _NOT_WINDOWS = re.compile(  # undefined there; quotes inside of words; capitals 
     rb"[\x81\x8d\x8f\x90\x9d]|[A-Za-z\xc0-\xff][\x82\x84\x93\x94][A-Za-z\xc0-\xff]|[a-z][\x8a\x8c\x8e][a-z]|[A-Za-z]\x9f[a-z]"
 )
 
+_NO_TABLES = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: fetch it with git lfs pull",
+    b"<!doctype html": "a web page, perhaps an error in place of a download",
+    b"<html": "a web page, perhaps an error in place of a download",
+    b"<?xml": "XML, no table of rows and columns: save it as CSV or .parquet",
+    b"%pdf": "a PDF: save its table as CSV or .parquet",
+}
+
 _READINGS = ("cp1252", "cp850", "mac_roman")
 
 
@@ -73,6 +81,9 @@ def find_encoding(path: Path) -> tuple[str, list[str]]:
         start = file.read(8192)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16", []
+    for mark, what in _NO_TABLES.items():
+        if start.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(mark):
+            raise DataError(f"{path.name} is {what}.")
     if b"\0" in start:
         raise DataError(
             f"{path.name} is no text (it holds zero bytes). Save it as CSV in UTF-8, or as .parquet; "

@@ -81,7 +81,7 @@ def read_long_frame(
     """
     read_step(step)
     trained_on = None if options.fitted is None else options.fitted.get("channels")
-    wanted = Names(id, time, values or trained_on, dict(_NO_INPUTS))
+    wanted = Names(id, time, values or trained_on, dict(_NO_INPUTS), required=options.fitted is None)
     names: list[str] = []
 
     def build(writer: SplitWriter) -> None:

@@ -236,6 +236,11 @@ def _take(frame: pd.DataFrame, source: str, name: str, names: Names, writer: Spl
             )
     special = [column for column in columns.values() if column]
     channels = names.values and [_channel(channel, frame, source) for channel in names.values]
+    if channels is not None and not names.required:
+        more = [
+            column for column in frame.columns if column not in (*special, *channels) and column not in found.others
+        ]
+        found.notes.extend(f"Column {column!r} is not read: no channel of the training." for column in more)
     if channels is None:
         unasked = [column for column in frame.columns if column not in special]
         asked = [role for role, given in names.wanted().items() if given not in (None, NONE)]

@@ -207,7 +207,16 @@ def _of_frame(frame: pd.DataFrame) -> Any:
         levels = list(range(frame.index.nlevels - 1))
         return [one.sort_index(level=-1) for _, one in frame.groupby(level=levels, sort=False)]
     if len(frame) and all(isinstance(cell, pd.Series | np.ndarray | list) for cell in frame.iloc[0]):
-        return [np.stack([np.asarray(cell, np.float64) for cell in row]) for row in frame.itertuples(index=False)]
+        try:
+            return [np.stack([np.asarray(cell, np.float64) for cell in row]) for row in frame.itertuples(index=False)]
+        except ValueError as error:
+            raise DataError(f"series expected channels of one length in every row of the frame ({error}).") from error
+    if frame.columns.nlevels > 1:
+        raise DataError(
+            "series expected one row a series with its steps as columns, or a row for every time with id and time; got "
+            f"columns of {frame.columns.nlevels} levels, such as {frame.columns[0]}. Bring them to one, or give an "
+            "array (n, channels, t)."
+        )
     return _values(frame)
 
 

@@ -17,6 +17,7 @@ from bam_core.data.targets import Task
 from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.frames import is_list, read_parquet, read_text, with_index
+from modalities.timeseries.numbered import channels_of, check_channels
 from modalities.timeseries.ts_files import read_ts
 from modalities.timeseries.unequal import joined_array, listed_arrays, listed_columns
 
@@ -89,9 +90,9 @@ def read_table(
     readers: dict[str, Callable[[], Table]] = {
         ".npz": lambda: _read_npz(path, names, signals, required, channels_last),
         ".npy": lambda: _read_npy(path, names, required, channels_last),
-        ".csv": lambda: _read_text(path, names, required, decimal),
-        ".tsv": lambda: _read_text(path, names, required, decimal),
-        ".txt": lambda: _read_text(path, names, required, decimal),
+        ".csv": lambda: _read_text(path, names, required, decimal, channels),
+        ".tsv": lambda: _read_text(path, names, required, decimal, channels),
+        ".txt": lambda: _read_text(path, names, required, decimal, channels),
         ".parquet": lambda: _read_parquet(path, names, required, channels),
         ".ts": lambda: _read_ts(path),
     }
@@ -220,7 +221,9 @@ def _one_a_row(column: np.ndarray) -> np.ndarray:
     return column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column
 
 
-def _read_text(path: Path, names: Names, required: bool, decimal: Decimal | None) -> Table:
+def _read_text(
+    path: Path, names: Names, required: bool, decimal: Decimal | None, channels: Sequence[str] | None
+) -> Table:
     text = read_text(path, [name for name in names.values() if name], decimal=decimal)
     frame = text.frame
     is_ucr = not text.header and names["label"] is None and _is_ucr(path, frame)
@@ -231,7 +234,7 @@ def _read_text(path: Path, names: Names, required: bool, decimal: Decimal | None
     lines = ", ".join(map(str, text.short[:3]))
     short = f"lines with fewer fields than the first, taken as missing at the end, such as {lines}"
     repairs = {short: text.n_short} if text.n_short else {}
-    table = _from_frame(path, frame, names, required, decimal)
+    table = _from_frame(path, frame, names, required, decimal, channels)
     if text.header and not table.columns and text.row_names is None:
         _check_direction(np.asarray(table.signals)[:, 0], path.name)
     return table._replace(
@@ -296,14 +299,12 @@ def _from_frame(
     if any(is_list(values) for _, values in frame.items()):
         if len(frame.columns) == 1:  # of channels inside, perhaps
             return Table(listed_columns(frame, path), columns, notes=notes)
-        if channels is not None and set(channels) != set(frame.columns):
-            raise DataError(
-                f"{path.name} expected the channels {', '.join(channels)}, as the encoder was trained on; it has "
-                f"{', '.join(frame.columns)}."
-            )
+        if channels is not None:
+            check_channels(path.name, list(frame.columns), channels)
         frame = frame if channels is None else frame[list(channels)]
         return Table(listed_columns(frame, path), columns, notes=notes, channels=list(frame.columns))
     numbers = read_numbers(frame, path.name, decimal=decimal)
     missing = {f"values {mark!r} taken as missing": count for mark, count in numbers.missing.items()}
-    signals = numbers.frame.to_numpy(np.float64)[:, None]
-    return Table(signals, columns, repairs=missing, notes=[*notes, *numbers.notes])
+    found_channels = channels_of(numbers.frame, path.name, channels)
+    said = [*notes, *numbers.notes, *found_channels.notes]
+    return Table(found_channels.signals, columns, repairs=missing, notes=said, channels=found_channels.names)

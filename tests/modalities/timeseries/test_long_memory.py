@@ -100,3 +100,12 @@ def test_names_of_columns_are_for_frames():
         from_memory(np.ones((3, 9)), id="who")
     with pytest.raises(DataError, match=r"expected 'whom' as id; it has who, day, x, y. Did you mean 'who'"):
         from_memory(long()[0], id="whom")
+
+
+def test_columns_that_training_did_not_know_are_named():
+    frame, _ = long()
+    trained = from_memory(frame, id="who", time="day")
+    new = from_memory(frame.assign(extra=1.0), id="who", time="day", fitted=trained.facts)
+    assert new.notes == ["Column 'extra' is not read: no channel of the training."]
+    np.testing.assert_array_equal(signals(new), signals(trained))
+    assert from_memory(frame, id="who", time="day", fitted=trained.facts).notes == []
