@@ -163,8 +163,11 @@ def _generators(contract: Contract, make: _Maker, objective: Any, batch: Tensor)
         given = make(lambda batch: joined)
         given.initialize(batch)
         given.load_state_dict(objective.state_dict())
-        expected, got = _call(given, batch).loss, _call(copy.deepcopy(objective), batch, seeds).loss
-        need(torch.allclose(got, expected, rtol=1e-4), f"{got.item()} instead of {expected.item()}")
+        other, expected = _call(copy.deepcopy(given), batch, 1).loss, _call(given, batch).loss
+        got = _call(copy.deepcopy(objective), batch, seeds).loss
+        if torch.equal(expected, other):  # else it draws, too, such as places to hide, and these are others
+            need(torch.allclose(got, expected, rtol=1e-4), f"{got.item()} instead of {expected.item()}")
+        need(got.isfinite(), f"{got.item()}")
 
 
 def _views(contract: Contract, make: _Maker, batch: Tensor) -> None:
@@ -268,8 +271,7 @@ def _micro_batches(contract: Contract, factory: Callable[..., Any], options: dic
         results = []
         for rows in (None, 24):
             torch.manual_seed(0)
-            encoder = Pooled().body.requires_grad_(True)
-            network = nn.Sequential(encoder[0], encoder[2], encoder[3], nn.AdaptiveAvgPool1d(1), nn.Flatten())
+            network = Pooled(plain=True)
             objective = factory(network, NoisyViews(), total_steps=10, **{**options, "micro_batch": rows})
             objective.initialize(batch)
             out = _call(objective, batch)
