@@ -14,7 +14,7 @@ from bam_core.probes.embeddings import EmbeddingFigures
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.probes.result_table import Cost, Result, ResultTable
 from bam_core.probes.tables import class_console_tables, console_table, html_table, markdown_table
-from bam_core.probes.verdict import Comparison, comparisons, verdict
+from bam_core.probes.verdict import Comparison, comparisons, headline, verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +33,10 @@ class Results(ResultTable):
     def verdict(self, ours: str | None = None) -> str:
         """In words: whether `ours` (default: the last set of features) beats the others by more than the spread."""
         return verdict(self, ours)
+
+    def headline(self, ours: str | None = None) -> str:
+        """One sentence: with the fewest labels, `ours` against the untrained encoder and the best of the others."""
+        return headline(self, ours)
 
     def to_markdown(self, metric: str | None = None) -> str:
         """The table of one metric (default: the headline) for documentation; the best of a column in bold."""

@@ -68,6 +68,31 @@ def column_title(probe: str, fraction: float) -> str:
     return f"{PROBE_TITLES[probe]}, {fraction * 100:g} %"
 
 
+def headline(results: ResultTable, ours: str | None = None) -> str:
+    """One sentence: with the fewest labels, ours against the untrained encoder and against the best of all others."""
+    ours = results.features[-1] if ours is None else ours
+    metric = results.metrics[0]
+    probe, fraction = min(results.columns, key=lambda column: (column[1], column[0] != "linear"))
+    found = {
+        name: results.row(name, probe, fraction) for name in results.features if results.has(name, probe, fraction)
+    }
+    row = found.pop(ours)
+    title = f"{results.title(metric)} of the {PROBE_TITLES[probe]}"
+    words = f"With {row.n_labels:,} labels, the {title} is {figure(row.mean, metric)} for {ours}"
+    if not found:
+        return f"{words}."
+    pairs = {name: compare(row, other) for name, other in found.items()}
+    best = min(pairs, key=lambda name: pairs[name].gain)
+    shown = [name for name in dict.fromkeys(("untrained encoder", best)) if name in pairs]
+    said = []
+    for name in shown:
+        pair = pairs[name]
+        against = "better than" if pair.beats else "worse than" if pair.loses else "no clear difference to"
+        most = ", the best of the others" if name == best and len(pairs) > 1 else ""
+        said.append(f"{against} {name} ({figure(pair.baseline.mean, metric)}){most}")
+    return f"{words}: {'; '.join(said)}."
+
+
 def verdict(results: ResultTable, ours: str | None = None) -> str:
     """A few lines that a reader without the table understands, and that claim no more than the table holds."""
     ours = results.features[-1] if ours is None else ours

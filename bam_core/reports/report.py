@@ -35,7 +35,7 @@ class ReportContent:
 
     Attributes:
         title: of the page.
-        verdict: one paragraph in words. Default: made from the results, or from the label-free figures.
+        verdict: what came out, in words. Default: a sentence from the results, or the label-free figures.
         results: the table.
         ours: which set of features the verdict is about. Default: the last one.
         figures: label-free figures by name, for runs without results.
@@ -106,6 +106,7 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
     page = environment.from_string(template).render(
         c=content,
         verdict=content.verdict or _verdict(content, figures),
+        comparisons="" if content.results is None else content.results.verdict(content.ours),
         label_curve=None if content.results is None else label_curve(content.results, ours=content.ours),
         tables=[] if content.results is None else [table_view(content.results, m) for m in content.results.metrics],
         class_tables=[] if content.results is None else class_views(content.results),
@@ -130,8 +131,8 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
 def _verdict(content: ReportContent, figures: Mapping[str, EmbeddingFigures]) -> str:
     end = None if content.metrics is None else end_of_training(content.metrics.to_dict("records"))
     if content.results is not None:
-        table = content.results.verdict(content.ours)
-        return table if end is None else f"{table}\n{end.words}"
+        said = content.results.headline(content.ours)
+        return said if end is None else f"{said}\n{end.words}"
     words = ["No labels were used, so nothing here says how well classes can be told apart."]
     for name, figure in figures.items():
         if figure.rankme is not None and figure.spread is not None:

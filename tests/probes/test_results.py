@@ -102,6 +102,25 @@ def test_the_verdict_claims_no_more_than_the_table_holds(table):
     assert "The vectors of ours nearly all point in one direction (embedding spread below 0.02)." in collapsed.verdict()
 
 
+def test_the_headline_names_the_untrained_encoder_and_the_best_of_the_others(table):
+    assert table.headline() == (
+        "With 50 labels, the macro-F1 of the linear probe is 0.420 for ours: no clear difference to raw (0.400)."
+    )
+    untrained = tuple(replace(r, features="untrained encoder") for r in table.rows if r.features == "raw")
+    best = tuple(
+        replace(r, features="best", mean=r.mean + 0.3, values=tuple(v + 0.3 for v in r.values))
+        for r in table.rows
+        if r.features == "raw"
+    )
+    assert (
+        replace(table, rows=untrained + best + table.rows)
+        .headline("ours")
+        .endswith(
+            ": no clear difference to untrained encoder (0.400); worse than best (0.700), the best of the others."
+        )
+    )
+
+
 def test_all_columns_won(results):
     lines = results.verdict("signal").splitlines()
     assert lines[1] == "signal beats noise by more than the spread in all 4 columns."

@@ -129,6 +129,7 @@ def test_the_page_is_whole_and_self_contained(content, tmp_path):
 def test_it_says_what_happened(content, results, tmp_path):
     text, page = page_of(content, tmp_path)
     assert page.text.lower().count("collapse") >= 6
+    assert results.headline() in page.text
     assert results.verdict() in page.text
     assert "<title>Run &lt;1&gt; &amp; more</title>" in text
     row = results.row("signal", "linear", 0.1)
