@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from bam_core.cli.evaluate import show_results
 from bam_core.cli.files import add_trust
 
 EPILOG = """\
@@ -38,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from rich.console import Console
+
     from bam_core.api.calls import load
     from bam_core.runs.new_data import options_of
 
@@ -47,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     made = load(args.run_folder, trusted=args.trust).finetune(
         data=data, folder=args.output, teacher=args.teacher, **settings
     )
-    show_results(made.results, "fine-tuned")
+    for metric in made.results.metrics:
+        Console().print(made.results.to_console(metric))
+    print(made.verdict())
     print(f"Model:  {made.folder / 'model'}\nReport: {made.report()}")
     return 0
 

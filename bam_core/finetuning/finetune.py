@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from bam_core.finetuning.settings import FinetuneSettings, checked_settings
 from bam_core.finetuning.task import Task
 from bam_core.finetuning.train import Fitted
 from bam_core.finetuning.trials import OURS, SCRATCH, Bench, Outcome, Trial, plan, run_trials
+from bam_core.finetuning.words import COLUMN, LINEAR, verdict
 from bam_core.outputs import make_folder, write_text, written_folder
 from bam_core.probes.evaluate import evaluate
 from bam_core.probes.inputs import Features
 from bam_core.probes.judge import judge_scores
 from bam_core.probes.metrics import figure, metric_of_weights
 from bam_core.probes.results import Results
+from bam_core.probes.tables import html_table
 from bam_core.probes.task import Task as Shared
 from bam_core.probes.task import make_task
 from bam_core.reports.label_curve import save_label_curve
@@ -37,9 +40,6 @@ from bam_core.runs.features import embed
 from bam_core.runs.lock import only_here
 from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.runs.run_folder import check_data, load_encoder, load_run, weights_digest
-
-LINEAR = "linear probe"
-COLUMN = "model"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,12 @@ class Finetuned:
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return self.results._repr_html_()
+        words = "<br>".join(map(escape, self.verdict().splitlines()))
+        return f"{html_table(self.results)}\n<p>{words}</p>"
+
+    def verdict(self) -> str:
+        """A sentence for each number of labels: fine-tuned against the best that needs no pretraining."""
+        return verdict(self.results)
 
 
 def load_model(folder: Path, *, trusted: bool = False) -> PretrainedClassifier | PretrainedRegressor:
@@ -209,7 +214,7 @@ def _table(
     joined = probes.restricted([RAW]).joined(
         [*baselines, trained.restricted([SCRATCH]), probes.restricted([LINEAR]), trained.restricted([OURS])]
     )
-    notes = (*joined.notes, *choice.notes, *_notes(outcomes, bench.settings))
+    notes = (*joined.notes, *choice.notes, *_notes(outcomes, bench))
     return replace(
         joined,
         rows=tuple(replace(row, probe=COLUMN) for row in joined.rows),
@@ -220,15 +225,15 @@ def _table(
     )
 
 
-def _notes(outcomes: Mapping[Trial, Outcome], settings: FinetuneSettings) -> list[str]:
+def _notes(outcomes: Mapping[Trial, Outcome], bench: Bench) -> list[str]:
     """What decided when to stop, for each part of the labels."""
     said = []
-    for fraction in settings.curve:
+    for fraction in bench.settings.curve:
         kinds = {outcome.stopped_on for trial, outcome in outcomes.items() if trial.fraction == fraction}
         share = f"{fraction * 100:g} % of the labels"
         if kinds == {"nothing"}:
             said.append(f"{share}: too few rows to hold any out; training went to its end.")
-        elif "rows" in kinds:
+        elif "rows" in kinds and bench.labels.train_groups is not None:
             said.append(f"{share}: when to stop was decided on held-out rows, not on held-out groups.")
     return said
 
@@ -240,6 +245,7 @@ def _write_page(target: Path, bench: Bench, results: Results, model: Outcome) ->
         target / "report.html",
         ReportContent(
             title=f"Fine-tuned: {target.parent.name}",
+            verdict=verdict(results),
             results=results,
             ours=OURS,
             predictions=Predictions(bench.shared.test, model.scores, bench.task.classes),

@@ -68,7 +68,7 @@ def _draw(figure: "Figure", results: Results, probe: str, metric: str, ours: str
             elinewidth=1,
         )
     axes.set_xscale("log")
-    axes.set_xlabel("labels that the probe saw")
+    axes.set_xlabel("labels of train that were seen")
     axes.set_ylabel(results.title(metric))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 

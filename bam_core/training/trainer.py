@@ -20,6 +20,7 @@ _ADVICE = (
     ".*your dataloader is not resumable.*",  # `GlobalBatches.start_at` does it
     ".*isinstance\\(treespec, LeafSpec\\).*",
     ".*smaller than the logging interval.*",  # ours counts steps, whatever the epoch
+    ".*but have no `val_dataloader`.*",  # few labels: none are held out
     ".*module\\(s\\) in eval mode at the start of training.*",  # frozen encoders are, on purpose
 )
 

@@ -64,6 +64,9 @@ def test_a_class_a_row(run, tmp_path, capsys):
     assert any(note.startswith("Test has 4 group(s) only") for note in made.results.notes)
     page = made.report().read_text(encoding="utf-8")
     assert all(text in page for text in ("ROC", "Calibration", "What is taken for what", "Class by class"))
+    assert "the best that needs no pretraining" in made.verdict()
+    assert made.verdict().splitlines()[0] in page
+    assert "<table>" in made._repr_html_()
     model = made.model()
     assert isinstance(model, PretrainedClassifier)
     assert model.classes == ("down", "up")
