@@ -33,7 +33,10 @@ def table_file(source: str, folder: Path) -> Path:
     """
     name, _, column = source.rpartition(":")
     if not name or not column:
-        raise InputError(f"expected 'table.csv:column' or a mapping from records; got {source!r}.")
+        raise InputError(
+            f"expected 'table.csv:column', 'header:KEY' for a comment of the headers, a regular expression with "
+            f"'(?P<label>...)' or '(?P<group>...)' for names of files, or a mapping from records; got {source!r}."
+        )
     file = next((file for file in (folder / name, Path(name).expanduser()) if file.is_file()), None)
     if file is None:
         raise DataError(f"expected a table at {folder / name} or {name}; there is none.")

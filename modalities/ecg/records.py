@@ -110,7 +110,9 @@ def _by_name(headers: Sequence[Any], field: str, names: Sequence[str | None]) ->
 
 def reason(error: Exception) -> str:
     """Why a record is set aside, in one line; wfdb raises all sorts of errors on damaged files."""
-    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, DataError | OSError):
+        return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+    return f"its header or its samples are damaged ({type(error).__name__}: {error})"
 
 
 def shared_leads(headers: Sequence[Header]) -> list[str]:

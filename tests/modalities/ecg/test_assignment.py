@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from bam_core.data.writer import SplitWriter
-from bam_core.errors import DataError
-from modalities.ecg.assignment import per_record
+from bam_core.errors import DataError, InputError
+from modalities.ecg.assignment import per_record, table_file
 
 NAMES = ["0", "1", "2", "3"]
 WANTED = {"0": "a", "1": "b", "2": "a", "3": "b"}
@@ -65,3 +65,8 @@ def test_tables_that_do_not_say_who_is_who(tmp_path, table, message):
 def test_numbers_of_records_are_texts(tmp_path):
     table = pd.DataFrame({"record": ["00", "01"], "dx": ["a", "b"]}).to_csv(index=False)
     assert assign(tmp_path, table, ["00", "01"]) == {"00": "a", "01": "b"}
+
+
+def test_a_source_of_values_that_is_none_says_what_there_is(tmp_path):
+    with pytest.raises(InputError, match=r"expected 'table.csv:column', 'header:KEY' for a comment.*; got 'Dx'"):
+        table_file("Dx", tmp_path)

@@ -306,13 +306,14 @@ def test_a_damaged_record_among_many_is_named(write):
         assert set(reasons) == {"101", "102", "103", "104"}
         assert "FileNotFoundError" in reasons["103"]
         assert reasons["104"] == "the header names no signal."
+        assert reasons["102"].startswith("its header or its samples are damaged (")
 
 
 @pytest.mark.parametrize("options", [{}, {"leads": ["MLII"], "sampling_rate_hz": 360}])
 def test_no_readable_record_is_an_error_with_reasons(write, options):
     write("100").with_suffix(".hea").write_text("nonsense\n")
     write("101").with_suffix(".hea").write_text("")
-    with pytest.raises(DataError, match=r"(?s)no usable row.*\n  100: \w+Error.*\n  101: \w+"):
+    with pytest.raises(DataError, match=r"(?s)no usable row.*\n  100: its header .*\w+Error.*\n  101: its"):
         windows(write, **options)
 
 
