@@ -26,6 +26,8 @@ def test_every_command_is_listed():
 
 def test_every_protocol_is_listed():
     public = {
-        name for name in vars(protocols) if getattr(getattr(protocols, name), "__module__", "") == protocols.__name__
+        name
+        for name in vars(protocols)
+        if getattr(getattr(protocols, name), "__module__", "") == protocols.__name__ and not name.startswith("_")
     }
     assert ROWS["protocols for your own parts"] - {"bam_core.protocols"} == public | {"Batch"}

@@ -1,4 +1,4 @@
-"""`bam new modality NAME` and `bam new objective NAME`: a skeleton that works, to be changed."""
+"""`bam new modality NAME`, `bam new objective NAME` and `bam new term NAME`: a skeleton that works, to be changed."""
 
 import argparse
 import keyword
@@ -15,14 +15,15 @@ NAME.py is one file with all that bam-ssl needs, NAME.yaml a recipe that trains 
   python -m pytest test_seismic.py
 A recipe finds NAME.py beside itself, or in the current folder. To install it, give it an entry point in your package:
   [project.entry-points."bam_ssl.modalities"]   seismic = "my_package.seismic:MODALITY"
-  [project.entry-points."bam_ssl.objectives"]   mine = "my_package.mine:make_mine" """
+  [project.entry-points."bam_ssl.objectives"]   mine = "my_package.mine:make_mine"
+  [project.entry-points."bam_core.terms"]        near = "my_package.near:Near" """
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EPILOG
-    parser.add_argument("kind", choices=("modality", "objective"), help="what to write")
+    parser.add_argument("kind", choices=("modality", "objective", "term"), help="what to write")
     parser.add_argument("name", metavar="NAME", help="its name, as a Python module")
     parser.add_argument("--folder", type=Path, default=Path(), help="where to write it (default: the current one)")
 
@@ -37,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_skeleton(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write code, recipe and tests of a new modality or objective.
+    """Write code, recipe and tests of a new modality, objective or term of an objective.
 
     Args:
-        kind: "modality" or "objective".
+        kind: "modality", "objective" or "term".
         name: of the files; a Python name in lower case.
         folder: where to; it is made if need be.
 

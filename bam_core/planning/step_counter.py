@@ -41,8 +41,10 @@ class StepCounter(lightning.Callback):
         attention = next((m for m in objective.encoder.modules() if "Attention" in type(m).__name__), None)
         if attention is not None:
             attention.register_forward_pre_hook(self._tokens)
-        objective.encoder.register_forward_pre_hook(self._views)
-        objective.encoder.register_forward_hook(self._forward)
+        self._inside = 0
+        for network in _entered(objective.encoder):
+            network.register_forward_pre_hook(self._views)
+            network.register_forward_hook(self._forward)
         if hasattr(objective, "projector"):
             objective.projector.register_forward_hook(self._projections)
         self._own = {p.data_ptr() for p in objective.parameters()}
@@ -52,6 +54,9 @@ class StepCounter(lightning.Callback):
         self.tokens[-1] += x.shape[0] * (x.shape[1] if x.ndim == 3 else x.shape[-2:].numel())
 
     def _views(self, module: nn.Module, inputs: Any) -> None:
+        self._inside += 1
+        if self._inside > 1:
+            return  # a trunk that its encoder calls
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]
         self.view_bytes[-1] += sum(leaf.nbytes for leaf in leaves)
         if leaves:
@@ -59,7 +64,9 @@ class StepCounter(lightning.Callback):
         self.forward_flops[-1] -= self._counter.get_total_flops()
 
     def _forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.forward_flops[-1] += self._counter.get_total_flops()
+        self._inside -= 1
+        if self._inside == 0:
+            self.forward_flops[-1] += self._counter.get_total_flops()
 
     def _projections(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self.rows.append(len(output))
@@ -92,6 +99,12 @@ class StepCounter(lightning.Callback):
         """Stop counting."""
         self._stack.close()
         self.flops.append(self._counter.get_total_flops())
+
+
+def _entered(encoder: nn.Module) -> list[nn.Module]:
+    """Where views enter: the encoder, or those of its sides, and trunks, which are called alone for tokens."""
+    whole = [encoder, *getattr(encoder, "sides", {}).values()]
+    return [*whole, *(one.trunk for one in whole if isinstance(getattr(one, "trunk", None), nn.Module))]
 
 
 def _attention_flops(q: Any, k: Any, v: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:

@@ -71,10 +71,24 @@ def test_a_new_objective(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_both_are_typed(tmp_path, monkeypatch):
+def test_a_new_term(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "term", "near_views"]) == 0
+    assert main(["pretrain", "near_views.yaml", "run=run", "train.epochs=2"]) == 0
+    metrics = pd.read_csv("run/metrics.csv")
+    assert {"kl", "bam_loss", "nearviews_loss", "nearviews_distance"} <= set(metrics)
+    expected = metrics["bam_loss"] + 0.1 * metrics["nearviews_loss"]
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    check_files("near_views")
+
+
+@pytest.mark.slow
+def test_all_are_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["new", "modality", "sea_waves"]) == main(["new", "objective", "spread"]) == 0
-    files = ("sea_waves.py", "test_sea_waves.py", "spread.py", "test_spread.py")
+    assert main(["new", "term", "near_views"]) == 0
+    names = ("sea_waves", "spread", "near_views")
+    files = [file for name in names for file in (f"{name}.py", f"test_{name}.py")]
     checked("mypy", f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={ROOT / '.mypy_cache'}", *files)
 
 
