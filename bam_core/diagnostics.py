@@ -3,12 +3,16 @@
 The loss alone does not: total collapse gives P = Q = uniform, a KL divergence of zero and a loss of log(N - T).
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bam_core.errors import InputError
 from bam_core.loss.attention import unit_rows
+
+N_ROWS = 1024  # of the projections, for RankMe
 
 
 def entropy(probabilities: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch"]:
@@ -70,3 +74,10 @@ def embedding_spread(embeddings: Float[Tensor, "n d"]) -> float:
     unit = unit_rows(embeddings.cpu().double())
     mean_cosine = (unit.sum(dim=0).square().sum() - n) / (n * (n - 1))
     return float(1 - mean_cosine)
+
+
+def projections_rankme(projections: Float[Tensor, "n p"]) -> float:
+    """RankMe of the first rows of projections, as far as they are finite and not zero; NaN for fewer than two."""
+    rows = projections[:N_ROWS].detach().float().cpu()
+    rows = rows[rows.isfinite().all(dim=1) & rows.any(dim=1)]
+    return rankme(rows) if len(rows) > 1 else math.nan

@@ -1,6 +1,5 @@
 """Kill runs at random moments, again and again, and see that nothing is lost: to the bit."""
 
-import csv
 import json
 import multiprocessing
 import os
@@ -11,25 +10,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from torch.utils._pytree import tree_leaves
 
+from bam_core.benchmarks.drill_findings import damage, difference, other_table
 from bam_core.benchmarks.machine import describe_machine
 from bam_core.config.build import read_data
 from bam_core.config.recipe import load_recipe
 from bam_core.config.shipped_recipes import find_recipe
-from bam_core.errors import BAMError
 from bam_core.runs.embed import embed_data
 from bam_core.runs.pretrain import pretrain
-from bam_core.runs.pretrained import PretrainedEncoder
-from bam_core.training.checkpoints import checkpoints, newest_checkpoint, read_checkpoint
 
 RUN = ("train.epochs=8", "train.checkpoint_every=1", "train.log_every=1", "objective.momentum=0.9")
 PREPARED = ("data.n_records=4000",)
@@ -168,14 +162,14 @@ class _Series:
             else:
                 time.sleep(self.chance.uniform(0, seconds))
             if self._killed(process):
-                self._check(_damage(folder))
+                self._check(damage(folder))
             else:
-                self._check(_difference(alone, folder))
+                self._check(difference(alone, folder))
                 turn += 1
                 folder = self.place / f"run {turn}"
         if not self.failed:
             self._to_the_end(_train, str(folder), cache)
-            self._check(_difference(alone, folder))
+            self._check(difference(alone, folder))
 
     def _preparations(self, n_processes: int) -> None:
         expected = self.place / "alone.txt"
@@ -211,9 +205,9 @@ class _Series:
             time.sleep(self.chance.uniform(0, seconds))
             self._killed(process)
             if found.exists():
-                self._check(_other_table(found, expected))
+                self._check(other_table(found, expected))
             self._to_the_end(_embed, run, str(data), str(found), str(self.place / "cache 1"))
-            self._check("" if self.failed else _other_table(found, expected))
+            self._check("" if self.failed else other_table(found, expected))
             shutil.rmtree(self.place / "cache 1", ignore_errors=True)
 
 
@@ -256,55 +250,3 @@ def _wait_for_partial(folder: Path, process: Any, nth: int) -> None:
         before, there = there, any(folder.glob("*.partial"))
         nth -= there and not before
         time.sleep(0.001)
-
-
-def _damage(folder: Path) -> str:
-    """What is not whole in a run folder, in words."""
-    for path in checkpoints(folder / "checkpoints"):
-        try:
-            read_checkpoint(path)
-        except BAMError as error:
-            return str(error)
-    if (folder / "encoder").exists():
-        try:
-            PretrainedEncoder.from_pretrained(folder / "encoder", local_files_only=True)
-        except (BAMError, OSError) as error:
-            return str(error)
-    return ""
-
-
-def _difference(alone: Path, other: Path) -> str:
-    """What differs between two runs, in words: weights, moments of the optimiser, figures, encoder."""
-    states = [newest_checkpoint(folder / "checkpoints") for folder in (alone, other)]
-    if None in states:
-        return "there is no checkpoint"
-    for part in ("global_step", "state_dict", "optimizer_states"):
-        one, two = (tree_leaves(state.state[part]) for state in states if state is not None)
-        if len(one) != len(two) or not all(_same(a, b) for a, b in zip(one, two, strict=True)):
-            return f"{part} of the last checkpoint differs from that of a run left alone"
-    if _figures(alone) != _figures(other):
-        return "metrics.csv differs from that of a run left alone"
-    for name in ("encoder", "teacher"):
-        files = [folder / name / "model.safetensors" for folder in (alone, other)]
-        with suppress(OSError):
-            if files[0].read_bytes() == files[1].read_bytes():
-                continue
-        return f"{name} differs from that of a run left alone"
-    return ""
-
-
-def _same(a: Any, b: Any) -> bool:
-    return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
-
-
-def _figures(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        return [{k: v for k, v in row.items() if k != "samples/s"} for row in csv.DictReader(file)]
-
-
-def _other_table(found: Path, expected: Path) -> str:
-    try:
-        same = pd.read_parquet(found).equals(pd.read_parquet(expected))
-    except (OSError, ValueError) as error:
-        return f"{found.name} cannot be read: {error}"
-    return "" if same else f"{found.name} differs from that of a call left alone"

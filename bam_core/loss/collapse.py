@@ -13,13 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bam_core.diagnostics import rankme
+from bam_core.diagnostics import projections_rankme
 from bam_core.loss.positives import entropy_added
 
 NEAR_UNIFORM = 0.98  # of the entropy of a target that tells nobody apart
 NEAR_KL = 0.1  # nats from the kl of an attention that knows nothing
 ONE_LINE = 1.5  # RankMe of projections that all point one way, or the opposite one
-N_ROWS = 1024  # of the projections, for RankMe
 _LOGGED = ("kl", "target_entropy", "uniform_loss", "uniform_entropy", "projections_rankme")
 
 
@@ -123,13 +122,6 @@ def end_of_training(rows: Sequence[Mapping[Any, Any]], *, n_last: int = 5) -> En
         rankme=figures.get("projections_rankme"),
     )
     return End(reason, figures)
-
-
-def projections_rankme(projections: Float[Tensor, "n p"]) -> float:
-    """RankMe of the first rows of projections, as far as they are finite and not zero; NaN for fewer than two."""
-    rows = projections[:N_ROWS].detach().float().cpu()
-    rows = rows[rows.isfinite().all(dim=1) & rows.any(dim=1)]
-    return rankme(rows) if len(rows) > 1 else math.nan
 
 
 class CollapseWatch:

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from bam_core.batch_norm import with_global_batch_norm
 from bam_core.collectives import any_rank, hosts_exchange, texts_of_ranks, world_size
 from bam_core.config.schema import TrainSettings
-from bam_core.diagnostics import embedding_spread, rankme
+from bam_core.diagnostics import embedding_spread, projections_rankme, rankme
 from bam_core.errors import InputError, NonFiniteError
-from bam_core.loss.collapse import projections_rankme
 from bam_core.protocols import Objective
 from bam_core.schedules import CosineSchedule, WarmupCosineSchedule
 from bam_core.sharding import shard, to_full

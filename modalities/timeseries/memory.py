@@ -12,9 +12,10 @@ from bam_core.data.arrays import plain_array
 from bam_core.data.several_labels import label_array
 from bam_core.errors import DataError
 from modalities.timeseries.long_memory import is_long, read_long_frame
+from modalities.timeseries.orientation import check_orientation
 from modalities.timeseries.preparation import enough, write_tables
 from modalities.timeseries.rows import Missing, Normalize, SeriesOptions
-from modalities.timeseries.tables import Series, Table, check_orientation, complete_table, with_channels
+from modalities.timeseries.tables import Series, Table, complete_table, with_channels
 from modalities.timeseries.unequal import same_channels
 
 

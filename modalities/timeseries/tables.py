@@ -18,6 +18,7 @@ from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError
 from modalities.timeseries.frames import is_list, read_parquet, read_text, with_index
 from modalities.timeseries.numbered import channels_of, check_channels
+from modalities.timeseries.orientation import check_direction, check_orientation
 from modalities.timeseries.ts_files import read_ts
 from modalities.timeseries.unequal import joined_array, listed_arrays, listed_columns
 
@@ -202,20 +203,6 @@ def with_channels(signals: np.ndarray, source: str, channels_last: bool | None =
     return signals
 
 
-def check_orientation(shape: tuple[int, ...], source: str) -> None:
-    """See to it that a series (channels, time) is not (time, channels).
-
-    Raises:
-        DataError: it has more channels than steps.
-    """
-    channels, steps = shape
-    if channels > steps > 0:
-        raise DataError(
-            f"{source} expected series (channels, time); got {channels} channels of {steps} steps, as if time came "
-            "first. Say which is right: channels_last: true for (time, channels), false for (channels, time)."
-        )
-
-
 def _one_a_row(column: np.ndarray) -> np.ndarray:
     """(n,) from (n,) or (n, 1)."""
     return column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column
@@ -236,35 +223,13 @@ def _read_text(
     repairs = {short: text.n_short} if text.n_short else {}
     table = _from_frame(path, frame, names, required, decimal, channels)
     if text.header and not table.columns and text.row_names is None:
-        _check_direction(np.asarray(table.signals)[:, 0], path.name)
+        check_direction(np.asarray(table.signals)[:, 0], path.name)
     return table._replace(
         minus_one_is_missing=not is_ucr,
         task="classification" if is_ucr else None,
         repairs={**repairs, **table.repairs},
         notes=[*(f"{path.name}: {note}." for note in text.notes), *table.notes],
     )
-
-
-def _check_direction(values: np.ndarray, source: str) -> None:
-    """See to it that rows of a table (n, t) are series, and not times.
-
-    Raises:
-        DataError: neighbouring rows are alike, and neighbouring columns are not.
-    """
-    if len(values) < 20 or values.shape[1] < 3:
-        return
-    down, across = (_alike(np.diff(values, axis=axis), values) for axis in (0, 1))
-    if down < 0.2 and across > 0.5:
-        raise DataError(
-            f"{source} expected a series in every row; neighbouring rows are alike, neighbouring columns are not, as "
-            "if rows were times and columns channels. Read it with reader: long; or name the rows in a column id."
-        )
-
-
-def _alike(steps: np.ndarray, values: np.ndarray) -> float:
-    """Mean square of the differences of neighbours against that of any two values: 0 for the same, 1 for noise."""
-    spread = 2 * np.nanvar(values)
-    return float(np.nanmean(np.square(steps)) / spread) if spread > 0 else 1.0
 
 
 def _is_ucr(path: Path, frame: pd.DataFrame) -> bool:

@@ -5,6 +5,7 @@ import pytest
 
 from bam_core.benchmarks import drill as module
 from bam_core.benchmarks.drill import KINDS, Drill, drill
+from bam_core.benchmarks.drill_findings import damage, difference, other_table
 from bam_core.cli import main
 
 
@@ -32,15 +33,15 @@ def test_what_was_lost_is_told_and_is_an_error(monkeypatch, tmp_path, capsys):
 def test_differences_and_damage_are_seen(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
-    assert module._difference(tmp_path / "a", tmp_path / "b") == "there is no checkpoint"
+    assert difference(tmp_path / "a", tmp_path / "b") == "there is no checkpoint"
     (tmp_path / "a" / "checkpoints" / "step=00000001.ckpt").write_bytes(b"half")
-    assert "cannot be read" in module._damage(tmp_path / "a")
+    assert "cannot be read" in damage(tmp_path / "a")
     (tmp_path / "b" / "encoder").mkdir()
-    assert module._damage(tmp_path / "b")
+    assert damage(tmp_path / "b")
     pd.DataFrame({"e0": [1.0]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"e0": [1.0 + 1e-15]}).to_parquet(tmp_path / "b.parquet")
     (tmp_path / "c.parquet").write_bytes(b"PAR1")
     one, two, broken = (tmp_path / f"{name}.parquet" for name in "abc")
-    assert module._other_table(one, one) == ""
-    assert module._other_table(two, one) == "b.parquet differs from that of a call left alone"
-    assert "c.parquet cannot be read" in module._other_table(broken, one)
+    assert other_table(one, one) == ""
+    assert other_table(two, one) == "b.parquet differs from that of a call left alone"
+    assert "c.parquet cannot be read" in other_table(broken, one)

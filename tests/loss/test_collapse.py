@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from bam_core import BAMObjective, CollapseWarning, bam_loss
-from bam_core.loss.collapse import CollapseWatch, collapse, end_of_training, projections_rankme, uniform_entropy
+from bam_core.diagnostics import projections_rankme
+from bam_core.loss.collapse import CollapseWatch, collapse, end_of_training, uniform_entropy
 
 
 def figures_of(rows, **options):
