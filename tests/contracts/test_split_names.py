@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from ecg_folders import write_record
 from PIL import Image
 
 from modalities.audio import MODALITY as AUDIO
@@ -15,7 +16,6 @@ from modalities.ecg import MODALITY as ECG
 from modalities.image import MODALITY as IMAGE
 from modalities.tabular import MODALITY as TABULAR
 from modalities.timeseries import MODALITY as TIMESERIES
-from tests.helpers.ecg_folders import write_record
 
 N = 4  # rows of a split
 NAMES = ["Val", "dev"]
