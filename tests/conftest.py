@@ -73,3 +73,13 @@ def smoke():
     from bam_core.config.shipped_recipes import find_recipe
 
     return lambda *overrides: load_recipe(find_recipe("smoke/ecg"), overrides)
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch):
+    """Pictures of reports are drawn but not rendered, where a test is about other things; tests/reports and tests/cli
+    render them."""
+    from matplotlib.figure import Figure
+
+    contents = {"svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>', "png": b"\x89PNG"}
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, *, format, **options: file.write(contents[format]))

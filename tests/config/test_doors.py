@@ -23,6 +23,8 @@ from bam_core.runs.run_folder import load_encoder
 from bam_core.training.checkpoints import newest_checkpoint
 from bam_core.views import Views
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 MINE = """
 import numpy as np
 import torch

@@ -14,6 +14,8 @@ from bam_core.config.trust import check_trusted, files_in, remember
 from bam_core.runs.pretrain import pretrain
 from bam_core.runs.run_folder import load_run
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 CODE = """
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +34,8 @@ def made(tmp_path_factory):
     """A run that names no file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        recipe = load_recipe(find_recipe("smoke/ecg"), ["train.epochs=1"])
+        quick = ["train.epochs=1", "evaluate.bootstrap=100", "evaluate.fractions=[1.0]"]
+        recipe = load_recipe(find_recipe("smoke/ecg"), quick)
         return pretrain(recipe, tmp_path_factory.mktemp("made") / "run", progress=False)
 
 

@@ -10,7 +10,11 @@ from bam_core.cli import main
 from bam_core.config.build import read_data
 from bam_core.runs.run_folder import load_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb"),
+    pytest.mark.usefixtures("quick_pictures"),
+]
 TRAIN = "train: {epochs: 1, batch_size: 8, log_every: 1}\nevaluate: {draws: 2, fractions: [1.0], baselines: none}\n"
 RECIPES = {
     "timeseries": "data: {reader: arrays}\nviews: {name: series}\nencoder: {name: resnet1d, width: 4}\n",

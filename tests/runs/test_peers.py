@@ -9,7 +9,7 @@ from bam_core.config.shipped_recipes import find_recipe
 from bam_core.runs.evaluate_run import evaluate_run
 from bam_core.runs.pretrain import pretrain
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_pictures")]
 SMALL = ["train.epochs=1", "evaluate.bootstrap=100", "evaluate.fractions=[1.0]"]
 
 

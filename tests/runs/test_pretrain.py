@@ -25,7 +25,7 @@ from bam_core.training.checkpoints import checkpoints, newest_checkpoint
 from bam_core.training.module import PretrainModule, decay_groups
 from bam_core.training.trainer import make_trainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_pictures")]
 
 
 def test_a_run_leaves_everything_behind(smoke, tmp_path):

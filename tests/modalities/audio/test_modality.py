@@ -9,6 +9,8 @@ from bam_core.cli import main
 from modalities.audio.batches import GRID, collate_clips, draw_clip, log_mel_features
 from modalities.audio.mel import mel_settings
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 FACTS = {"mel": mel_settings(sampling_rate_hz=4000, n_mels=20)}
 
 

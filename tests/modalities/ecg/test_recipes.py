@@ -20,6 +20,7 @@ from modalities.ecg.beats import MITBIH_INTER_PATIENT
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("quick_pictures"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:wfdb"),  # see conftest.py
 ]
 

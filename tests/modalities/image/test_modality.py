@@ -7,6 +7,8 @@ import torch
 from bam_core.cli import main
 from modalities.image.batches import draw_image, raw_image
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 
 def test_raw_features_are_pixels_up_to_16():
     small = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8)

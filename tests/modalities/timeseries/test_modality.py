@@ -11,6 +11,8 @@ from bam_core.cli import main
 from modalities.timeseries.batches import GRID, draw_signal, flat_signal
 from modalities.timeseries.example import synthetic_series
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 
 @pytest.mark.parametrize("unequal", [False, True])
 def test_the_example(unequal):
