@@ -74,6 +74,7 @@ class BAMObjective(Objective):
             (`bam_core.loss.collapse`).
 
     Example:
+        >>> import torch
         >>> encoder = nn.Linear(8, 4)
         >>> objective = BAMObjective(encoder, lambda x: [x + 0.1 * torch.randn_like(x) for _ in range(2)])
         >>> optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)

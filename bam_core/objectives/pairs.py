@@ -31,7 +31,7 @@ class PairTerm(nn.Module):
     Example:
         >>> def distance(a, b):
         ...     return (a - b).square().mean()
-        >>> term, looks = PairTerm(distance), [Look(Wish(v), torch.zeros(4, 2), torch.ones(4, 2) * v) for v in range(2)]
+        >>> term, looks = PairTerm(distance), [Look(Wish(v), torch.zeros(4, 2), torch.ones(4, 2) * v) for v in (1, 2)]
         >>> term(looks, Drawn([torch.zeros(4, 3)] * 2, 2, 2)).loss
         tensor(1.)
     """
