@@ -169,3 +169,10 @@ def test_what_would_be_downloaded():
         find_recipe("smoke/image"), ["data={reader: huggingface, path: some/set, download: true}", "encoder.name=cnn"]
     )
     assert dry_run(recipe).download == "the data set 'some/set'"
+
+
+def test_an_objective_that_calls_the_trunk_alone_is_counted():
+    counted = dry_run(load_recipe(find_recipe("smoke/tabular_jepa"))).counted
+    assert counted.forward_flops > 0
+    assert counted.view_bytes > 0
+    assert counted.tokens > 0
