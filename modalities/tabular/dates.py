@@ -67,7 +67,8 @@ def are_compact(known: pd.Series) -> bool:
 
 def _digits(value: object) -> str:
     """A whole number as text, also of 20241231.0, as pandas writes it beside missing ones."""
-    return str(int(value) if isinstance(value, np.number) and value == np.floor(value) else value).removesuffix(".0")
+    is_whole = isinstance(value, np.number) and np.isfinite(value) and value == np.floor(value)
+    return str(int(value) if is_whole else value).removesuffix(".0")  # type: ignore[call-overload]
 
 
 def drop_fillers(dates: pd.Series) -> tuple[pd.Series, dict[int, int]]:
