@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         RecipeError,
     )
+    from bam_core.finetuning.estimators import BAMClassifier, BAMRegressor
     from bam_core.finetuning.pretrained import PretrainedClassifier, PretrainedRegressor
     from bam_core.loss.attention import log_attention, positive_mask, unit_rows
     from bam_core.loss.balancing import Balanced, sinkhorn
@@ -61,6 +62,7 @@ _HOME = {
         "NonFiniteError",
         "RecipeError",
     ),
+    "finetuning.estimators": ("BAMClassifier", "BAMRegressor"),
     "finetuning.pretrained": ("PretrainedClassifier", "PretrainedRegressor"),
     "loss.definition": ("BAMLoss", "BAMLossOutput", "bam_loss"),
     "objectives.bam": ("BAMObjective", "BAMOutput"),
@@ -74,12 +76,14 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "BAMClassifier",
     "BAMEmbedder",
     "BAMError",
     "BAMLoss",
     "BAMLossOutput",
     "BAMObjective",
     "BAMOutput",
+    "BAMRegressor",
     "Balanced",
     "CollapseWarning",
     "ContractError",

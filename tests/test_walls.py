@@ -25,7 +25,7 @@ BELOW = {
     "training": {"config", "probes", "data", "labels"},
     "runs": {"training", "config", "probes", "reports", "data", "labels"},
     "comparison": {"runs", "training", "config", "probes", "reports", "data", "benchmarks"},
-    "finetuning": {"runs", "training", "config", "probes", "reports", "data", "labels"},
+    "finetuning": {"embedder", "runs", "training", "config", "probes", "reports", "data", "labels"},
     "imagenet": {"finetuning", "runs", "training", "config", "probes", "data", "labels"},
     "planning": {"training", "config", "data"},
     "embedder": {"runs", "training", "config", "reports", "data"},
