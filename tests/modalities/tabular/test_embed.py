@@ -54,7 +54,7 @@ def test_new_data_go_through_the_preprocessing_of_the_saved_encoder(run, table, 
 
     encoder = PretrainedEncoder.from_pretrained(run / "encoder")
     prepared = read_table(path=str(tmp_path / "train.csv"), test_fraction=0.25)
-    assert json.loads(json.dumps(prepared.facts)) == encoder.facts
+    assert json.loads(json.dumps(prepared.facts)) == {k: v for k, v in encoder.facts.items() if k != "ranges"}
     rows = {row["id"]: row for split in prepared.splits.values() for row in split}
     wanted = [rows[f"train:{i}"] for i in (4, 1, 9)]
     columns = {name: np.array([row[name] for row in wanted]) for name in ("numeric", "categorical")}
