@@ -157,7 +157,7 @@ def test_the_wheel_carries_recipes_data_and_template(tmp_path):
     assert {"bam_ssl.py", "bam_core/recipes/ecg/mitbih_resnet1d.yaml", "modalities/ecg/ecg5000.npz"} <= names
     assert {"bam_core/reports/report.html.jinja", "bam_core/py.typed", "modalities/py.typed"} <= names
     templates = {name for name in names if name.startswith("bam_core/cli/templates/")}
-    assert len(templates) == 6
+    assert len(templates) == 9
     assert not any(name.startswith(("tests", "docs", "recipes")) for name in names)
     code = "import bam_ssl, sys; sys.argv = ['bam', 'recipes']; sys.exit(bam_ssl.main())"
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

@@ -42,6 +42,9 @@ class JEPA(nn.Module):
         predictor_heads: heads of its attention.
         loss: distance of guess and token.
 
+    Shape:
+        Of every view the tokens (b, k, d) of its context and (b, n, d) of all places -> a number.
+
     Raises:
         InputError: widths that do not fit; in `wishes`, an encoder without tokens, a batch of one, or a view of too few
             places.
