@@ -132,7 +132,7 @@ def test_a_data_set_that_changed_on_the_hub_is_not_mixed_with_old_labels(monkeyp
         files = {split: str(folder / f"{split}.parquet") for split in ("train", "test")}
         cache = str(tmp_path / "datasets")
         monkeypatch.setattr(
-            datasets, "load_dataset", lambda name, **_: load("parquet", data_files=files, cache_dir=cache)
+            datasets, "load_dataset", lambda name, config=None, **_: load("parquet", data_files=files, cache_dir=cache)
         )
 
     options = {"path": "some/set", "download": True, "decoding": "in_workers"}
