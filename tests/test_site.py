@@ -22,7 +22,9 @@ def test_the_quickstart_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     block = re.search(r"```python\n(.*?)```", (DOCS / "quickstart.md").read_text(encoding="utf-8"), re.S)[1]
     found = {}
-    exec(block.replace("train__epochs=20", "train__epochs=1"), found)
+    short = block.replace("train__epochs=20", 'train__epochs=1, evaluate={"baselines": []}')
+    assert short != block
+    exec(short, found)
     assert (tmp_path / "runs/first/report.html").exists()
     assert found["figure"].axes
 

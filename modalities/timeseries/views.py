@@ -78,7 +78,7 @@ class SeriesViews:
 
     Example:
         >>> views = SeriesViews(n_local=1, local_window=(0.4, 0.4))
-        >>> [tuple(v.shape) for v in sum(views(torch.randn(4, 3, 200)), [])]
+        >>> [tuple(v.shape) for v in sum(views(torch.randn(4, 3, 200))[:2], [])]
         [(4, 3, 120), (4, 3, 120), (4, 3, 80)]
     """
 

@@ -176,12 +176,12 @@ def test_it_learns_and_does_not_collapse(name):
     views = modality.views[view_name](**complete("views", modality.views[view_name], {"n_views": 1}, data.facts))
     rows = SplitDataset(data.splits["train"], modality.collate, data.facts)
     objective = make_jepa(encoder, views, total_steps=60, predictor_width=32)
-    objective.initialize(rows.__getitems__(list(range(32))))
+    objective.initialize(rows.__getitems__(list(range(16))))
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     outputs = []
     for step in range(60):
         generator = torch.Generator().manual_seed(step)
-        chosen = torch.randperm(len(rows), generator=generator)[:32].tolist()
+        chosen = torch.randperm(len(rows), generator=generator)[:16].tolist()
         outputs.append(objective(rows.__getitems__(chosen), generator=generator))
         optimizer.zero_grad()
         outputs[-1].loss.backward()

@@ -33,6 +33,7 @@ class MelViT(MelEncoder, TokenEncoder):
         InputError: a width that is no multiple of 4 and of `heads`.
 
     Example:
+        >>> import torch
         >>> from modalities.audio.mel import mel_settings
         >>> network = MelViT(mel=mel_settings(sampling_rate_hz=8000), width=64, depth=2, heads=4)
         >>> network({"signal": torch.randn(4, 1, 8000), "length": torch.tensor([8000, 900, 7000, 400])}).shape
