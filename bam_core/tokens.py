@@ -37,7 +37,7 @@ class TokenEncoder(nn.Module):
     sharding see them whichever is called.
 
     Attributes:
-        trunk: (view, *, keep=None) -> `Tokens`. `keep` (b, k) holds the places to show; what lies at all others has no
+        trunk: `(view, *, keep=None) -> Tokens`. `keep` (b, k) holds the places to show; what lies at all others has no
             influence. None: all, in their order.
         pool: `Tokens` -> (b, d).
         ordered: whether neighbouring places are alike, as in time. False for the features of a table.
