@@ -129,7 +129,7 @@ def benchmark_training(recipe: Resolved, *, steps: int = 50, warmup: int = 5) ->
         on_gpu = trainer.strategy.root_device.type == "cuda"
         before = reset_peak()
         timing = measure(lambda: trainer.fit(module, loader))
-        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else peak_resident() - before
+        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else max(0.0, peak_resident() - before)
     measured = clock.steps[warmup:]
     whole = [sum(step.values()) for step in measured]
     return TrainingBenchmark(
