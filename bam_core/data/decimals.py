@@ -47,6 +47,8 @@ def evidence(texts: Iterable[str]) -> Evidence:
     Example:
         >>> evidence(["950", "1.234"]), evidence(["1.234", "0,5"])
         (Evidence(points=None, commas=None, either='1.234'), Evidence(points=None, commas='0,5', either='1.234'))
+        >>> evidence(["(1.234)"]).either
+        '(1.234)'
         >>> evidence(["0.500", "1,234.50"]).points, evidence(["1.234.567"]).commas
         ('0.500', '1.234.567')
     """
@@ -54,8 +56,8 @@ def evidence(texts: Iterable[str]) -> Evidence:
     for place, text in enumerate(texts):
         if not _MARKED.search(text):
             continue
-        text = text.replace("\u2212", "-")
-        with_points, with_commas = (pattern.fullmatch(text) is not None for pattern in PATTERNS.values())
+        signed = _signed(text)
+        with_points, with_commas = (pattern.fullmatch(signed) is not None for pattern in PATTERNS.values())
         if with_points and with_commas:
             either = either or text
         elif with_points:
@@ -143,10 +145,14 @@ def to_numbers(texts: Sequence[Any], decimal: Decimal) -> np.ndarray:
     return pd.to_numeric(pd.Series(read, dtype=object), errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
-def _plain(text: str, decimal: Decimal) -> str | None:
+def _signed(text: str) -> str:
+    """With a hyphen where a minus sign or an accountant's brackets stand."""
     text = text.replace("\u2212", "-")
-    if _IN_BRACKETS.fullmatch(text):
-        text = f"-{text[1:-1]}"
+    return f"-{text[1:-1]}" if _IN_BRACKETS.fullmatch(text) else text
+
+
+def _plain(text: str, decimal: Decimal) -> str | None:
+    text = _signed(text)
     if not _THOUSANDS.search(text):
         return text
     if not PATTERNS[decimal].fullmatch(text):

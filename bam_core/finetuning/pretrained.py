@@ -46,6 +46,7 @@ class _Pretrained(PretrainedEncoder):
         trusted: bool = False,
     ) -> None:
         super().__init__(modality, encoder, facts, source, trusted)
+        self._trusted = trusted
         self.task = Task.of_plain(task)
         if self.task.kind not in self.kinds:
             other = "PretrainedRegressor" if self.task.kind == "number" else "PretrainedClassifier"
@@ -83,7 +84,7 @@ class _Pretrained(PretrainedEncoder):
 
     def _scored(self, data: Any, options: dict[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
         """What is known of the rows, and their scores."""
-        recipe = recipe_of_values(self.source["recipe"], trusted=True)
+        recipe = recipe_of_values(self.source["recipe"], trusted=self._trusted)
         read: ReadNew = read_files if isinstance(data, str | PathLike) else read_rows
         found = read(recipe, self, Path(data) if isinstance(data, str | PathLike) else data, options)
         print(found.account(), flush=True)

@@ -34,6 +34,8 @@ def order_columns(names: Sequence[str]) -> Order:
         [['t0', 't1', 't2', 't10']]
         >>> order_columns(["acc_0", "acc_1", "gyr_0", "gyr_1"])[:2]
         ([['acc_0', 'acc_1'], ['gyr_0', 'gyr_1']], ['acc', 'gyr'])
+        >>> order_columns(["t-10", "t-9", "t-8"]).columns
+        [['t-10', 't-9', 't-8']]
         >>> order_columns(["0.5", "0.0"]).columns
         [['0.5', '0.0']]
     """
@@ -45,6 +47,8 @@ def order_columns(names: Sequence[str]) -> Order:
     for name, match in zip(names, found, strict=True):
         if match is not None:
             groups.setdefault(match["name"], []).append((int(match["number"]), name))
+    if all(len(group) > 1 and group == sorted(group, reverse=True) for group in groups.values()):
+        return as_usual  # lags: t-3, t-2, t-1
     numbers = {tuple(sorted(number for number, _ in group)) for group in groups.values()}
     if len(numbers) > 1 or len(set(next(iter(numbers)))) < max(2, len(names) // len(groups)):
         return as_usual

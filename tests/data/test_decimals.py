@@ -28,6 +28,7 @@ from bam_core.data.decimals import Evidence, evidence, to_numbers
         ("1,234'567", None, None),
         ("(1,234.50)", -1234.5, None),
         ("(0,5)", None, -0.5),
+        ("(1.234)", -1.234, -1234),
         (".5", 0.5, None),
         ("5.", 5, None),
         ("1.5e3", 1500, None),
@@ -41,7 +42,7 @@ def test_both_readings(text, with_points, with_commas):
     read = [None if np.isnan(x) else x for x in (to_numbers([text], ".")[0], to_numbers([text], ",")[0])]
     assert read == [with_points, with_commas]
     found = evidence([text])
-    marked = ("." in text or "," in text) and "(" not in text
+    marked = "." in text or "," in text
     assert bool(found.points) == (marked and with_points is not None and with_commas is None)
     assert bool(found.commas) == (marked and with_commas is not None and with_points is None)
     assert bool(found.either) == (None not in (with_points, with_commas) and with_points != with_commas)
