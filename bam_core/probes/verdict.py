@@ -72,7 +72,7 @@ def headline(results: ResultTable, ours: str | None = None) -> str:
     """One sentence: with the fewest labels, ours against the untrained encoder and against the best of all others."""
     ours = results.features[-1] if ours is None else ours
     metric = results.metrics[0]
-    probe, fraction = min(results.columns, key=lambda column: (column[1], column[0] != "linear"))
+    probe, fraction = _fewest_labels(results)
     found = {
         name: results.row(name, probe, fraction) for name in results.features if results.has(name, probe, fraction)
     }
@@ -98,7 +98,7 @@ def verdict(results: ResultTable, ours: str | None = None) -> str:
     ours = results.features[-1] if ours is None else ours
     others = [name for name in results.features if name != ours]
     metric = results.metrics[0]
-    probe, fraction = min(results.columns, key=lambda column: (column[1], column[0] != "linear"))
+    probe, fraction = _fewest_labels(results)
     row = results.row(ours, probe, fraction)
     share = f"{fraction * 100:g} % of the labels ({row.n_labels:,})" if fraction < 1 else f"all {row.n_labels:,} labels"
     values = ", ".join(f"{name} {figure(results.row(name, probe, fraction).mean, metric)}" for name in [ours, *others])
@@ -112,6 +112,11 @@ def verdict(results: ResultTable, ours: str | None = None) -> str:
             f"The vectors of {' and '.join(alike)} nearly all point in one direction (embedding spread below 0.02)."
         )
     return "\n".join(words)
+
+
+def _fewest_labels(results: ResultTable) -> tuple[str, float]:
+    """The column that words are about; the linear probe's, if there is one."""
+    return min(results.columns, key=lambda column: (column[1], column[0] != "linear"))
 
 
 def _shown(comparison: Comparison) -> str:
