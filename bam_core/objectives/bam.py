@@ -1,6 +1,6 @@
 """The objective `bam` of recipes: one term, `bam`, around any encoder and any views.
 
-The five lines that a user writes stand in the docstring of `BAMObjective`.
+The docstring of `BAMObjective` shows a training loop.
 """
 
 from collections.abc import Callable
@@ -179,8 +179,8 @@ def make_bam(
         total_steps: length of the run in optimiser steps; filled in by the run.
         micro_batch: rows that the encoder sees at a time; filled in by `train.micro_batch`.
         temperature: of the students' attention.
-        epsilon: regularisation of the balanced target. None: a quarter of `temperature`; strong views collapsed the
-            paper's half without a teacher, never the quarter (docs/results.md).
+        epsilon: regularisation of the balanced target. None: a quarter of `temperature`. The paper's
+            half collapsed with strong views and no teacher in trials where a quarter did not (docs/results.md).
         iterations: Sinkhorn iterations.
         n_target: the first T global views are the attended columns; None for all.
         top_k: keep only the k largest entries of a target row; None for all.
