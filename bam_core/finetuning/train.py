@@ -128,7 +128,7 @@ def train_predictor(
     torch.manual_seed(seed)
     encoder = copy.deepcopy(encoder)
     layers = learning(encoder, settings.freeze if pretrained else "none")
-    embeddings = embed(encoder, _some(train.dataset, places.fit), what="embedding labelled rows")
+    embeddings = embed(encoder, _some(train.dataset, seed), what="embedding rows of train")
     predictor = Predictor(encoder, width=embeddings.shape[1], n_outputs=task.n_outputs)
     predictor.standardise_by(embeddings)
     n_batches = max(1, len(places.fit) // min(settings.batch_size, len(places.fit)))
@@ -168,8 +168,8 @@ def train_predictor(
     return Fitted(model.take_best().cpu(), len(known), places.made_of, best)
 
 
-def _some(dataset: SplitDataset, places: np.ndarray, most: int = 4096) -> SplitDataset:
-    """The same with some rows only."""
+def _some(dataset: SplitDataset, seed: int, most: int = 4096) -> SplitDataset:
+    """Some rows of a split, labelled or not: the deviations of a handful of labelled ones would say nothing."""
     some = copy.copy(dataset)
-    some.rows = dataset.rows.select(places[:most])
+    some.rows = dataset.rows.select(np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most]))
     return some

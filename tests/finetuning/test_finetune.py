@@ -112,6 +112,17 @@ def test_a_frozen_encoder_stays_as_it_was(run, tmp_path):
     assert made.results.features == ["raw features", "linear probe", "fine-tuned"]
 
 
+def test_unlabelled_rows_of_train_standardise_too(run, tmp_path):
+    """Two labelled rows alone would make every column one or minus one, however little it differs."""
+    folder = run(label="kind")
+    quick = {**QUICK, "scratch": False, "freeze": "encoder"}
+    few, all_rows = (
+        bam.load(folder).finetune(**quick, fraction=part, folder=tmp_path / str(part)).model()
+        for part in (0.02, 1.0)
+    )
+    assert (few.predictor.scale == all_rows.predictor.scale).all()
+
+
 def test_what_was_stopped_goes_on(run, tmp_path, monkeypatch):
     folder = run(label="kind")
     settings = {**QUICK, "fractions": [1.0, 0.5], "scratch": False}
