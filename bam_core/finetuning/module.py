@@ -40,7 +40,7 @@ class Predictor(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def standardise_by(self, embeddings: Tensor) -> None:
-        """Take mean and deviation from (n, d) embeddings of rows of train, labelled or not; constant columns are only centred."""
+        """Mean and deviation of (n, d) embeddings of train, labelled or not; constant columns are only centred."""
         scale = embeddings.std(dim=0, correction=0)
         self.mean.copy_(embeddings.mean(dim=0))  # type: ignore[operator]
         self.scale.copy_(torch.where(scale > 1e-6, scale, 1.0))  # type: ignore[operator]

@@ -117,8 +117,7 @@ def test_unlabelled_rows_of_train_standardise_too(run, tmp_path):
     folder = run(label="kind")
     quick = {**QUICK, "scratch": False, "freeze": "encoder"}
     few, all_rows = (
-        bam.load(folder).finetune(**quick, fraction=part, folder=tmp_path / str(part)).model()
-        for part in (0.02, 1.0)
+        bam.load(folder).finetune(**quick, fraction=part, folder=tmp_path / str(part)).model() for part in (0.02, 1.0)
     )
     assert (few.predictor.scale == all_rows.predictor.scale).all()
 
