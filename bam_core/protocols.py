@@ -163,6 +163,9 @@ class Modality:
             all in "train", for `BAMEmbedder`. Their `id` is the place in the rows, as in "7"; where a row was cut into
             parts, followed by "@" and the part. `fitted` is as for readers. If the rows of the embeddings are not
             those of the user's arrays, `PreparedData.names` says what they are.
+        to_files: (rows, folder, *, labels=None, groups=None, **options) -> the section `data` of a recipe, its path
+            relative to the folder: writes rows in memory, as `from_memory` takes them, for one of the readers. It lets
+            `bam_core.pretrain` and `Run.finetune` take them.
         columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
         baselines: name -> what a user would take instead of pretraining, for the tables of `bam evaluate` and
             `bam compare`.
@@ -179,6 +182,7 @@ class Modality:
     draw: Callable[..., None]
     label_risks: Mapping[str, str] = field(default_factory=dict[str, str])
     from_memory: Callable[..., Any] | None = None
+    to_files: Callable[..., Mapping[str, Any]] | None = None
     columns_are_features: bool = False
     baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
 

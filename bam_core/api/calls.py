@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bam_core.api.recipes import RecipeLike, recipe_of, short_name
+from bam_core.api.rows import in_memory, modality_of, on_rows, split_options
 from bam_core.api.run import Run
-from bam_core.errors import RecipeError
+from bam_core.errors import InputError, RecipeError
 from bam_core.probes.results import Results
 from bam_core.runs.run_folder import load_run, new_run
 
@@ -15,6 +16,9 @@ from bam_core.runs.run_folder import load_run, new_run
 def pretrain(
     recipe: RecipeLike,
     *,
+    data: Any = None,
+    labels: Any = None,
+    groups: Any = None,
     folder: str | PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -28,17 +32,25 @@ def pretrain(
     Args:
         recipe: a name such as "ecg/own" (`bam recipes` lists them), the path of a YAML file, a mapping of sections, or
             a `Recipe`.
+        data: a path; options of the reader; or rows in memory: an array (n, t) or (n, channels, t) of series or ECGs,
+            a list of such arrays of unequal length, an array of images, a list of waveforms, or a DataFrame. Rows are
+            written into the folder of the run, where they stay for `evaluate` and to go on. What belongs to them is an
+            option, such as `data__sampling_rate_hz=250`.
+        labels: of rows in memory: (n,) classes or numbers, None for none; (n, k) of 0 and 1; a list of names for each
+            row; or the name of a column of a DataFrame. Pretraining does not look at them.
+        groups: of rows in memory: (n,) what must stay together, such as a person; or the name of a column.
         folder: of the run. Default: runs/NAME-DATE in the current folder.
         resume: insist that there is something to continue.
         progress: show a bar.
         trusted: run the Python files that a recipe file names, see docs/security.md.
         **overrides: of the recipe's values: a section in part, `train={"epochs": 5}`, or one value,
-            `train__epochs=5`. `data="FOLDER"` is where the data are.
+            `train__epochs=5`.
 
     Returns:
         The finished run.
 
     Raises:
+        InputError: labels or groups of data that are not in memory; rows that lack an option, or do not fit the domain.
         BAMError: mistakes in the recipe, data that cannot be used, a folder with something else in it, NaN in a step.
         KeyboardInterrupt: it was interrupted; the same call with `folder` goes on.
 
@@ -49,11 +61,34 @@ def pretrain(
         ...     run.encoder().facts["classes"]  # doctest: +ELLIPSIS
         Data: 64 rows (test 16, train 48)...
         ['slow', 'fast']
+
+        >>> import numpy as np
+        >>> signals = np.random.default_rng(0).normal(size=(40, 2, 60))
+        >>> person = np.arange(40) // 4
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = pretrain("timeseries/own", data=signals, labels=person % 2, groups=person, folder=f"{folder}/run",
+        ...                    train__epochs=1, encoder__d=8, progress=False)  # fmt: skip
+        ...     run.embed(signals[:3]).shape  # doctest: +ELLIPSIS
+        Data: 40 rows (test 8, train 32)...
+        (3, 9)
     """
     from bam_core.runs.pretrain import pretrain
 
+    if in_memory(data):
+        options, others = split_options(overrides)
+        modality, name = modality_of(recipe, others, trusted=trusted)
+        target = new_run(name) if folder is None else Path(folder)
+        recipe, overrides = on_rows(modality, recipe, data, target, labels, groups, options, others)
+    else:
+        if labels is not None or groups is not None:
+            raise InputError(
+                "labels and groups are those of rows in memory. For files they are options of the reader, such as "
+                'data={"path": "FOLDER", "labels": "labels.csv:diagnosis"}.'
+            )
+        overrides = overrides if data is None else {"data": data, **overrides}
     checked = recipe_of(recipe, overrides, trusted=trusted)
-    target = new_run(short_name(recipe, checked.recipe)) if folder is None else Path(folder)
+    if not in_memory(data):
+        target = new_run(short_name(recipe, checked.recipe)) if folder is None else Path(folder)
     return Run(pretrain(checked, target, resume=resume, progress=progress))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from bam_core.api.recipes import plain
+from bam_core.api.rows import data_options, split_options
 from bam_core.config.recipe import Resolved
 from bam_core.config.registry import displayed
 from bam_core.config.schema import Recipe
@@ -126,7 +127,9 @@ class Run:
     def finetune(
         self,
         *,
-        data: str | PathLike[str] | Mapping[str, Any] | None = None,
+        data: Any = None,
+        labels: Any = None,
+        groups: Any = None,
         folder: str | PathLike[str] | None = None,
         teacher: bool = False,
         **settings: Any,
@@ -138,25 +141,31 @@ class Run:
 
         Args:
             data: labelled data. Default: those of the run. A path is that of other data; a mapping holds options of the
-                reader, such as {"labels": "labels.csv:diagnosis"}, and perhaps `path` and `test_path`.
+                reader, such as {"labels": "labels.csv:diagnosis"}, and perhaps `path` and `test_path`. Rows in memory
+                are as in `bam_core.pretrain`; they are written into the run folder, and a fifth is held out as test.
+            labels: of rows in memory, see `bam_core.pretrain`.
+            groups: of rows in memory, as there.
             folder: to write into. Default: finetune-HASH in the run folder.
             teacher: start from the teacher's encoder.
-            **settings: `freeze`, `fraction`, `seeds`, `epochs`, ...; see `bam finetune --help`.
+            **settings: `freeze`, `fraction`, `seeds`, `epochs`, ...; see `bam finetune --help`; and options of the
+                reader as `data__NAME=VALUE`.
 
         Returns:
             The table, the model (`.model()`), and where the page is.
 
         Raises:
-            BAMError: no encoder yet, wrong settings or options, or no labels.
+            BAMError: no encoder yet, wrong settings or options, or no labels; labels of data that are not in memory.
             KeyboardInterrupt: it was interrupted; the same call goes on.
         """
         from bam_core.finetuning.finetune import finetune
 
-        options = {"path": str(data)} if isinstance(data, str | PathLike) else dict(data or {})
+        options, settings = split_options(settings)
+        encoder = self.encoder(teacher=teacher)
+        options = data_options(encoder.modality, self.folder, data, labels, groups, plain(options), encoder.facts)
         return finetune(
             self.folder,
             plain(settings),
-            plain(options),
+            options,
             output=None if folder is None else Path(folder),
             teacher=teacher,
             trusted=self._trusted,

@@ -23,6 +23,7 @@ from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
 from bam_core.views import accepts_keyword
 
+ROWS = "rows"  # folder in a run folder with the rows that were in memory
 _BESIDE = {"views": ("changes",), "encoder": ("weights",)}  # keys of a section that are not its function's
 
 
@@ -145,7 +146,7 @@ def recipe_of_values(
     _drop_options_of_others(raw, overrides)
     for override in overrides:
         problems += _apply(raw, override)
-    raw = _with_weights_of(folder, _with_files_of(folder, raw))
+    raw = _with_rows_of(folder, _with_weights_of(folder, _with_files_of(folder, raw)))
     still = files_in(raw)
     check_trusted([name for name in named if name in still], where=where, trusted=trusted)
     return check_recipe(raw, where=where.removeprefix("recipe ").strip("'\""), problems=problems)
@@ -237,6 +238,18 @@ def _with_weights_of(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
     places = [place / Path(encoder["weights"]).expanduser() for place in (folder, Path())]
     found = next((place for place in places if place.exists()), places[1])
     return {**raw, "encoder": {**encoder, "weights": str(found.resolve())}}
+
+
+def _with_rows_of(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """The same recipe with the path of the rows in its run folder, where that has moved."""
+    data = raw.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("path"), str):
+        return raw
+    path = Path(data["path"])
+    here = folder / ROWS / path.name
+    if path.parent.name != ROWS or path.exists() or not here.exists():
+        return raw
+    return {**raw, "data": {**data, "path": str(here.resolve())}}
 
 
 def _modality(raw: Mapping[str, Any], problems: list[str]) -> Modality | None:

@@ -14,7 +14,7 @@ import lightning.pytorch as lightning
 import numpy as np
 
 from bam_core.config.build import Parts, build
-from bam_core.config.recipe import Resolved
+from bam_core.config.recipe import ROWS, Resolved
 from bam_core.config.schema import other_run
 from bam_core.config.trust import files_in, remember
 from bam_core.data import PreparedData
@@ -191,7 +191,7 @@ def _open_folder(folder: Path, recipe: Resolved, resume: bool) -> Checkpoint | N
                 f"the run folder {str(folder)!r} holds a run of another recipe; changed: {', '.join(changed)}. Take "
                 "another folder with run=NAME, or the recipe.yaml in the folder."
             )
-    elif {f.name for f in folder.iterdir()} - {"recipe.yaml.partial", LOCK}:
+    elif {f.name for f in folder.iterdir() if not f.name.startswith(".partial-")} - {"recipe.yaml.partial", LOCK, ROWS}:
         raise RecipeError(f"the run folder {str(folder)!r} is not empty and no run. Take another with run=NAME.")
     return checkpoint
 

@@ -106,6 +106,12 @@ def _declarations(contract: Contract, modality: Modality) -> None:
             need(rows.kind is not rows.KEYWORD_ONLY, "rows cannot be given by position")
             need(all(option.kind is option.KEYWORD_ONLY for option in options), "options that can be given by position")
             need("fitted" in [option.name for option in options], "no keyword `fitted`")
+    if modality.to_files is not None:
+        with contract.rule("to_files takes (rows, folder, *, labels=None, groups=None, **options)") as need:
+            found = list(inspect.signature(modality.to_files).parameters.values())
+            need(all(one.kind is not one.KEYWORD_ONLY for one in found[:2]), "rows and folder not by position")
+            need(all(one.kind is one.KEYWORD_ONLY for one in found[2:]), "options that can be given by position")
+            need({"labels", "groups"} <= {one.name for one in found[2:]}, "no keywords `labels` and `groups`")
     with contract.rule("a reader's keyword `fitted` is None for training data") as need:
         for name, reader in modality.readers.items():
             fitted = inspect.signature(reader).parameters.get("fitted")

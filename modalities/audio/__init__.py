@@ -9,7 +9,7 @@ from modalities.audio.example import synthetic_clips
 from modalities.audio.folder import read_folder, read_speech_commands
 from modalities.audio.huggingface import read_huggingface
 from modalities.audio.manifest import read_manifest
-from modalities.audio.memory import from_memory
+from modalities.audio.memory import from_memory, to_files
 from modalities.audio.views import LABEL_RISKS, LogMelViews, WaveformViews
 from modalities.timeseries.encoders import ResNet1d
 
@@ -35,5 +35,6 @@ MODALITY = Modality(
     draw=draw_clip,
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
+    to_files=to_files,
     baselines=BASELINES,
 )

@@ -1,13 +1,17 @@
 """Reader of waveforms that are in memory already."""
 
+import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bam_core.data import PreparedData, in_memory
 from bam_core.data.arrays import plain_array
-from bam_core.errors import DataError
+from bam_core.data.storable import storable, storable_labels
+from bam_core.errors import DataError, InputError
 from modalities.audio.clips import Samples
 from modalities.audio.options import Normalize, SoundOptions
 from modalities.audio.storage import Sound, write_sounds
@@ -56,6 +60,52 @@ def from_memory(
         Sound(str(i), partial(_samples, one, sampling_rate_hz, f"waveforms[{i}]")) for i, one in enumerate(waveforms)
     ]
     return in_memory("waveforms", lambda writer: write_sounds(writer, sounds, options))
+
+
+def to_files(
+    waveforms: Any, folder: Path, *, sampling_rate_hz: float, labels: Any = None, groups: Any = None
+) -> dict[str, Any]:
+    """Write waveforms as WAV files of 32-bit floats, and a table of them for the reader `manifest`.
+
+    Args:
+        waveforms: see `from_memory`.
+        folder: to write into.
+        sampling_rate_hz: of the waveforms.
+        labels: (n,) classes or numbers, or lists of names.
+        groups: (n,) names.
+
+    Raises:
+        InputError: not one label or group for each waveform, or a rate that is no whole number.
+        DataError: no waveforms; the message says which.
+    """
+    import soundfile
+
+    rate_hz = int(sampling_rate_hz)
+    if rate_hz != sampling_rate_hz or rate_hz < 1:
+        raise InputError(f"sampling_rate_hz expected a whole number from 1; got {sampling_rate_hz!r}.")
+    options: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
+    if labels is not None:
+        columns["label"], options = storable_labels(labels)
+    if groups is not None:
+        columns["group"] = storable(groups, "groups")
+    for role, column in columns.items():
+        if column.shape != (len(waveforms),):
+            raise InputError(
+                f"{role}s of sounds expected one for each of {len(waveforms)}, of several labels a list of names; got "
+                f"an array of shape {column.shape}."
+            )
+    width = len(str(len(waveforms)))
+    names = [f"{i:0{width}}.wav" for i in range(len(waveforms))]
+    for i, (name, waveform) in enumerate(zip(names, waveforms, strict=True)):
+        found = _samples(waveform, rate_hz, f"waveforms[{i}]")
+        soundfile.write(os.fsencode(folder / name), found.values, rate_hz, subtype="FLOAT")
+    pd.DataFrame({"path": names, **columns}).to_csv(folder / "rows.csv", index=False)
+    return {
+        "reader": "manifest", "path": "rows.csv", "file": "path", "folder": None, "split": "none", "start": "none",
+        "end": None, "label": "label" if labels is not None else "none",
+        "group": "group" if groups is not None else "none", "sampling_rate_hz": rate_hz, **options,
+    }  # fmt: skip
 
 
 def _samples(waveform: Any, rate_hz: int, name: str) -> Samples:

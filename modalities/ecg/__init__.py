@@ -1,7 +1,7 @@
 """Electrocardiograms: WFDB records and arrays, views made of ecg-augmentations, 1-D convolutional encoders."""
 
 from bam_core.protocols import Modality
-from modalities.ecg.arrays import from_memory, read_equal_arrays
+from modalities.ecg.arrays import from_memory, read_equal_arrays, to_files
 from modalities.ecg.baselines import BASELINES
 from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
@@ -37,5 +37,6 @@ MODALITY = Modality(
     draw=draw_signal,
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
+    to_files=to_files,
     baselines=BASELINES,
 )

@@ -1,13 +1,18 @@
 """Readers of equally long ECGs, one a row, from files and from memory."""
 
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from bam_core.data import PreparedData
-from bam_core.errors import DataError
+from bam_core.data.storable import taken_out
+from bam_core.errors import DataError, InputError
 from modalities.timeseries.data import read_arrays
 from modalities.timeseries.long_memory import is_long, read_long_frame
 from modalities.timeseries.memory import as_series, read_unlabelled
 from modalities.timeseries.rows import SeriesOptions
+from modalities.timeseries.store import write_series
 from modalities.timeseries.unequal import check_equal
 
 
@@ -105,3 +110,35 @@ def from_memory(
     records = as_series(signals, channels_last)
     check_equal(records)
     return read_unlabelled(records, options)
+
+
+def to_files(
+    signals: Any,
+    folder: Path,
+    *,
+    sampling_rate_hz: float,
+    labels: Any = None,
+    groups: Any = None,
+    channels_last: bool | None = None,
+) -> dict[str, Any]:
+    """Write records of one length for the reader `arrays`.
+
+    Args:
+        signals: array (n, t) or (n, leads, t), or n arrays (t,) or (leads, t).
+        folder: to write into.
+        sampling_rate_hz: of the signals.
+        labels: see `modalities.timeseries.store.to_files`, as for groups.
+        groups: as there.
+        channels_last: see `read_equal_arrays`.
+
+    Raises:
+        InputError: a frame with a row for every sample.
+        DataError: no records of one length.
+    """
+    others, columns = taken_out(signals, label=labels, group=groups)
+    if is_long(others, None, None):
+        raise InputError("ECGs in memory expected an array (n, leads, t); got a frame with a row for every sample.")
+    records = as_series(others, channels_last)
+    check_equal(records)
+    stacked = np.stack(list(records))
+    return {**write_series(stacked, folder, columns["label"], columns["group"]), "sampling_rate_hz": sampling_rate_hz}

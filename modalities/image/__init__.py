@@ -9,7 +9,7 @@ from modalities.image.encoders import Patches, caformer_m36, cnn, resnet18, timm
 from modalities.image.example import synthetic_images
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
-from modalities.image.memory import from_memory, read_digits, read_memory
+from modalities.image.memory import from_memory, read_digits, read_memory, to_files
 from modalities.image.shards import read_shards
 from modalities.image.views import LABEL_RISKS, ImageViews
 
@@ -46,5 +46,6 @@ MODALITY = Modality(
     draw=draw_image,
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
+    to_files=to_files,
     baselines=BASELINES,
 )

@@ -1,5 +1,6 @@
 """Readers of images that are in memory already, scikit-learn's digits among them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from bam_core.data import PreparedData, in_memory
 from bam_core.data.arrays import plain_array
 from bam_core.data.several_labels import label_array
+from bam_core.data.storable import storable, storable_labels
 from bam_core.errors import DataError
 from modalities.image.arrays import write_arrays
 from modalities.image.storage import ImageOptions
@@ -78,13 +80,49 @@ def from_memory(
         >>> from_memory(np.random.default_rng(0).random((10, 8, 8))).facts["image_size"]
         [8, 8]
     """
+    array = _of_one_size(images)
+    arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
+    options = ImageOptions(min_value=min_value, max_value=max_value, test_fraction=0, fitted=fitted)
+    return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", options))
+
+
+def to_files(images: Any, folder: Path, *, labels: Any = None, groups: Any = None) -> dict[str, Any]:
+    """Write images for the reader `arrays`.
+
+    Args:
+        images: see `from_memory`.
+        folder: to write into.
+        labels: (n,) classes or numbers, (n, k) of 0 and 1, or lists of names.
+        groups: (n,) names.
+
+    Raises:
+        DataError: images of different sizes, or none.
+    """
+    arrays, options = {"images": _of_one_size(images)}, dict[str, Any]()
+    if labels is not None:
+        arrays["label"], options = storable_labels(labels)
+    if groups is not None:
+        arrays["group"] = storable(groups, "groups")
+    np.savez(folder / "rows.npz", **arrays)  # type: ignore[arg-type]
+    return {
+        "reader": "arrays", "path": "rows.npz", "images": "images", "id": None, "split": None,
+        "label": "none" if labels is None else "label", "group": "none" if groups is None else "group", **options,
+    }  # fmt: skip
+
+
+def _of_one_size(images: Any) -> np.ndarray:
+    """Images as an array.
+
+    Raises:
+        DataError: they differ in size, or are no numbers.
+    """
     try:
         array = _pixels(images)
     except ValueError as error:
         raise DataError(f"X expected images of one size ({error}). Bring them to one first.") from error
-    arrays = {"images": array, "id": np.arange(len(array))} if array.ndim else {"images": array}
-    options = ImageOptions(min_value=min_value, max_value=max_value, test_fraction=0, fitted=fitted)
-    return in_memory("images", lambda writer: write_arrays(writer, arrays, "X", options))
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"X expected images of numbers; got {array.dtype}.")
+    return array
 
 
 def _pixels(images: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from modalities.tabular.data import read_table
 from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
 from modalities.tabular.example import read_breast_cancer, synthetic_table
 from modalities.tabular.files import PARQUET
-from modalities.tabular.memory import from_memory, read_frame
+from modalities.tabular.memory import from_memory, read_frame, to_files
 from modalities.tabular.views import LABEL_RISKS, TabularViews
 
 TEXT = (".csv", ".tsv", ".txt", ".data", ".test")
@@ -30,6 +30,7 @@ MODALITY = Modality(
     draw=draw_row,
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
+    to_files=to_files,
     baselines=BASELINES,
     columns_are_features=True,
 )

@@ -1,6 +1,7 @@
 """Readers of tables that are in memory already: frames and arrays."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 
 from bam_core.data import PreparedData, SplitWriter, in_memory
 from bam_core.data.decimals import Decimal
-from bam_core.errors import InputError
+from bam_core.data.storable import storable, storable_labels
+from bam_core.errors import DataError, InputError
 from modalities.tabular.data import write_tables
 from modalities.tabular.files import from_frame
 from modalities.tabular.options import TableOptions, Thousands
@@ -129,6 +131,55 @@ def from_memory(
         na_values=na_values, test_fraction=0, fitted=fitted, only_features=True,
     ).checked()  # fmt: skip
     return in_memory("table", lambda writer: write_tables(writer, [rows], options))
+
+
+def to_files(table: Any, folder: Path, *, labels: Any = None, groups: Any = None) -> dict[str, Any]:
+    """Write a table as parquet for the reader `table`.
+
+    Args:
+        table: pandas DataFrame, or what makes one: an array (n, columns), a dict of columns.
+        folder: to write into.
+        labels: name of a column; or (n,) classes or numbers, (n, k) of 0 and 1, or lists of names, that are written
+            as columns "label", or "label 0", "label 1", ...
+        groups: name of a column, or (n,) names.
+
+    Raises:
+        InputError: no such column, one that is there already, or not one value for each row.
+        DataError: values that parquet does not hold.
+    """
+    frame = pd.DataFrame(table)
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    options: dict[str, Any] = {}
+    for role, given in (("label", labels), ("group", groups)):
+        if given is None:
+            continue
+        if isinstance(given, str):
+            if given not in frame:
+                raise InputError(
+                    f"{role}s expected the name of a column; got {given!r}, of {', '.join(map(str, frame))}."
+                )
+            options[role] = given
+            continue
+        values, more = storable_labels(given) if role == "label" else (storable(given, "groups"), {})
+        names = [role] if values.ndim == 1 else [f"{role} {i}" for i in range(values.shape[1])]
+        there = [name for name in names if name in frame]
+        if there or len(values) != len(frame):
+            problem = f"the table has a column {there[0]!r}" if there else f"there are {len(values):,} {role}s"
+            raise InputError(
+                f"{role}s expected one for each of {len(frame):,} rows, beside the table; {problem}. If they are a "
+                f"column, name it: {role}s={role!r}."
+            )
+        frame = frame.assign(**dict(zip(names, values[:, None].T if values.ndim == 1 else values.T, strict=True)))
+        options |= {role: names[0] if len(names) == 1 else names, **more}
+    try:
+        frame.to_parquet(folder / "rows.parquet")
+    except (ValueError, TypeError, OSError) as error:  # pyarrow's errors are the first two
+        if isinstance(error, OSError):
+            raise
+        raise DataError(
+            f"the table holds values that parquet does not ({error}). Convert that column first."
+        ) from error
+    return {"reader": "table", "path": "rows.parquet", "test_path": None, **options}
 
 
 def _named(columns: Sequence[str | int] | None, names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTran
 from modalities.timeseries.example import synthetic_series
 from modalities.timeseries.long import read_frame, read_long
 from modalities.timeseries.memory import from_memory, read_series
+from modalities.timeseries.store import to_files
 from modalities.timeseries.views import LABEL_RISKS, SeriesViews
 
 MODALITY = Modality(
@@ -37,5 +38,6 @@ MODALITY = Modality(
     draw=draw_signal,
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
+    to_files=to_files,
     baselines=BASELINES,
 )
