@@ -16,6 +16,7 @@ from bam_core.config.weights import load_weights
 from bam_core.data import DrawnDataset, PreparedData, SplitDataset
 from bam_core.data.row_budget import rows_at_a_time
 from bam_core.errors import RecipeError
+from bam_core.labelled_views import LabelledViews
 from bam_core.protocols import Loader, Modality, Objective, ViewFn
 
 N_FIRST = 1024  # samples that tell a new objective the scale of the embeddings, at most
@@ -57,9 +58,20 @@ class Parts:
         Args:
             seed: gives the numbers that draws follow from where data are read.
         """
+        rows, facts = self.data.splits["train"], self.data.facts
+        labels = self._labels() if self.resolved.needs_labels else None
         if self.loader is None:
-            return self.dataset("train")
-        return DrawnDataset(self.data.splits["train"], self.loader, self.data.facts, seed)
+            return SplitDataset(rows, self.modality.collate, facts, labels)
+        return DrawnDataset(rows, self.loader, facts, seed, labels)
+
+    def _labels(self) -> np.ndarray:
+        labels = self.data.labels("train")
+        if labels is None or labels.ndim != 1 or labels.dtype.kind == "f" or not (labels >= 0).any():
+            raise RecipeError(
+                f"objective {self.resolved.objective.name!r} learns from the labels of train and expected one class a "
+                "row; these data have none. Name the column of the labels in `data`, or take another objective."
+            )
+        return labels
 
     def objective(self, total_steps: int, *, state_follows: bool = False) -> Objective:
         """The recipe's objective around encoder and views, with every parameter made.
@@ -70,7 +82,7 @@ class Parts:
 
         Raises:
             DataError: weights to start from that do not fit.
-            RecipeError: terms for an objective that is not made of terms.
+            RecipeError: terms for an objective that is not made of terms, or no labels for one that needs some.
         """
         if self.resolved.weights is not None and not state_follows:
             load_weights(self.resolved.weights, self.encoder)
@@ -130,6 +142,8 @@ def assemble(resolved: Resolved, data: PreparedData) -> Parts:
     view_fn = resolved.views.factory(**resolved.views.with_facts(data.facts))
     if resolved.changes:
         view_fn = ChangedViews(view_fn, [_with_options(change, data.facts) for change in resolved.changes])
+    if resolved.needs_labels:
+        view_fn = LabelledViews(view_fn)
     config = {"name": resolved.encoder.name, **encoder_options}
     parts = Parts(resolved, resolved.modality.with_facts(data.facts), data, config, encoder, view_fn)
     _calibrate(parts, resolved.train.seed)

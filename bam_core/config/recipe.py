@@ -19,6 +19,7 @@ from bam_core.config.schema import Recipe, TrainSettings
 from bam_core.config.terms import AddedTerm, find_terms
 from bam_core.config.trust import check_trusted, files_in
 from bam_core.errors import BAMError, RecipeError
+from bam_core.labelled_views import needs_labels
 from bam_core.probes.protocol import EvaluationProtocol
 from bam_core.protocols import Modality
 from bam_core.views import accepts_keyword
@@ -52,6 +53,11 @@ class Resolved:
     changes: tuple[Named, ...] = ()
     weights: Path | None = None
     terms: tuple[AddedTerm, ...] = ()
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the objective or a term of it learns from labels."""
+        return any(needs_labels(part.factory) for part in (self.objective, *(added.term for added in self.terms)))
 
     @property
     def train(self) -> TrainSettings:

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -34,16 +36,31 @@ def load_objective(name: str) -> Callable[..., Any]:
     """The factory of an objective: (encoder, view_fn, *, total_steps, **options) -> `Objective`.
 
     Args:
-        name: of an installed entry point in the group `bam_ssl.objectives`, or `path/to/file.py:NAME`.
+        name: of a file in `bam_core/objectives` that has a `make_<name>`, of an installed entry point in the group
+            `bam_ssl.objectives`, or `path/to/file.py:NAME`.
 
     Raises:
         RecipeError: no such objective, file or name in the file, a file that raises, or it is not callable.
         MissingExtraError: the objective needs a package that is not installed.
     """
-    found = load_named("objective", "bam_ssl.objectives", name)
+    if name in _own_objectives():
+        found = getattr(import_module(f"bam_core.objectives.{name}"), f"make_{name}")
+    else:
+        found = load_named("objective", "bam_ssl.objectives", name, known_besides=objective_names())
     if not callable(found):
         raise RecipeError(f"objective {name!r} expected a callable; got {type(found).__name__}.")
     return found  # type: ignore[no-any-return]
+
+
+def objective_names() -> list[str]:
+    """Names of all objectives that can be had without a file: those of bam_core, and those of installed packages."""
+    return sorted(_own_objectives() | {entry.name for entry in entry_points(group="bam_ssl.objectives")})
+
+
+@cache
+def _own_objectives() -> frozenset[str]:
+    files = (Path(__file__).parents[1] / "objectives").glob("*.py")
+    return frozenset(file.stem for file in files if f"\ndef make_{file.stem}(" in file.read_text(encoding="utf-8"))
 
 
 def choose(kind: str, name: str, known: Mapping[str, Any], *, files: bool = False) -> Any:

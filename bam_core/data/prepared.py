@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 
 from bam_core.errors import DataError
+from bam_core.labelled_views import with_labels
 
 HASHED_ROWS = 1024  # at a time; part of the definition of the hashes
 ACCOUNTED = 3  # inputs left out that are named on the screen
@@ -145,6 +146,7 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
         rows: one of `PreparedData.splits`.
         collate: `Modality.collate`.
         facts: `PreparedData.facts`.
+        labels: of the rows, for batches `bam_core.labelled_views.with_labels`; None for batches without.
 
     Raises:
         DataError: the split is empty.
@@ -155,6 +157,7 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
         rows: datasets.Dataset,
         collate: Callable[..., Any],
         facts: Mapping[str, Any],
+        labels: np.ndarray | None = None,
     ) -> None:
         if len(rows) == 0:
             raise DataError("a split expected at least one row; got none.")
@@ -162,12 +165,16 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
         self.rows = rows.select_columns(keep).with_format("numpy")
         self.collate = collate
         self.facts = facts
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
-        return self.collate(self.rows[list(indices)], self.facts)
+        return self._labelled(self.collate(self.rows[list(indices)], self.facts), indices)
+
+    def _labelled(self, batch: Any, indices: Sequence[int]) -> Any:
+        return batch if self.labels is None else with_labels(batch, torch.from_numpy(self.labels[list(indices)]))
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])
@@ -181,6 +188,7 @@ class DrawnDataset(SplitDataset):
         load: (columns, facts, *, rows, seed) -> batch; what is random follows from seed and row.
         facts: as in `SplitDataset`.
         seed: the numbers that the draws follow from; asked for when a batch is read.
+        labels: as in `SplitDataset`.
     """
 
     def __init__(
@@ -189,9 +197,11 @@ class DrawnDataset(SplitDataset):
         load: Callable[..., Any],
         facts: Mapping[str, Any],
         seed: Callable[[], Sequence[int]],
+        labels: np.ndarray | None = None,
     ) -> None:
-        super().__init__(rows, load, facts)
+        super().__init__(rows, load, facts, labels)
         self.seed = seed
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
-        return self.collate(self.rows[list(indices)], self.facts, rows=list(indices), seed=self.seed())
+        batch = self.collate(self.rows[list(indices)], self.facts, rows=list(indices), seed=self.seed())
+        return self._labelled(batch, indices)

@@ -15,6 +15,9 @@ OPTIONS = {
     "bam": [{}, {"teacher": True}],
     "byol": [SMALL],
     "dino": [{**SMALL, "n_prototypes": 12}],
+    "centroid": [{"width": 8, "heads": 2, "depth": 1, "queue_size": 20, "teacher": True}],
+    "feature_contrast": [{}, {"teacher": True}],
+    "neighbour": [{}, {"queue_size": 20, "teacher": True}],
     "positive": [{"teacher": True}],
     "swav": [{**SMALL, "n_prototypes": 12}],
 }
@@ -22,7 +25,17 @@ OPTIONS = {
 
 def test_the_terms_that_are_there():
     first = {"bam", "simclr", "vicreg", "barlow_twins", "byol", "dino", "swav"}
-    assert {*first, "decorrelation", "koleo", "uniformity", "positive"} <= set(term_names())
+    assert {
+        *first,
+        "decorrelation",
+        "koleo",
+        "uniformity",
+        "positive",
+        "supcon",
+        "neighbour",
+        "centroid",
+        "feature_contrast",
+    } <= set(term_names())
 
 
 @pytest.mark.parametrize(("name", "options"), [(n, o) for n in term_names() for o in OPTIONS.get(n, [{}])])

@@ -7,12 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.parameter import UninitializedParameter
 
 from bam_core.errors import InputError
 from bam_core.looks import Look, Wish
 from bam_core.masks import Masks, Range, draw_blocks, draw_subsets
+from bam_core.objectives.predictor import LinearLike
 from bam_core.terms import TermOutput
 from bam_core.tokens import TokenEncoder, Tokens, kept
 from bam_core.views import Drawn
@@ -152,7 +151,7 @@ class Predictor(nn.Module):
             for _ in range(depth)
         )
         self.norm = nn.LayerNorm(width)
-        self.leave = _Leave(width)
+        self.leave = LinearLike(width)
 
     def forward(
         self,
@@ -176,31 +175,6 @@ class Predictor(nn.Module):
             x = layer(x, src_key_padding_mask=absent)
         guesses: Tensor = self.leave(self.norm(x[:, -a:]), like).unflatten(0, (b, m))
         return guesses
-
-
-class _Leave(LazyModuleMixin, nn.Module):
-    """A linear layer, as wide as the first tokens that it is to be like."""
-
-    weight: UninitializedParameter
-    bias: UninitializedParameter
-
-    def __init__(self, in_features: int) -> None:
-        super().__init__()
-        self.in_features = in_features
-        self.weight, self.bias = UninitializedParameter(), UninitializedParameter()
-
-    def initialize_parameters(self, x: Tensor, like: Tensor) -> None:
-        """Called by torch before the first pass."""
-        if self.has_uninitialized_params():
-            with torch.no_grad():
-                self.weight.materialize((like.shape[-1], self.in_features))
-                self.bias.materialize((like.shape[-1],))
-                nn.init.trunc_normal_(self.weight, std=0.02)
-                nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        y: Tensor = functional.linear(x, self.weight, self.bias)
-        return y
 
 
 class _Hidden(NamedTuple):
