@@ -8,6 +8,7 @@ gradients that all ranks hold for this rank's rows; DistributedDataParallel then
 these give the gradient of the loss of the joined batch (tests/distributed).
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -34,6 +35,17 @@ def rank() -> int:
 def can_gather() -> bool:
     """Whether torch was built with what `all_gather` needs; a process group may come later."""
     return dist.is_available()
+
+
+def leave_group() -> None:
+    """End what the ranks share, once all of them are here; the last call of a process. Without a group: nothing.
+
+    Threads of gloo that outlive the interpreter abort the process now and then, although its work is done.
+    """
+    if dist.is_available() and dist.is_initialized():
+        gc.collect()  # what DistributedDataParallel and trainers leave behind holds the group
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 class _Gather(torch.autograd.Function):

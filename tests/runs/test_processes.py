@@ -127,6 +127,7 @@ def test_spread_parameters_are_the_same_run_and_may_continue_one_and_be_continue
 STOPPING_ONE = """
 import os, signal, sys
 from pathlib import Path
+from bam_core.collectives import leave_group
 from bam_core.config.shipped_recipes import find_recipe
 from bam_core.training.module import PretrainModule
 from bam_core.config.recipe import load_recipe
@@ -145,6 +146,7 @@ try:
     pretrain(load_recipe(find_recipe("smoke/timeseries"), options), Path(folder), progress=False)
 except KeyboardInterrupt:
     Path(f"{folder}.rank{os.environ['RANK']}").touch()
+leave_group()
 """
 
 
