@@ -83,7 +83,7 @@ def pretrain(
         if labels is not None or groups is not None:
             raise InputError(
                 "labels and groups are those of rows in memory. For files they are options of the reader, such as "
-                'data={"path": "FOLDER", "labels": "labels.csv:diagnosis"}.'
+                'data={"path": "FOLDER", "label": "labels.csv:diagnosis"}.'
             )
         overrides = overrides if data is None else {"data": data, **overrides}
     checked = recipe_of(recipe, overrides, trusted=trusted)

@@ -99,7 +99,7 @@ def data_options(
     if labels is not None or groups is not None:
         raise InputError(
             "labels and groups are those of rows in memory, data=ROWS. For files they are options of the reader, such "
-            'as data={"labels": "labels.csv:diagnosis"}.'
+            'as data={"label": "labels.csv:diagnosis"}.'
         )
     given = {"path": str(data)} if isinstance(data, str | PathLike) else dict(data or {})
     return {**plain(given), **options}

@@ -141,7 +141,7 @@ class Run:
 
         Args:
             data: labelled data. Default: those of the run. A path is that of other data; a mapping holds options of the
-                reader, such as {"labels": "labels.csv:diagnosis"}, and perhaps `path` and `test_path`. Rows in memory
+                reader, such as {"label": "labels.csv:diagnosis"}, and perhaps `path` and `test_path`. Rows in memory
                 are as in `bam_core.pretrain`; they are written into the run folder, and a fifth is held out as test.
             labels: of rows in memory, see `bam_core.pretrain`.
             groups: of rows in memory, as there.

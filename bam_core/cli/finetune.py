@@ -10,7 +10,7 @@ Trains a classifier or regressor from the run's encoder and labels, of any domai
 numbers. Labels are those of the run's data, or come from options of the reader, written data.OPTION=VALUE; with
 data.path=FOLDER (and data.test_path=FOLDER) other data of the same kind are read as the run's were.
   bam finetune runs/a                                      the run's own labels
-  bam finetune runs/a data.labels=labels.csv:diagnosis     labels from a table
+  bam finetune runs/a data.label=labels.csv:diagnosis      labels from a table
   bam finetune runs/a freeze=encoder fraction=0.1          only the last layer, from a tenth of the labels
   bam finetune runs/a freeze=until:layer3 seeds=5 epochs=100
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from bam_core.config.former_names import with_present_names
 from bam_core.config.registry import choose, complete, did_you_mean, keyword_parameters
 from bam_core.errors import BAMError, RecipeError
 from bam_core.part_files import function_from_file, is_file
@@ -92,6 +93,8 @@ def find_named(
         return None
     model = options_model(factory)
     given = {k: v for k, v in options.items() if k != key}
+    if section == "data":
+        given = with_present_names(given, model.model_fields, prefix="data.")
     try:
         checked = model.model_validate(given)
     except ValidationError as error:

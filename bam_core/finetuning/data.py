@@ -63,7 +63,7 @@ def labels_of(data: PreparedData) -> SplitLabels:
         if labels is None or not labelled(getattr(labels, split)).any():
             raise DataError(
                 f"fine-tuning expected labels in {split}; there are none. Say where they are by options of the reader, "
-                "such as data.labels=TABLE.csv:COLUMN or data.label=COLUMN."
+                "such as data.label=COLUMN, or for WFDB records data.label=TABLE.csv:COLUMN."
             )
     return labels  # type: ignore[return-value]
 

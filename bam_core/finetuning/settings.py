@@ -105,5 +105,5 @@ def checked_settings(values: Mapping[str, Any]) -> FinetuneSettings:
         known = ", ".join(FinetuneSettings.model_fields)
         raise RecipeError(
             "settings of fine-tuning have mistakes:\n" + "\n".join(lines) + f"\nKnown: {known}; and data.OPTION of "
-            "the reader, such as data.labels."
+            "the reader, such as data.label."
         ) from error

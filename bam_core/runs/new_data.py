@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, get_origin, runtime_checkable
 
 import datasets
 import numpy as np
 import pandas as pd
 import yaml
 
-from bam_core.config.options import find_named
+from bam_core.config.options import Named, find_named, option_types
 from bam_core.config.recipe import Resolved
 from bam_core.config.registry import keyword_parameters
 from bam_core.data import PreparedData
@@ -195,7 +195,7 @@ def _options_of_training(recipe: Resolved, path: Path) -> dict[str, Any]:
         name: value
         for name, value in recipe.reader.options.items()
         if name not in ("test_path", "exclude", "database", "download")
-        and (same or name not in ("groups", "labels") or not _names_rows(value) or _lies_in(path, value))
+        and (same or not _names_rows(recipe.reader, name, value) or _lies_in(path, value))
     }
 
 
@@ -210,9 +210,10 @@ def _for_reader(
     return {n: v for n, v in chosen.items() if n in known}, [(n, v) for n, v in chosen.items() if n not in known]
 
 
-def _names_rows(value: Any) -> bool:
-    """Whether it is a mapping from records, or a table.csv:column."""
-    return isinstance(value, dict) or ":" in str(value)
+def _names_rows(reader: Named, name: str, value: Any) -> bool:
+    """Whether an option is a mapping from records, or a table.csv:column where a mapping could stand."""
+    per_record = any(get_origin(kind) is dict for kind in get_args(option_types(reader.factory).get(name)))
+    return name in ("group", "label") and per_record and (isinstance(value, dict) or ":" in str(value))
 
 
 def _lies_in(folder: Path, source: Any) -> bool:

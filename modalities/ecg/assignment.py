@@ -104,7 +104,7 @@ def say_folders(writer: SplitWriter, folders: Sequence[str]) -> None:
     if len(counts) > 1 and 2 * sum(count > 1 for count in counts.values()) > len(counts):
         writer.note(
             f"Records lie in {len(counts)} folders, such as {min(counts)}, several in each. If a folder is a person, "
-            "say groups: '(?P<group>.+)/': else a person may be in train and test."
+            "say group: '(?P<group>.+)/': else a person may be in train and test."
         )
 
 

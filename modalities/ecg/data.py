@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bam_core.config.former_names import takes_former_names
 from bam_core.data import PreparedData, SplitWriter, cached
+from bam_core.data.column_names import NONE
 from bam_core.data.folders import find_files
 from bam_core.data.progress import track
 from bam_core.data.row_options import RowOptions
@@ -36,6 +38,7 @@ LEARNT = ("leads", "sampling_rate_hz", "classes", "task", "mean", "std")
 """Facts of a saved encoder that new records are read by."""
 
 
+@takes_former_names
 def read_wfdb(
     *,
     path: str,
@@ -51,9 +54,9 @@ def read_wfdb(
     annotations: str = "atr",
     classes: list[str] | None = None,
     from_median: bool = False,
-    labels: dict[Name, Name] | str | None = None,
+    label: dict[Name, Name] | str | None = None,
     task: str | None = None,
-    groups: dict[Name, Name] | str | None = None,
+    group: dict[Name, Name] | str | None = None,
     split: NamedSplit | dict[Split, list[Name]] | None = None,
     exclude: list[Name] | None = None,
     test_fraction: float = 0.2,
@@ -85,13 +88,13 @@ def read_wfdb(
         from_median: for beats, add for every lead a channel that shows how the beat deviates from the median of all
             beats of its record, sample by sample. That takes away what is this heart's own. No label is needed, new
             records have a median beat, too. A record should have some dozens of beats, most of them normal.
-        labels: for windows, record -> label; "table.csv:column", where the column that names the records is found;
+        label: for windows, record -> label; "table.csv:column", where the column that names the records is found;
             "table.csv:a,b,c" for a column of 0 and 1 for every class; or "header" for comments such as
             `#Dx: 426783006,164934002`, "header:KEY" for another key; or a regular expression with
-            `(?P<label>...)`, as for `groups`. Records without an entry stay unlabelled.
+            `(?P<label>...)`, as for `group`; or "none". Records without an entry stay unlabelled.
         task: "classification", "multi_label" (several labels a record, such as "AF,LBBB") or "regression"; default:
             what labels look like, see `read_target`.
-        groups: record -> person, or "table.csv:column"; or a regular expression such as "(?P<group>p[0-9]+)" that is
+        group: record -> person, or "table.csv:column"; or a regular expression such as "(?P<group>p[0-9]+)" that is
             searched for in the path of a record below the folder. Default: every record is a person of its own.
             Records 201 and 202 of MIT-BIH are one.
         split: names of the records, or of folders of them, in each split; others are not read. "mitbih_inter_patient"
@@ -117,7 +120,7 @@ def read_wfdb(
         "path": path, "window_s": window_s, "cut": cut, "before_s": before_s, "hop_s": hop_s, "leads": leads,
         "missing_leads": missing_leads, "sampling_rate_hz": sampling_rate_hz, "max_gap_s": max_gap_s,
         "normalize": normalize, "annotations": annotations, "classes": classes, "from_median": from_median,
-        "labels": labels, "task": task, "groups": groups, "split": split, "exclude": exclude,
+        "label": label, "task": task, "group": group, "split": split, "exclude": exclude,
         "test_fraction": test_fraction, "seed": seed,
     }  # fmt: skip
     learnt = {name: fitted[name] for name in LEARNT if fitted.get(name)} if fitted is not None else {}
@@ -143,13 +146,14 @@ def read_wfdb(
         classes=classes,
         from_median=from_median,
     )
-    if cut == "beats" and labels is not None:
-        raise InputError("labels are for windows; beats have the classes of their annotations.")
+    if cut == "beats" and label is not None:
+        raise InputError("label is for windows; beats have the classes of their annotations.")
+    label, group = (None if source == NONE else source for source in (label, group))
     folder = _folder(Path(path).expanduser(), database, download)
     files = _files_of_records(folder)
     if not files:
         raise DataError(f"expected WFDB headers (*.hea) in {folder} or below; found none.")
-    sources = [source for source in (labels, groups) if isinstance(source, str) and names_a_table(source)]
+    sources = [source for source in (label, group) if isinstance(source, str) and names_a_table(source)]
     tables = [table_file(source, folder) for source in sources]
 
     def build(writer: SplitWriter) -> None:
@@ -157,13 +161,13 @@ def read_wfdb(
         paths = find_records(folder)
         split_of = assign_records(paths, folder, split, exclude or [], writer, is_new=fitted is not None)
         names = list(split_of)
-        if groups is None and fitted is None and test_fraction and not any(split_of.values()):
+        if group is None and fitted is None and test_fraction and not any(split_of.values()):
             say_folders(writer, [paths[name].relative_to(folder).parent.as_posix() for name in names])
         person = {name: name for name in names} | persons(
-            groups, {name: paths[name] for name in names}, folder, writer, is_new=fitted is not None
+            group, {name: paths[name] for name in names}, folder, writer, is_new=fitted is not None
         )
         target = record_labels(
-            labels,
+            label,
             {name: paths[name] for name in names},
             folder,
             writer,

@@ -51,16 +51,15 @@ def persons(
 def _by_name(
     source: str, role: str, paths: Mapping[str, Path], folder: Path, writer: SplitWriter, *, is_new: bool
 ) -> dict[str, str]:
-    option = f"{role}s"
-    pattern = compile_pattern(source, option=option, roles=[role])
+    pattern = compile_pattern(source, option=role, roles=[role])
     below = [path.relative_to(folder).as_posix() for path in paths.values()]
-    said = match_names(pattern, below, option=option, is_new=is_new)
+    said = match_names(pattern, below, option=role, is_new=is_new)
     found = {name: one[role] for name, one in zip(paths, said, strict=True) if one is not None and one[role]}
     lacking = [name for name in paths if name not in found]
     if lacking and not is_new:
         what = "a person each" if role == "group" else "left without a label"
         named = ", ".join(lacking[:3])
-        writer.repaired(f"records whose name does not match {option}, {what}, such as {named}", len(lacking))
+        writer.repaired(f"records whose name does not match {role}, {what}, such as {named}", len(lacking))
     return found
 
 
@@ -94,7 +93,7 @@ def record_labels(
     if is_pattern(source):
         by_name = _by_name(str(source), "label", paths, folder, writer, is_new=fitted is not None)
         values: pd.Series | pd.DataFrame = pd.Series([by_name.get(name) for name in names], dtype=object)
-        name = "labels"
+        name = "label"
     elif _from_header(source):
         key = str(source).partition(":")[2] or DIAGNOSES
         found = _of_headers(key, paths, writer, new=fitted is not None)
@@ -134,7 +133,7 @@ def _of_headers(key: str, paths: Mapping[str, Path], writer: SplitWriter, *, new
 def _columns(source: PerRecord, folder: Path) -> dict[str, PerRecord]:
     """Column -> what `per_record` takes; several where the name of a table's column is a list that it does not have."""
     if not isinstance(source, str):
-        return {"labels": source}
+        return {"label": source}
     table, _, asked = source.rpartition(":")
     parts: Sequence[str] = [part.strip() for part in asked.split(",") if part.strip()]
     if len(parts) < 2 or asked in map(str, read_text_table(table_file(source, folder)).frame.columns):

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bam_core.config.former_names import takes_former_names
 from bam_core.data import PreparedData, SplitWriter, cached
 from bam_core.data.progress import track
 from bam_core.errors import DataError
@@ -49,11 +50,12 @@ class Statements(NamedTuple):
     classes: list[str]
 
 
+@takes_former_names
 def read_ptbxl(
     *,
     path: str,
     sampling_rate_hz: Literal[100, 500] = 100,
-    labels: LabelSet = "all",
+    label: LabelSet = "all",
     leads: list[str] | None = None,
     normalize: Literal["train", "record", "none"] = "train",
     fitted: dict[str, Any] | None = None,
@@ -66,7 +68,7 @@ def read_ptbxl(
         path: folder with ptbxl_database.csv, scp_statements.csv and records100 or records500, as unpacked from
             https://physionet.org/content/ptb-xl/.
         sampling_rate_hz: which of the two versions of the records.
-        labels: "all" 71 statements, "diagnostic" (44), "subdiagnostic" (23), "superdiagnostic" (5), "form" (19) or
+        label: "all" 71 statements, "diagnostic" (44), "subdiagnostic" (23), "superdiagnostic" (5), "form" (19) or
             "rhythm" (12). As in the benchmark, records without any statement of the set are left out, and a statement
             counts whatever its likelihood.
         leads: names of some of the twelve leads; default all.
@@ -82,7 +84,7 @@ def read_ptbxl(
     Raises:
         DataError: files are missing, or no record can be read.
     """
-    settings = {"path": path, "sampling_rate_hz": sampling_rate_hz, "labels": labels, "leads": leads,
+    settings = {"path": path, "sampling_rate_hz": sampling_rate_hz, "label": label, "leads": leads,
                 "normalize": normalize, **({} if fitted is None else {"fitted": fitted})}  # fmt: skip
     folder = Path(path).expanduser()
     how = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
@@ -102,7 +104,7 @@ def read_ptbxl(
         require_wfdb()
         database, statements = _read_tables(folder)
         codes = [_parse_codes(ecg_id, text) for ecg_id, text in database["scp_codes"].items()]
-        found = select_statements(codes, statements, labels)
+        found = select_statements(codes, statements, label)
         classes, matrix = found.classes, found.matrix
         if fitted is None:
             labelled = np.flatnonzero(matrix.any(axis=1))

@@ -190,7 +190,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("NaN", "image:arrays"): (
         lambda d: bad.npz(d / "x.npz", images=with_nan(IMAGES, 3)), {}, Aside("x:3: holds NaN or infinity")),
     ("one class", "ecg:wfdb"): (
-        lambda d: bad.records(d), {**ECG, "labels": {f"r{i}": "x" for i in range(6)}}, Refused("at least two classes")),
+        lambda d: bad.records(d), {**ECG, "label": {f"r{i}": "x" for i in range(6)}}, Refused("at least two classes")),
     ("one class", "ecg:arrays"): (
         lambda d: bad.csv(d / "x.csv", WIDE.assign(label="a")), {}, Refused("at least two classes")),
     ("one class", "timeseries:arrays"): (
@@ -211,7 +211,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("one class", "image:huggingface"): (
         lambda d: bad.hub(d, "image", labels=["no"] * 12), {}, Refused("at least two classes")),
     ("labels in part", "ecg:wfdb"): (
-        lambda d: bad.records(d), {**ECG, "labels": {f"r{i}": "xy"[i % 2] for i in range(4)}}, PART),
+        lambda d: bad.records(d), {**ECG, "label": {f"r{i}": "xy"[i % 2] for i in range(4)}}, PART),
     ("labels in part", "ecg:arrays"): (
         lambda d: bad.csv(d / "x.csv", WIDE.assign(label=bad.some(LABELS))), {}, PART),
     ("labels in part", "timeseries:arrays"): (
@@ -230,7 +230,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
         lambda d: bad.npz(d / "x.npz", images=IMAGES, label=bad.some(LABELS, "")), {}, PART),
     ("labels in part", "image:huggingface"): (
         lambda d: bad.hub(d, "image", labels=["no", "yes", None, "yes", "no", None] * 2), {}, PART),
-    ("groups in part", "ecg:wfdb"): (lambda d: bad.records(d), {**ECG, "groups": {"r0": "x", "r1": "x"}}, Read(0)),
+    ("groups in part", "ecg:wfdb"): (lambda d: bad.records(d), {**ECG, "group": {"r0": "x", "r1": "x"}}, Read(0)),
     ("groups in part", "ecg:arrays"): (
         lambda d: bad.npz(d / "x.npz", X=SIGNALS, group=bad.some(GROUPS, "")), {}, Refused("group expected a")),
     ("groups in part", "timeseries:arrays"): (
@@ -290,7 +290,7 @@ OF_FOLDERS = {  # case, modality:reader, path, options, what has to be said
     ("words", "image:arrays"): (
         lambda d: bad.npz(d / "x.npz", images=np.full((9, 8, 8), "a")), {}, Refused("expected images .* got <U1")),
     ("delimiter", "ecg:wfdb"): (
-        lambda d: labels_table(d, ";"), {**ECG, "labels": "labels.csv:sex"}, Read()),
+        lambda d: labels_table(d, ";"), {**ECG, "label": "labels.csv:sex"}, Read()),
     ("delimiter", "ecg:arrays"): (lambda d: bad.csv(d / "x.csv", WIDE, ";"), {}, Read()),
     ("delimiter", "timeseries:arrays"): (lambda d: bad.csv(d / "x.csv", WIDE, "|"), {}, Read()),
     ("delimiter", "timeseries:long"): (lambda d: bad.csv(d / "x.csv", LONG, "\t"), {}, Read()),

@@ -88,7 +88,7 @@ def test_persons_labels_and_splits_of_the_training(write, tmp_path, embed, monke
     for name in ("1", "2", "3"):
         write(name)
     (write.folder / "people.csv").write_text("record,person,rhythm\n1,a,sinus\n2,b,flutter\n3,b,flutter\n")
-    about = {"groups": "people.csv:person", "labels": "people.csv:rhythm", "split": {"train": [1], "test": [2, 3]}}
+    about = {"group": "people.csv:person", "label": "people.csv:rhythm", "split": {"train": [1], "test": [2, 3]}}
     untrained_run(tmp_path / "run", recipe(write.folder, **about))
     table, said = embed(write.folder)
     assert table.groupby("id", sort=False).first()["group"].tolist() == ["a"] * 10 + ["b"] * 20
@@ -100,7 +100,7 @@ def test_persons_labels_and_splits_of_the_training(write, tmp_path, embed, monke
     assert set(table["group"]) == {"7"}
     assert not said
     with pytest.raises(DataError, match="expected a table at"):
-        embed(new, "groups=persons.csv:person")
+        embed(new, "group=persons.csv:person")
     (new / "people.csv").write_text("record,person,rhythm\n7,c,other\n")
     table, _ = embed(new)
     assert set(table["group"]) == {"c"}
@@ -112,7 +112,7 @@ def test_a_record_of_the_same_name_is_not_the_same_person(write, tmp_path, embed
     write("7")
     (write.folder / "people.csv").write_text("record,person,rhythm\n7,anna,sinus\n")
     for groups in (f"{write.folder / 'people.csv'}:person", {"7": "anna"}):
-        untrained_run(tmp_path / "run", recipe(write.folder, groups=groups))
+        untrained_run(tmp_path / "run", recipe(write.folder, group=groups))
         assert set(embed(write.folder)[0]["group"]) == {"anna"}
         new = new_folder(tmp_path, beats(3600), ["MLII", "V1"])
         assert set(embed(new)[0]["group"]) == {"7"}
@@ -133,9 +133,9 @@ def test_classes_of_beats_are_those_of_the_training(write):
 @pytest.mark.parametrize("normalize", ["train", "none", "record"])
 def test_an_encoder_of_ptbxl_reads_any_folder(tmp_path, embed, normalize):
     folder = write_ptbxl(tmp_path / "ptbxl", folds=[1, 2, 3, 4, 9, 10])
-    about = {"reader": "ptbxl", "path": str(folder), "normalize": normalize, "labels": "rhythm"}
+    about = {"reader": "ptbxl", "path": str(folder), "normalize": normalize, "label": "rhythm"}
     encoder = untrained_run(tmp_path / "run", {**recipe(folder), "data": about})
-    rows = read_ptbxl(path=str(folder), normalize=normalize, labels="rhythm").splits["train"].with_format("numpy")[:2]
+    rows = read_ptbxl(path=str(folder), normalize=normalize, label="rhythm").splits["train"].with_format("numpy")[:2]
     with torch.no_grad():
         expected = encoder(MODALITY.collate(rows, encoder.facts)).numpy()
 

@@ -65,7 +65,7 @@ def test_label_sets_of_the_benchmark(original, labels, classes, first, n_left):
     assert found.classes == classes
     assert [name for name, holds in zip(classes, found.matrix[0], strict=True) if holds] == first
     assert found.matrix.any(axis=1).sum() == n_left
-    prepared = read_ptbxl(path=str(original), labels=labels)
+    prepared = read_ptbxl(path=str(original), label=labels)
     assert prepared.facts["classes"] == classes
     assert sum(len(rows) for rows in prepared.splits.values()) == 2 * n_left
 

@@ -155,7 +155,7 @@ def test_labels_of_records_from_a_table(write):
     for name in ("a", "b", "c", "d"):
         write(name)
     (write.folder / "people.csv").write_text("record,rhythm\na,sinus\nb,flutter \nc,\nelse,sinus\n")
-    prepared = windows(write, labels="people.csv:rhythm", test_fraction=0)
+    prepared = windows(write, label="people.csv:rhythm", test_fraction=0)
     assert prepared.facts["classes"] == ["flutter", "sinus"]
     label = dict(zip(prepared.groups("train"), prepared.labels("train"), strict=True))
     assert label == {"a": 1, "b": 0, "c": -1, "d": -1}
@@ -164,7 +164,7 @@ def test_labels_of_records_from_a_table(write):
 def test_labels_of_records_from_a_mapping_are_in_numerical_order(write):
     for name in ("1", "2"):
         write(name)
-    prepared = windows(write, labels={1: 10, 2: 9}, test_fraction=0)
+    prepared = windows(write, label={1: 10, 2: 9}, test_fraction=0)
     assert prepared.facts["classes"] == ["9", "10"]
 
 
@@ -181,7 +181,7 @@ def test_tables_that_do_not_fit(write, labels, error, message):
     write("100")
     (write.folder / "people.csv").write_text("record,rhythm\na,sinus\n")
     with pytest.raises(error, match=message):
-        windows(write, labels=labels)
+        windows(write, label=labels)
 
 
 # --- leads and rates
@@ -394,18 +394,18 @@ def ten_records(write):
 
 
 def test_persons_are_held_out(ten_records):
-    prepared = beats(ten_records, test_fraction=0.3, seed=1, groups={201: "anna", 202: "anna"})
+    prepared = beats(ten_records, test_fraction=0.3, seed=1, group={201: "anna", 202: "anna"})
     train, test = (set(prepared.groups(split)) for split in ("train", "test"))
     assert not train & test
     assert train | test == {"anna", *(str(200 + i) for i in (0, *range(3, 10)))}
-    other = beats(ten_records, test_fraction=0.3, seed=2, groups={201: "anna", 202: "anna"})
+    other = beats(ten_records, test_fraction=0.3, seed=2, group={201: "anna", 202: "anna"})
     assert set(other.groups("test")) != test
 
 
 def test_groups_from_a_table(ten_records):
     lines = [f"{200 + i},p{i // 2}" for i in range(10)]
     (ten_records.folder / "people.csv").write_text("\n".join(["record,person", *lines]))
-    assert set(beats(ten_records, groups="people.csv:person").groups("train")) == {f"p{i}" for i in range(5)}
+    assert set(beats(ten_records, group="people.csv:person").groups("train")) == {f"p{i}" for i in range(5)}
 
 
 def test_splits_by_name(ten_records):
@@ -425,7 +425,7 @@ def test_splits_by_name(ten_records):
         ({"split": {"train": [200, 999]}}, DataError, r"do not exist: 999\. The folder has 200, 201"),
         ({"exclude": ["20l"]}, DataError, r"do not exist: 20l\."),
         (
-            {"split": {"train": [201], "test": [202]}, "groups": {202: 201}},
+            {"split": {"train": [201], "test": [202]}, "group": {202: 201}},
             DataError,
             "group '201' is in the splits 'train' and 'test'",
         ),
@@ -480,7 +480,7 @@ def test_folders_of_splits(write):
     [
         ({"cut": "beats", "hop_s": 1.0}, "cut 'beats' has no use for hop_s"),
         ({"before_s": 0.1, "classes": ["N"]}, "cut 'windows' has no use for before_s, classes"),
-        ({"cut": "beats", "labels": {"100": "x"}}, "labels are for windows"),
+        ({"cut": "beats", "label": {"100": "x"}}, "label is for windows"),
         ({"cut": "beats", "classes": ["N", "X"]}, "classes expected a choice of N, S, V, F, Q; got X"),
         ({"cut": "beats", "classes": []}, "got none"),
         ({"window_s": 0.0}, "window_s > 0"),
