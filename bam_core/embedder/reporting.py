@@ -68,7 +68,7 @@ def _pictures(embedder: "BAMEmbedder", X: Any, y: Any) -> dict[str, Any]:
     untrained = embedding.embed_rows(parts.encoder, embedded.data, embedded.modality)
     names = list(embedded.data.splits["train"]["id"])
     return {
-        "map": EmbeddingMap(embedded.parts, untrained, labels, classes),
+        "map": EmbeddingMap(embedded.parts, untrained, labels, classes, ids=names),
         "draw": parts.modality.draw,
         "neighbours": NeighbourRows.find(embedded.parts, sample, labels=labels, classes=classes, ids=names),
     }

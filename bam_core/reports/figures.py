@@ -164,11 +164,12 @@ def gallery_size(gallery: Gallery) -> tuple[float, float]:
 def neighbour_drawing(rows: NeighbourRows, draw: Draw) -> Drawing:
     """A row a query: the query, then its neighbours with label and cosine."""
     n, k = rows.cosines.shape
-    with _figure(2.0 * (k + 1), 1.7 * n + 0.2) as figure:
+    with _figure(2.0 * (k + 1), 1.85 * n + 0.2) as figure:
         grid = figure.subplots(n, k + 1, squeeze=False)
         for i in range(n):
             _draw_sample(grid[i, 0], draw, rows.queries[i])
-            grid[i, 0].set_title(f"query: {rows.query_names[i]}", loc="left", fontsize=9, fontweight="bold")
+            own = _id_line(rows.query_ids[i]) if rows.query_ids else ""
+            grid[i, 0].set_title(f"query: {rows.query_names[i]}{own}", loc="left", fontsize=9, fontweight="bold")
             _frame(grid[i, 0], "#333333")
             for j in range(k):
                 axes = grid[i, j + 1]
@@ -176,13 +177,18 @@ def neighbour_drawing(rows: NeighbourRows, draw: Draw) -> Drawing:
                 same = None if rows.same is None else bool(rows.same[i, j])
                 mark = "" if same is None else ("= " if same else "≠ ")
                 colour = "#333333" if same is None else (COLOURS[0] if same else COLOURS[5])
-                axes.set_title(
-                    f"{mark}{rows.names[i][j]}  {rows.cosines[i, j]:.2f}", loc="left", fontsize=9, color=colour
-                )
+                own = _id_line(rows.ids[i][j]) if rows.ids else ""
+                title = f"{mark}{rows.names[i][j]}  {rows.cosines[i, j]:.2f}{own}"
+                axes.set_title(title, loc="left", fontsize=9, color=colour)
                 if same is not None:
                     _frame(axes, colour)
         hits = "" if rows.same is None else f" {int(rows.same.sum())} of {rows.same.size} neighbours share the label."
         return _drawing(figure, f"{n} queries with their {k} nearest neighbours.{hits}")
+
+
+def _id_line(name: str, most: int = 24) -> str:
+    """A second line of a title; of a long name the end, where files differ."""
+    return f"\n{name if len(name) <= most else '…' + name[1 - most :]}" if name else ""
 
 
 def _frame(axes: "Axes", colour: str) -> None:

@@ -68,6 +68,9 @@ def _draw(figure: "Figure", results: Results, probe: str, metric: str, ours: str
             elinewidth=1,
         )
     axes.set_xscale("log")
+    seen = sorted({row.n_labels for row in results.rows if row.probe == probe})
+    axes.set_xticks(seen, [f"{n:,}" for n in seen])
+    axes.minorticks_off()
     axes.set_xlabel("labels of train that were seen")
     axes.set_ylabel(results.title(metric))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -27,6 +27,8 @@ class EmbeddingMap:
         untrained: (n, d) of the same rows, or None.
         labels: (n,) class indices, -1 for none; or (n, c) 0/1; or None.
         classes: names of the classes.
+        groups: (n,) what each row belongs to, such as a person, or None.
+        ids: (n,) names of the rows; numbers if there are none.
         max_points: of the PCA map; a seeded draw beyond.
         max_tsne_points: of the t-SNE map, which takes about two seconds for 1,000 points; 0 leaves it out.
         seed: of the draws and of t-SNE.
@@ -36,6 +38,8 @@ class EmbeddingMap:
     untrained: Any = None
     labels: np.ndarray | None = None
     classes: Sequence[str] = ()
+    groups: np.ndarray | None = None
+    ids: Sequence[str] = ()
     max_points: int = 3000
     max_tsne_points: int = 1000
     seed: int = 0
@@ -174,6 +178,8 @@ class NeighbourRows:
         query_names: a label or an id for each.
         neighbours: for each query its neighbours, nearest first.
         names: for each query the labels or ids of its neighbours.
+        query_ids: names of the rows asked for, where `query_names` are labels; else empty.
+        ids: the same of the neighbours.
         cosines: (q, k).
         same: (q, k) whether the label is the query's, or None without labels.
         other_groups: whether neighbours come from other groups than the query.
@@ -184,6 +190,8 @@ class NeighbourRows:
     neighbours: Sequence[Sequence[Sample]]
     names: Sequence[Sequence[str]]
     cosines: Float[np.ndarray, "q k"]
+    query_ids: Sequence[str] = ()
+    ids: Sequence[Sequence[str]] = ()
     same: np.ndarray | None = None
     other_groups: bool = False
 
@@ -210,7 +218,7 @@ class NeighbourRows:
             labels: (n,) class indices, -1 for none; multi-label data has no names here, pass `ids`.
             classes: names of the classes.
             groups: (n,) whose rows belong together; a query's own group is left out if there are others.
-            ids: names of rows without a label.
+            ids: names of the rows.
             k: neighbours of each query.
             seed: of the choice of queries.
 
@@ -237,6 +245,9 @@ class NeighbourRows:
                 return str(classes[labels[row]]) if len(classes) else str(labels[row])
             return str(ids[row]) if ids is not None else f"row {row}"
 
+        def row_id(row: int) -> str:
+            return str(ids[row]) if labels is not None and labels[row] >= 0 and ids is not None else ""
+
         indices = found.indices.tolist()
         return cls(
             queries=[sample(row) for row in chosen],
@@ -244,6 +255,8 @@ class NeighbourRows:
             neighbours=[[sample(row) for row in found_rows] for found_rows in indices],
             names=[[name(row) for row in found_rows] for found_rows in indices],
             cosines=found.values.numpy(),
+            query_ids=[row_id(row) for row in chosen],
+            ids=[[row_id(row) for row in found_rows] for found_rows in indices],
             same=None if labels is None else labels[found.indices.numpy()] == labels[chosen][:, None],
             other_groups=other_groups,
         )

@@ -18,10 +18,12 @@ from bam_core.probes.regression import REGRESSION
 from bam_core.probes.results import Results
 from bam_core.probes.tables import identity, table_view
 from bam_core.reports.curves import curve_drawings, read_curves
+from bam_core.reports.differences import difference_chart
 from bam_core.reports.figures import Draw, Drawing, attention_drawing, gallery_drawing, map_drawing, neighbour_drawing
 from bam_core.reports.label_curve import label_curve
+from bam_core.reports.map_points import SYMBOLS, map_points
 from bam_core.reports.maps import Layout, drawn, pca_layout, tsne_layout
-from bam_core.reports.palette import MARKERS, ClassStyle, class_styles, restricted
+from bam_core.reports.palette import class_styles, restricted
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
 from bam_core.reports.predictions import Predictions, class_table, prediction_drawings
 
@@ -96,7 +98,8 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
     """
     from jinja2 import Environment, StrictUndefined
 
-    template = files("bam_core.reports").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    here = files("bam_core.reports")
+    template = here.joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     maps = _maps(content.map)
     figures = dict(content.results.figures) if content.results is not None else dict(content.figures)
@@ -117,11 +120,13 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         figures=figures,
         curves=[] if content.metrics is None else curve_drawings(content.metrics, uniform_loss=content.uniform_loss),
         of_bam=content.metrics is not None and "kl" in read_curves(content.metrics),
+        differences=None if content.results is None else difference_chart(content.results, content.ours),
         maps=maps,
+        map_script=here.joinpath("map.js").read_text(encoding="utf-8"),
         gallery=_if_drawable(content, content.gallery, gallery_drawing),
         neighbours=_if_drawable(content, content.neighbours, neighbour_drawing),
         attention=_attention(content.attention),
-        symbols=dict(zip(MARKERS, "●▲■", strict=True)) | {"x": "×"},
+        symbols=SYMBOLS,
     )
     path = Path(path)
     write_text(path, page)
@@ -154,39 +159,36 @@ def _if_drawable(content: ReportContent, part: Any, make: Any) -> Drawing | None
 
 
 def _maps(source: EmbeddingMap | None) -> dict[str, Any] | None:
-    """The pictures of the maps, trained beside untrained, and the legend that they share."""
+    """The pictures of the maps, trained beside untrained, the legend that they share, and their points."""
     if source is None:
         return None
     trained = feature_matrix(source.embeddings, name="embeddings of the map")
+    n = len(trained)
     sources = {"trained": trained}
     if source.untrained is not None:
-        sources["untrained"] = feature_matrix(source.untrained, len(trained), name="untrained embeddings of the map")
+        sources["untrained"] = feature_matrix(source.untrained, n, name="untrained embeddings of the map")
     labels = None if source.labels is None else np.asarray(source.labels)
-    styles = class_styles(labels, source.classes, len(trained))
-    rows = drawn(len(trained), source.max_points, source.seed)
-    few = drawn(len(trained), min(source.max_points, source.max_tsne_points), source.seed)
-    pairs = [_pair(sources, rows, restricted(styles, rows), "PCA", pca_layout)]
+    styles = class_styles(labels, source.classes, n)
+    kinds: list[tuple[str, np.ndarray, Callable[[np.ndarray], Layout]]] = [
+        ("PCA", drawn(n, source.max_points, source.seed), pca_layout)
+    ]
+    few = drawn(n, min(source.max_points, source.max_tsne_points), source.seed)
     if len(few) >= 10:
-        layout = partial(tsne_layout, seed=source.seed)
-        pairs.append(_pair(sources, few, restricted(styles, few), "t-SNE", layout))
-    legend = [] if labels is None else restricted(styles, rows)
-    return {"pairs": pairs, "legend": legend, "n": len(rows), "n_tsne": len(few)}
-
-
-def _pair(
-    sources: Mapping[str, np.ndarray],
-    rows: np.ndarray,
-    styles: Sequence[ClassStyle],
-    kind: str,
-    layout: Callable[[np.ndarray], Layout],
-) -> list[Drawing]:
-    drawings = []
-    for name, embeddings in sources.items():
-        found = layout(embeddings[rows])
-        share = "" if found.explained is None else f", {_percent(found.explained)} of the variance"
-        alt = f"{kind} map of {len(rows)} embeddings of the {name} encoder{share}."
-        drawings.append(map_drawing(f"{name} encoder, {kind}{share}", found.positions, styles, alt))
-    return drawings
+        kinds.append(("t-SNE", few, partial(tsne_layout, seed=source.seed)))
+    pairs: list[list[Drawing]] = []
+    layouts = []
+    for kind, rows, layout in kinds:
+        pairs.append([])
+        for name, embeddings in sources.items():
+            found = layout(embeddings[rows])
+            layouts.append((rows, found))
+            share = "" if found.explained is None else f", {_percent(found.explained)} of the variance"
+            alt = f"{kind} map of {len(rows)} embeddings of the {name} encoder{share}."
+            title = f"{name} encoder, {kind}{share}"
+            pairs[-1].append(map_drawing(title, found.positions, restricted(styles, rows), alt))
+    legend = [] if labels is None else restricted(styles, kinds[0][1])
+    points = map_points(source, n, layouts)
+    return {"pairs": pairs, "legend": legend, "n": len(kinds[0][1]), "n_tsne": len(few), "points": points}
 
 
 def _attention(picture: AttentionPicture | None) -> list[Drawing]:

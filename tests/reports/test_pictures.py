@@ -67,6 +67,10 @@ def test_neighbours_are_the_nearest_of_other_rows():
         np.testing.assert_array_equal(rows.same[q], labels[order] == labels[query])
         np.testing.assert_allclose(rows.cosines[q], unit[order] @ unit[query], atol=1e-6)
     assert rows.query_names == ["z", "y"]
+    assert rows.query_ids == ["", ""]
+    named = NeighbourRows.find(embeddings, int, labels=labels, classes=list("wxyz"), ids=[f"r{i}" for i in range(50)])
+    assert named.query_ids == [f"r{i}" for i in named.queries]
+    assert named.ids == [[f"r{i}" for i in found] for found in named.neighbours]
     assert not rows.other_groups
 
 

@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import math
 import re
 from dataclasses import replace
@@ -13,7 +14,10 @@ from PIL import Image
 
 from bam_core import InputError
 from bam_core.probes.embeddings import EmbeddingFigures
+from bam_core.probes.metrics import figure
+from bam_core.probes.verdict import comparisons
 from bam_core.reports.curves import curve_drawings, read_curves
+from bam_core.reports.differences import difference_chart
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
 from bam_core.reports.report import ReportContent, write_report
 
@@ -42,7 +46,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
 
@@ -110,9 +114,10 @@ def page_of(content, tmp_path):
 def test_the_page_is_whole_and_self_contained(content, tmp_path):
     text, page = page_of(content, tmp_path)
     assert all(target.startswith(("data:image/", "#")) for target in page.targets)
-    assert not re.search(r"https?://|@import|url\(|<script", re.sub(r"base64,[^\"]*", "", text))
+    outside = re.sub(r"base64,[^\"]*", "", text).replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|@import|url\(|<script[^>]*src|fetch\(|XMLHttp", outside)
     assert {target[1:] for target in page.targets if target.startswith("#")} <= set(page.ids)
-    assert len(page.images) == 1 + 5 + 4 + 1 + 1 + 2
+    assert len(page.images) == 2 + 5 + 4 + 1 + 1 + 2
     assert all(len(image["alt"]) > 20 for image in page.images)
     for image in page.images:
         kind, _, data = image["src"].partition(";base64,")
@@ -220,7 +225,7 @@ def test_an_empty_report_and_one_without_draw(content, tmp_path):
     assert not page.images
     _, page = page_of(replace(content, draw=None), tmp_path)
     assert "Nearest neighbours" not in page.text
-    assert len(page.images) == 12
+    assert len(page.images) == 13
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 11])
@@ -267,3 +272,33 @@ def test_panels_are_those_that_the_log_has(metrics):
     assert [drawing.title for drawing in only] == ["Loss"]
     assert only[0].alt.endswith("loss from 6 to 4. uniform, log(N - T): 6.2.")
     assert curve_drawings(metrics[["step"]]) == []
+
+
+def test_points_of_the_maps_have_names_and_two_kinds_of_colours(content, task, tmp_path):
+    _, labels = task
+    n = len(labels.test)
+    named = replace(content.map, groups=labels.test_groups, ids=[f"row-</script>{i}" for i in range(n)])
+    text, _ = page_of(replace(content, map=named), tmp_path)
+    found = re.search(r'<script type="application/json" id="map-data">(.*?)</script>', text, re.DOTALL)
+    points = json.loads(found[1])
+    assert points["ids"][3] == "row-</script>3"
+    by_label, by_group = points["schemes"]
+    assert (by_label["of"], by_group["of"]) == ("label", "group")
+    assert by_group["names"] == [str(group) for group in labels.test_groups]
+    assert [by_label["styles"][k]["name"] for k in by_label["style_of"]] == [labels.classes[k] for k in labels.test]
+    assert [len(layout["rows"]) for layout in points["layouts"]] == [n, n, 60, 60]
+    for layout in points["layouts"]:
+        assert 0 <= min(layout["x"]) < max(layout["x"]) <= 1000
+        assert 0 <= min(layout["y"]) < max(layout["y"]) <= 900
+
+
+def test_differences_are_drawn_for_every_number_of_labels(results, tmp_path):
+    drawing = difference_chart(results, "signal")
+    assert drawing.title.endswith("signal minus the others")
+    pairs = [pair for pair in comparisons(results, "signal", "noise") if pair.ours.probe == "linear"]
+    assert [pair.ours.fraction for pair in pairs] == [1.0, 0.1]
+    for pair in pairs:
+        gain, spread = (figure(value, pair.ours.metric) for value in (pair.gain, pair.spread))
+        assert f"noise, {pair.ours.fraction * 100:g} %: {gain} ± {spread}" in drawing.alt
+    alone = replace(results, rows=tuple(row for row in results.rows if row.features == "signal"))
+    assert difference_chart(alone, "signal") is None
