@@ -115,7 +115,7 @@ def compare(
     trusted: bool = False,
     **overrides: Any,
 ) -> Results:
-    """Pretrain and judge several objectives on equal terms; what `bam compare` does.
+    """Pretrain and evaluate several objectives on equal terms; what `bam compare` does.
 
     Every trial runs in a process of its own. Those that are finished in `folder` are not run again.
 

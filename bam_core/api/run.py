@@ -83,10 +83,10 @@ class Run:
         return load_encoder(self.folder, teacher=teacher, trusted=self._trusted)
 
     def evaluate(self, *, teacher: bool = False) -> Results | None:
-        """Judge the frozen encoder with probes; what `bam evaluate` does.
+        """Evaluate the frozen encoder with probes; what `bam evaluate` does.
 
         Args:
-            teacher: judge the teacher's encoder.
+            teacher: evaluate the teacher's encoder.
 
         Returns:
             The table: raw features, baselines, the untrained encoder, and ours. None without labels for a test split.
@@ -137,7 +137,7 @@ class Run:
         """Train a classifier or regressor from the encoder and labels; what `bam finetune` does.
 
         Beside it stand the same network from scratch, the linear probe, raw features and the baselines of the domain,
-        from the same labels and judged on the same rows.
+        from the same labels and evaluated on the same rows.
 
         Args:
             data: labelled data. Default: those of the run. A path is that of other data; a mapping holds options of the

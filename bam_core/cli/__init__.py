@@ -11,9 +11,9 @@ from bam_core.errors import BAMError
 COMMANDS = {
     "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
     "pretrain": "pretrain an encoder from a recipe",
-    "evaluate": "judge a run with probes and write its report",
+    "evaluate": "evaluate a run with probes and write its report",
     "finetune": "train a classifier or regressor from a run and labels, beside what one would have without the run",
-    "compare": "pretrain and judge several objectives on equal terms, over several seeds",
+    "compare": "pretrain and evaluate several objectives on equal terms, over several seeds",
     "embed": "write the embeddings of new data to a parquet file",
     "import-checkpoint": "turn a released checkpoint into an encoder",
     "recipes": "list, show or copy the recipes that come with bam-ssl",

@@ -9,7 +9,7 @@ from bam_core.config.shipped_recipes import find_recipe
 from bam_core.errors import RecipeError
 
 EPILOG = """\
-Pretrains and judges every objective with every seed on one recipe: the same data, encoder, views, batches, steps and
+Pretrains and evaluates every objective with every seed on one recipe: the same data, encoder, views, batches, steps and
 seeds. Each trial runs in a process of its own and leaves one small file in FOLDER/results; the table has raw features,
 baselines such as MiniRocket or gradient boosting (evaluate.baselines) and the untrained encoder first. The same command
 goes on where it was stopped and never runs a finished trial again; further objectives or seeds join the same table.

@@ -8,13 +8,13 @@ from bam_core.cli.files import add_trust
 EPILOG = """\
 Embeds every split with the run's encoder, with the same encoder before training, and as raw features; probes all three
 with kNN and a linear layer at several fractions of the labels; writes results.json and report.html into the run folder.
-Beside them stands what you would take without pretraining, such as MiniRocket or gradient boosting, computed once for
+The table also has what you would use without pretraining, such as MiniRocket or gradient boosting, computed once for
 the same data; some need pip install 'bam-ssl[baselines]'. The recipe's evaluate.baselines leaves them out or chooses.
 Without labels the report still shows curves, a map, neighbours and effective ranks.
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
 a table in results.json is kept if encoder, weights and protocol are still those that it was made with.
 
---protocol NAME judges a run as papers on ImageNet do, on any image data, and writes protocols/NAME-.../result.json:
+--protocol NAME evaluates a run as papers on ImageNet do, on any image data, and writes protocols/NAME-.../result.json:
   imagenet-knn      kNN among a class-balanced 10 % of train
   imagenet-linear   a linear layer on frozen features, trained with SGD on random crops: the last epoch, and the best
   semi-1, semi-10   the whole network fine-tuned with 1 % or 10 % of the labels; labels=FILE names the rows
@@ -28,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.set_defaults(overrides=[])  # key=value behind an option lands there
     parser.add_argument("run_folders", metavar="RUN", nargs="+", help="folder of a run; with --protocol: key=value")
-    parser.add_argument("--teacher", action="store_true", help="judge the teacher's encoder instead of the student's")
     parser.add_argument(
-        "--untrained", action="store_true", help="with --protocol: judge the encoder before pretraining"
+        "--teacher", action="store_true", help="evaluate the teacher's encoder instead of the student's"
     )
-    parser.add_argument("--protocol", metavar="NAME", help="judge as papers on ImageNet do, see below")
+    parser.add_argument(
+        "--untrained", action="store_true", help="with --protocol: evaluate the encoder before pretraining"
+    )
+    parser.add_argument("--protocol", metavar="NAME", help="evaluate as papers on ImageNet do, see below")
     add_trust(parser)
 
 

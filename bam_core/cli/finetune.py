@@ -14,9 +14,9 @@ data.path=FOLDER (and data.test_path=FOLDER) other data of the same kind are rea
   bam finetune runs/a freeze=encoder fraction=0.1          only the last layer, from a tenth of the labels
   bam finetune runs/a freeze=until:layer3 seeds=5 epochs=100
 
-Beside it, always, on the same rows: the same network from scratch, the linear probe on frozen embeddings, raw features,
+For comparison, on the same rows: the same network from scratch, the linear probe on frozen embeddings, raw features,
 and the baselines of the domain; at 1, 10 and 100 % of the labels. The table, the curve of score against number of
-labels, and what is confused with what are in report.html. When to stop is decided on held-out rows of train, by group
+labels, and the confusion matrix are in report.html. When to stop is decided on held-out rows of train, by group
 (person, machine) where there are groups; test has no part in any choice.
 
 Settings, with their defaults:

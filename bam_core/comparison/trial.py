@@ -33,7 +33,7 @@ class Trial:
     """What one trial is to do.
 
     Attributes:
-        label: row of the table; `RAW`, `UNTRAINED` and baselines are judged without training.
+        label: row of the table; `RAW`, `UNTRAINED` and baselines are evaluated without training.
         seed: of training; None for what has none.
         recipe: with this trial's objective and seed.
         controls: see `TrialResult`, like the next.
@@ -79,7 +79,7 @@ def run_trial(trial: Trial, folder: Path) -> TrialResult:
         the growth of this process's resident set meanwhile.
 
     Raises:
-        BAMError: as building, training and judging do; data without labels for train and test.
+        BAMError: as building, training and evaluating do; data without labels for train and test.
     """
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     parts = build(trial.recipe)
@@ -128,7 +128,7 @@ def _last_metrics(path: Path) -> dict[str, float]:
 
 
 def _as_it_is(trial: Trial, parts: Parts) -> nn.Module | None:
-    """What is judged without training."""
+    """What is evaluated without training."""
     if trial.label == RAW:
         return Function(parts.modality.raw_features)
     return parts.encoder if trial.label == UNTRAINED else None

@@ -131,7 +131,7 @@ def build(resolved: Resolved) -> Parts:
 
 
 def assemble(resolved: Resolved, data: PreparedData) -> Parts:
-    """Make the parts for data that have been read; the recipe's own `data` is not looked at.
+    """Make the parts for data that have been read; the recipe's own `data` is not read.
 
     Raises:
         BAMError: as in `build`.

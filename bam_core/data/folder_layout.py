@@ -52,7 +52,7 @@ def read_layout(
 
     Folders called as splits are, also below one folder that holds all, or below classes (`cat/train`, `cat/test`).
     Files beside them are set aside. Another folder beside them is asked about. Where only training files are
-    told apart from unlabelled ones, the split is open: a part can be held out.
+    distinguished from unlabelled ones, the split is open: a part can be held out.
 
     Args:
         names: paths of files below the folder, with "/" between.

@@ -31,7 +31,7 @@ def storable_labels(labels: Any) -> StorableLabels:
         labels: (n,) classes or numbers, None or NaN for none; (n, k) of 0 and 1; or a list of names for each row.
 
     Raises:
-        InputError: no array, or names in lists that cannot be told apart in one text.
+        InputError: no array, or names in lists that cannot be distinguished in one text.
 
     Example:
         >>> storable_labels(["slow", None]).values.tolist()

@@ -1,4 +1,4 @@
-"""Fine-tune the encoder of a run, and judge it beside what one would have without."""
+"""Fine-tune the encoder of a run, and evaluate it beside what one would have without."""
 
 import copy
 import hashlib

@@ -64,7 +64,7 @@ def fit(
     Args:
         make: number of steps -> the module to train.
         train: seed of what is drawn where data are read -> the rows to train on.
-        held_out: the rows to judge on, if any.
+        held_out: the rows to evaluate on, if any.
         settings: epochs, batch_size, seed, and where to run.
         folder: for checkpoints; None for none.
         progress: show a bar.

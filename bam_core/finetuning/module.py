@@ -79,7 +79,7 @@ class Finetuner(lightning.LightningModule):
         weight_decay: as there.
         patience: as there.
         weights: of the classes.
-        metric: that the held-out rows are judged by.
+        metric: that the held-out rows are evaluated by.
         seed: of dropout and the like.
     """
 
@@ -145,7 +145,7 @@ class Finetuner(lightning.LightningModule):
         self._seen.append((self.predictor(samples).float(), labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Judge it, keep the best weights, and stop when nothing has become better for long."""
+        """Evaluate it, keep the best weights, and stop when nothing has become better for long."""
         outputs, labels = (torch.cat(parts).cpu() for parts in zip(*self._seen, strict=True))
         self._seen = []
         truth = labels.numpy()

@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class FinetuneSettings(BaseModel):
-    """Labels, training, and what the result is judged beside."""
+    """Labels, training, and what the result is evaluated beside."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,7 +70,7 @@ class FinetuneSettings(BaseModel):
         return tuple(sorted({self.fraction, *(f for f in self.fractions if f < self.fraction)}, reverse=True))
 
     def protocol(self, of_run: EvaluationProtocol) -> EvaluationProtocol:
-        """How probes and baselines beside it are judged: on the same draws of labels, by the same metrics."""
+        """How probes and baselines beside it are evaluated: on the same draws of labels, by the same metrics."""
         return of_run.model_validate(
             {
                 **of_run.model_dump(),

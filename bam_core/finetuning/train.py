@@ -108,7 +108,7 @@ def train_predictor(
         settings: how.
         of_run: where and in which precision to compute.
         pretrained: whether layers learn at different rates, after the linear layer; from scratch all learn alike.
-        metric: that held-out rows are judged by.
+        metric: that held-out rows are evaluated by.
         seed: of order and division.
         validation: rows of a validation split that decide when to stop, in place of held-out rows of train.
         folder: for checkpoints.

@@ -182,7 +182,7 @@ def _images_only(recipe: Resolved) -> None:
 
 
 def _labels(data: PreparedData) -> tuple[str, np.ndarray, np.ndarray]:
-    """The split to judge on, test or else validation, and the labels of train and of that split."""
+    """The split to evaluate on, test or else validation, and the labels of train and of that split."""
     known = {split: data.labels(split) for split in data.splits}
     usable = {split: found for split, found in known.items() if found is not None and labelled(found).any()}
     held_out = next((split for split in ("test", "validation") if split in usable), None)
@@ -199,7 +199,7 @@ def _counted(train: np.ndarray, judged: np.ndarray, held_out: str) -> dict[str, 
 
 
 def _features(request: ProtocolRequest, parts: Parts, sets: Sequence[SplitDataset]) -> dict[str, Features]:
-    """Of rows to learn from and rows to judge on: raw, of the untrained encoder, and of the one that is asked for."""
+    """Of rows to learn from and rows to evaluate on: raw, of the untrained encoder, and of the trained one."""
     networks: dict[str, nn.Module] = {RAW: Function(parts.modality.raw_features), UNTRAINED: parts.encoder}
     if request.network != "untrained":
         teacher = request.network == "teacher"

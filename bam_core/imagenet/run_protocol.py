@@ -39,7 +39,7 @@ class ProtocolResult:
         settings: all values.
         results: a table, for protocols on frozen embeddings.
         history: top-1 and top-5 after every epoch, for those that train.
-        rows: numbers of rows: to learn from, and to judge on, with the name of the split.
+        rows: numbers of rows: to learn from, and to evaluate on, with the name of the split.
         path: of the file.
     """
 
@@ -58,7 +58,7 @@ class ProtocolResult:
 
     @property
     def best(self) -> Accuracy:
-        """The best epoch, chosen on the very rows that it is judged on: flattering."""
+        """The best epoch, chosen on the very rows that it is evaluated on: flattering."""
         return max(self.history, key=lambda accuracy: accuracy.top1)
 
     @classmethod
@@ -73,7 +73,7 @@ class ProtocolResult:
             history = tuple(Accuracy(int(epoch), top1, top5) for epoch, top1, top5 in found["epochs"])
             return cls(found["protocol"], found["network"], found["settings"], None, history, found["rows"], path)
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is no result of a protocol ({error!r}). Delete it to judge again.") from error
+            raise DataError(f"{path} is no result of a protocol ({error!r}). Delete it to evaluate again.") from error
 
     def save(self, about: Mapping[str, Any]) -> None:
         """Write the file, with what a reader needs to repeat it."""
@@ -97,7 +97,7 @@ def run_protocol(
     progress: bool = True,
     trusted: bool = False,
 ) -> ProtocolResult:
-    """Judge a run by one of the `PROTOCOLS`.
+    """Evaluate a run by one of the `PROTOCOLS`.
 
     Args:
         folder: of the run.
@@ -112,7 +112,7 @@ def run_protocol(
 
     Raises:
         RecipeError: no such protocol or setting; a run that is none of images, or has no such encoder.
-        DataError: labels that are missing, for train or for a split to judge on; data that are not those that the run
+        DataError: labels missing in train or in the split to evaluate on; data that are not those that the run
             was begun with.
         KeyboardInterrupt: it was interrupted; the same command goes on.
     """

@@ -16,7 +16,7 @@ from torch import Tensor
 from bam_core.diagnostics import projections_rankme
 from bam_core.loss.positives import entropy_added
 
-NEAR_UNIFORM = 0.98  # of the entropy of a target that tells nobody apart
+NEAR_UNIFORM = 0.98  # of the entropy of a uniform target
 NEAR_KL = 0.1  # nats from the kl of an attention that knows nothing
 ONE_LINE = 1.5  # RankMe of projections that all point one way, or the opposite one
 _LOGGED = ("kl", "target_entropy", "uniform_loss", "uniform_entropy", "projections_rankme")
@@ -25,7 +25,7 @@ _LOGGED = ("kl", "target_entropy", "uniform_loss", "uniform_entropy", "projectio
 def uniform_entropy(
     n_others: int, *, n_positives: float | int = 1, positive_weight: float | int = 0, top_k: int | None = None
 ) -> float:
-    """Entropy in nats of a target that tells nobody apart: the most that `target_entropy` can be.
+    """Entropy in nats of a target that is uniform over the other samples: the most that `target_entropy` can be.
 
     Args:
         n_others: columns of other samples in a row.

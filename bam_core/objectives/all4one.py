@@ -32,7 +32,7 @@ def make_all4one(
     """All4One: the weighted sum of the terms `neighbour`, `centroid` and `feature_contrast`, all with a teacher.
 
     The teacher's projections look for neighbours and fill the queues, one of each of the first two terms. Local views
-    are not looked at.
+    are not used.
 
     Args:
         encoder: view -> (b, d).

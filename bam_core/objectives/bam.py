@@ -28,7 +28,8 @@ class BAMOutput(NamedTuple):
         column_error: largest relative deviation of a column total of the plan.
         uniform_loss: log of the columns that a row may attend to: the loss of an attention that knows nothing. Total
             collapse ends there; without a weight on the positives with a kl of zero.
-        uniform_entropy: the most that `target_entropy` can be: that of a target that tells nobody apart.
+        uniform_entropy: the most that `target_entropy` can be: that of a target that is uniform
+            over the other samples.
         embeddings: (n_views * b, d) encoder outputs of all views, view-major.
         projections: (n_views * b, p) what the loss compares.
     """

@@ -20,7 +20,7 @@ def make_byol(
     projector_out: int = 256,
     projector_layers: int = 3,
 ) -> Objective:
-    """BYOL: lightly's `NegativeCosineSimilarity` over all ordered pairs of global views; local views are not looked at.
+    """BYOL: lightly's `NegativeCosineSimilarity` over all ordered pairs of global views; local views are not used.
 
     Projector and predictor (lightly's `BYOLPredictionHead`, with the projector's hidden width) have batch
     normalisation in their hidden layers, as in the paper. The loss is 2 - 2 cos as in the paper, from 0 to 4. Rows of

@@ -32,7 +32,7 @@ def make_jepa(
 
     Args:
         encoder: a `bam_core.tokens.TokenEncoder`.
-        view_fn: batch -> views; local views are not looked at.
+        view_fn: batch -> views; local views are not used.
         total_steps: length of the run in optimiser steps; filled in by the run.
         momentum: of the teacher at the start.
         final_momentum: at the end, reached on a cosine.

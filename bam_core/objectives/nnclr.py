@@ -22,7 +22,7 @@ def make_nnclr(
 ) -> Objective:
     """NNCLR: contrast with nearest neighbours out of a queue, see `bam_core.objectives.terms.neighbour`.
 
-    Projector and predictor have batch normalisation in their hidden layers. Local views are not looked at.
+    Projector and predictor have batch normalisation in their hidden layers. Local views are not used.
 
     Args:
         encoder: view -> (b, d).

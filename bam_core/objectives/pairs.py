@@ -16,7 +16,7 @@ from bam_core.views import Drawn
 
 
 class PairTerm(nn.Module):
-    """A loss of two views, averaged over all pairs of global views; local views are not looked at.
+    """A loss of two views, averaged over all pairs of global views; local views are not used.
 
     Args:
         pair_loss: two (b, p) tensors of projections -> loss, the same in either order.

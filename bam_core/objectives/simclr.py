@@ -18,7 +18,7 @@ def make_simclr(
     projector_out: int = 256,
     projector_layers: int = 3,
 ) -> Objective:
-    """SimCLR: the mean of lightly's `NTXentLoss` over all pairs of global views; local views are not looked at.
+    """SimCLR: the mean of lightly's `NTXentLoss` over all pairs of global views; local views are not used.
 
     The projector's hidden layers have batch normalisation, as in the authors' code. Several ranks see each other's
     negatives, and the loss is that of the joined batch.

@@ -23,7 +23,7 @@ def make_supcon(
 ) -> Objective:
     """Supervised contrast over all global views, with the labels of train; see `bam_core.objectives.terms.supcon`.
 
-    Rows of train without a label are contrasted as in SimCLR. Local views are not looked at. The projector's hidden
+    Rows of train without a label are contrasted as in SimCLR. Local views are not used. The projector's hidden
     layers have batch normalisation, as those of the peers.
 
     Args:

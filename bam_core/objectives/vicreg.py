@@ -20,7 +20,7 @@ def make_vicreg(
     projector_out: int = 256,
     projector_layers: int = 3,
 ) -> Objective:
-    """VICReg: the mean of lightly's `VICRegLoss` over all pairs of global views; local views are not looked at.
+    """VICReg: the mean of lightly's `VICRegLoss` over all pairs of global views; local views are not used.
 
     The projector's hidden layers have batch normalisation, as in the paper. Over several ranks variance and covariance
     are those of the joined batch.

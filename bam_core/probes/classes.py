@@ -69,7 +69,7 @@ def class_results(
 
 
 def mean_over_runs(runs: Sequence[Sequence[ClassResult]]) -> tuple[ClassResult, ...]:
-    """Means and standard deviations over runs that were judged alike."""
+    """Means and standard deviations over runs that were evaluated alike."""
     joined = []
     for same in zip(*runs, strict=True):
         values = [one.mean for one in same]

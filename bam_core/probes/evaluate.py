@@ -32,7 +32,7 @@ def evaluate(
     without_knn: Collection[str] = (),
     describe: bool = True,
 ) -> Results:
-    """Judge frozen features with kNN and linear probes at several fractions of the labels.
+    """Evaluate frozen features with kNN and linear probes at several fractions of the labels.
 
     The linear probe is a logistic regression, or a ridge regression where labels are real numbers.
 
@@ -41,7 +41,7 @@ def evaluate(
     rows where there are no groups. A validation split is drawn at the same fraction as train.
 
     Args:
-        features: name -> features of the splits; the baselines first, what is to be judged last.
+        features: name -> features of the splits; the baselines first, what is to be evaluated last.
         labels: of the same rows.
         protocol: default: `EvaluationProtocol()`.
         data_fingerprint: of the prepared data, to be kept with the results.

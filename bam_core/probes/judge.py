@@ -29,7 +29,7 @@ def judge_scores(
     n_labels: int,
     seconds: float,
 ) -> Judged:
-    """Judge what was said of test.
+    """Evaluate what was said of test.
 
     Below fraction 1 the spread is the standard deviation over the draws; at fraction 1 a bootstrap interval over the
     groups of test, or over its rows; of several trainings their mean is resampled.

@@ -27,7 +27,7 @@ MetricName = Annotated[str, AfterValidator(_metric)]
 
 
 class EvaluationProtocol(BaseModel):
-    """How frozen embeddings are judged.
+    """How frozen embeddings are evaluated.
 
     Attributes:
         probes: which probes, in the order of the table.
@@ -47,7 +47,7 @@ class EvaluationProtocol(BaseModel):
         max_train_rows: a larger train is reduced by a seeded stratified draw.
         max_test_rows: the same for test.
         seed: of draws, folds and bootstrap. It is not the seed of training: runs with different training seeds keep
-            the same one, so that they are judged on the same draws.
+            the same one, so that they are evaluated on the same draws.
         baselines: which of the modality's baselines stand in the table: "auto" for all that are installed and fit the
             data, "none", or a list of names. They add rows and change no others, so the hash does not know them.
 

@@ -79,7 +79,7 @@ class ResultTable:
         protocol: how they were found.
         labels_hash: identifies labels, groups and splits; equal protocol and labels hash make tables comparable.
         data_fingerprint: of the prepared data, as the caller gave it.
-        encoder: which one was judged, where that is known: `network`, and `weights` that identify it.
+        encoder: which one was evaluated, where that is known: `network`, and `weights` that identify it.
         classes: names of the classes.
         figures: RankMe and spread of every set of features on test.
         costs: of the pretraining behind a set of features, where it was measured.

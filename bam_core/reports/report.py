@@ -138,7 +138,7 @@ def _verdict(content: ReportContent, figures: Mapping[str, EmbeddingFigures]) ->
     if content.results is not None:
         said = content.results.headline(content.ours)
         return said if end is None else f"{said}\n{end.words}"
-    words = ["No labels were used, so nothing here says how well classes can be told apart."]
+    words = ["No labels were used, so nothing here says how well classes can be separated."]
     for name, figure in figures.items():
         if figure.rankme is not None and figure.spread is not None:
             alike = " (nearly all vectors point in one direction)" * figure.one_direction

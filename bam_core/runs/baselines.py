@@ -1,4 +1,4 @@
-"""What a user would take instead of pretraining, judged by the same protocol, once for the same data.
+"""What a user would take instead of pretraining, evaluated by the same protocol, once for the same data.
 
 The table of a baseline is kept beside the prepared data, under a key made of the data, their labels and splits, the
 protocol, the baseline's code and the versions of its packages; so many runs on the same data pay for it once.
@@ -56,7 +56,7 @@ def choose_baselines(modality: Modality, data: PreparedData, protocol: Evaluatio
 
     Args:
         modality: offers them.
-        data: to be judged on.
+        data: to be evaluated on.
         protocol: its `baselines` are "auto", "none" or names.
 
     Raises:

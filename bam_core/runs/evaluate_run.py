@@ -1,4 +1,4 @@
-"""Judge a run: frozen embeddings of every split beside the untrained encoder and raw features; table and report."""
+"""Evaluate a run: frozen embeddings of every split beside the untrained encoder and raw features; table and report."""
 
 import json
 import warnings
@@ -40,7 +40,7 @@ def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) 
 
     Args:
         folder: of the run.
-        teacher: judge the teacher's encoder instead of the student's.
+        teacher: evaluate the teacher's encoder instead of the student's.
         trusted: run the Python files that the run names, also if somebody else made it.
 
     Returns:

@@ -28,7 +28,7 @@ class Imported(NamedTuple):
     """What was taken from a checkpoint.
 
     Attributes:
-        network: student or teacher; None for a file that does not tell them apart.
+        network: student or teacher; None for a file that does not distinguish them.
         n_tensors: of the encoder.
         n_left: tensors of the projector, which an encoder does not need.
         epoch: that the file says it was saved after, or None.

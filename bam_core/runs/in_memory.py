@@ -93,7 +93,7 @@ def pretrain_in_memory(
     rate warms up for a pass, and for a tenth of the steps at most.
 
     Args:
-        recipe: how; its own `data` are not looked at, nor is `train.epochs`.
+        recipe: how; its own `data` and `train.epochs` are not used.
         data: with the split "train".
         total_steps: optimiser steps; the run may end within a pass over the rows.
         groups: (n,) what each row belongs to, for `train.groups_per_batch`.

@@ -188,8 +188,8 @@ def _reader_of(kind: str, recipe: Resolved, modality: Modality) -> str:
 
 
 def _options_of_training(recipe: Resolved, path: Path) -> dict[str, Any]:
-    """Those that hold for new data. Who is who is taken over for the same folder, or from a table in the new one:
-    other people's records often have the same names."""
+    """Those that hold for new data. Groups and labels by name of a record are taken over for the same folder, or from a
+    table in the new one: other people's records often have the same names."""
     same = Path(str(recipe.reader.options.get("path"))).expanduser().resolve() == path.resolve()
     return {
         name: value

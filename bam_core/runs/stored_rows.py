@@ -1,4 +1,4 @@
-"""Rows in memory as files in a run folder, so that a run on them can be continued, judged and fine-tuned later."""
+"""Rows in memory as files in a run folder, so that a run on them can be continued, evaluated and fine-tuned later."""
 
 import hashlib
 import shutil

@@ -36,7 +36,7 @@ def check_baselines(contract: Contract, modality: Modality, rows: Any, facts: Ma
             continue
         with contract.rule(f"baseline {name!r} makes (b, k) finite numbers, the same for a row alone") as need:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the packages, as when they are judged
+                warnings.simplefilter("ignore")  # of the packages, as when they are evaluated
                 fitted = baseline.fit(columns_of(rows, np.arange(N_ROWS)), facts, n_rows=N_ROWS, seed=0)
                 need(isinstance(fitted, FittedBaseline), f"`fit` returns a {type(fitted).__name__}")
                 wanted = (np.arange(N_ROWS), np.array([0]), np.array([N_ROWS - 1]))

@@ -21,7 +21,7 @@ LABEL_RISKS = {
     "mix_snr_db": "which sounds are there, and how many; clean or noisy; speaker, where voices mix",
     "gain_db": "loudness, distance",
     "resize_time": "tempo, rhythm, duration; at the ends, events outside",
-    "resize_bands": "pitch, key; what tells voices apart (speaker, sex, age)",
+    "resize_bands": "pitch, key; what distinguishes voices (speaker, sex, age)",
     "equalize": "place, microphone, distance; timbre, if strong",
     "mask_time": "short events",
     "mask_bands": "sounds in a narrow band (whistles, bird calls)",
@@ -40,7 +40,7 @@ class WaveformViews:
         n_local: local views, shorter windows that are students only.
         window: length of a global view's window, as a fraction of the clip.
         local_window: the same for local views.
-        longest_s: limit of a window, in seconds: long clips are not looked at as a whole.
+        longest_s: limit of a window, in seconds: longer clips are cut.
         mix_snr_db: another clip of the batch as background, quieter by so many dB.
         gain_db: change of level, in dB.
         p: probability of each change, per sample.

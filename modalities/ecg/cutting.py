@@ -180,7 +180,7 @@ def cut_record(strip: Strip, cut: Cut, path: Path, rate_hz: float) -> Rows:
 
 
 def _faults(strip: Strip, starts: np.ndarray, length: int, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) touches a long gap; (n, c) lead does not change. Judged on the samples of the file."""
+    """(n,) touches a long gap; (n, c) lead does not change. Measured on the samples of the file."""
     scale, time = strip.source_rate_hz / rate_hz, strip.changes.shape[1]
     first = np.clip(np.floor(starts * scale).astype(np.int64), 0, time - 1)
     last = np.clip(np.ceil((starts + length) * scale).astype(np.int64) - 1, first, time - 1)

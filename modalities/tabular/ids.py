@@ -55,7 +55,7 @@ def is_id_name(name: str) -> bool:
 
 
 def find_ids(frame: pd.DataFrame, wanted: Collection[str]) -> dict[str, str]:
-    """Name of a column -> why it is an id; `wanted` are not looked at."""
+    """Name of a column -> why it is an id; `wanted` are left out."""
     reasons = {name: why_id(frame[name]) for name in frame.columns if name not in wanted}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 

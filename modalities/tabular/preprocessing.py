@@ -29,7 +29,7 @@ from modalities.tabular.reading import Read, read_column
 
 N_QUANTILES = 101
 N_CATEGORIES = 20  # that are many
-N_JUDGED = 10  # values of a column from which it is judged whether training knew them
+N_JUDGED = 10  # values of a column, at least, to decide whether training knew them
 
 
 class Rows(NamedTuple):
@@ -151,7 +151,7 @@ def apply(
     delimiter: str | None = None,
     max_unknown: float | None = None,
 ) -> Rows:
-    """Read a table with the preprocessing of the facts; columns beyond those it knows are not looked at.
+    """Read a table with the preprocessing of the facts; columns beyond those it knows are not used.
 
     Args:
         facts: of `fit`, also after a way through JSON.

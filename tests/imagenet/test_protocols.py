@@ -135,7 +135,7 @@ def test_a_linear_layer_learns_and_the_encoder_stays(run):
         run_protocol(run, "imagenet-linear", overrides, progress=False).history == judged.history
     )  # from the checkpoint
     judged.path.write_text("{}")
-    with pytest.raises(DataError, match="Delete it to judge again"):
+    with pytest.raises(DataError, match="Delete it to evaluate again"):
         run_protocol(run, "imagenet-linear", overrides, progress=False)
     shutil.rmtree(judged.path.parent)
 

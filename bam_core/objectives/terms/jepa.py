@@ -161,7 +161,7 @@ class Predictor(nn.Module):
         there: Bool[Tensor, "b m a"],
         like: Float[Tensor, "b n d"],
     ) -> Float[Tensor, "b m a d"]:
-        """Guesses of the tokens at `targets`; places that are not `there` are not looked at."""
+        """Guesses of the tokens at `targets`; places that are not `there` are not used."""
         b, m, a = targets.shape
         shown = self.enter(context.values)
         shown = shown + positions(context.place, grid, shown.shape[-1]).to(shown.dtype)
