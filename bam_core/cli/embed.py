@@ -10,7 +10,10 @@ DATA is read like the recipe's data if their reader takes such a file or folder,
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
 The file holds one row a record or window: id; group, label and class where known (label is the place of the class among
 those of the run, -1 for none); and e0, e1, ... the embedding. What was guessed, mended and left out is printed and
-written beside it (.data.txt; .set_aside.csv names every input that could not be used)."""
+written beside it (.data.txt; .set_aside.csv names every input that could not be used).
+With --engine, OUTPUT is a folder of such files, which grows part by part in memory that does not depend on the number
+of rows. The same command goes on where a killed one ended. Of a folder of parquet or tar files, each is read when its
+turn comes. docs/scaling.md says more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,20 +22,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a run")
     parser.add_argument("data", metavar="DATA", type=Path, help="folder or file to embed")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="options of the reader")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="parquet file to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="parquet file to write, or a folder")
+    parser.add_argument(
+        "--engine",
+        choices=["local"],
+        help="write a folder of parquet files, part by part, by this process (local)",
+    )
     parser.add_argument("--teacher", action="store_true", help="use the teacher's encoder instead of the student's")
     add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from bam_core.runs.embed import embed_data
+    if args.engine is None:
+        from bam_core.runs.embed import embed_data
 
-    n_rows, width, n_aside, account = embed_data(
+        write, aside = embed_data, args.output.with_suffix(".set_aside.csv")
+    else:
+        from bam_core.runs.embed_parts import embed_parts
+
+        write, aside = embed_parts, args.output / "_set_aside.csv"
+    n_rows, width, n_aside, account = write(
         args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher, trusted=args.trust
     )
     print(account)
     print(f"{args.output}: {n_rows:,} rows, {width} features")
     if n_aside:
-        print(f"{n_aside} input(s) could not be used; {args.output.with_suffix('.set_aside.csv')} names them.")
+        print(f"{n_aside} input(s) could not be used; {aside} names them.")
     return 0

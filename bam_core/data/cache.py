@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,22 @@ FORMAT = 4  # raise it when the layout of an entry changes
 PATIENCE = 10.0  # seconds, after which a process says that it waits
 
 
+_CHOSEN: ContextVar[Path | None] = ContextVar("_CHOSEN", default=None)
+
+
 def cache_root() -> Path:
     """Folder of all prepared data."""
-    return Path(os.environ.get("BAM_CACHE") or Path.home() / ".cache" / "bam-ssl")
+    return _CHOSEN.get() or Path(os.environ.get("BAM_CACHE") or Path.home() / ".cache" / "bam-ssl")
+
+
+@contextmanager
+def cache_in(folder: Path) -> Iterator[None]:
+    """Inside, data are prepared in another folder: where they are needed once, and many of them would not fit."""
+    token = _CHOSEN.set(folder)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
 
 
 def fingerprint(files: Iterable[Path], settings: Mapping[str, Any]) -> str:

@@ -44,6 +44,27 @@ def listed(set_aside: Sequence[SetAside], most: int = 10) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
+def account(
+    sizes: Mapping[str, int], *, notes: Sequence[str], repairs: Mapping[str, int], set_aside: Sequence[SetAside]
+) -> str:
+    """What was read, guessed, mended and left out, for people to read.
+
+    Args:
+        sizes: rows of every split.
+        notes: see `PreparedData`, as for the others.
+        repairs: as there.
+        set_aside: as there.
+    """
+    shown = ", ".join(f"{split} {size:,}" for split, size in sizes.items())
+    lines = [f"Data: {sum(sizes.values()):,} rows ({shown})."]
+    lines += [f"  Note: {note}" for note in notes]
+    lines += [f"  Mended: {kind}: {count:,}" for kind, count in repairs.items()]
+    if set_aside:
+        named = listed(set_aside, ACCOUNTED).replace("\n", "\n  ")
+        lines.append(f"  Left out: {len(set_aside):,} input(s):{named}")
+    return "\n".join(lines)
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """The result of a reader.
@@ -78,14 +99,7 @@ class PreparedData:
               Mended: gaps filled: 3
         """
         sizes = {split: len(rows) for split, rows in self.splits.items()}
-        shown = ", ".join(f"{split} {size:,}" for split, size in sizes.items())
-        lines = [f"Data: {sum(sizes.values()):,} rows ({shown})."]
-        lines += [f"  Note: {note}" for note in self.notes]
-        lines += [f"  Mended: {kind}: {count:,}" for kind, count in self.repairs.items()]
-        if self.set_aside:
-            named = listed(self.set_aside, ACCOUNTED).replace("\n", "\n  ")
-            lines.append(f"  Left out: {len(self.set_aside):,} input(s):{named}")
-        return "\n".join(lines)
+        return account(sizes, notes=self.notes, repairs=self.repairs, set_aside=self.set_aside)
 
     def column(self, split: str, name: str) -> np.ndarray | None:
         """A whole column of a split as an array, or None if the data has none."""

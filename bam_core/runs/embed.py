@@ -1,10 +1,12 @@
 """Embeddings of new data as a table."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import datasets
 import pandas as pd
 
 from bam_core.config.recipe import Resolved
@@ -85,16 +87,46 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
     Raises:
         BAMError: data or options do not fit.
     """
+    found = read_new(recipe, encoder, data, options)
+    tables = [rows_table(encoder, rows, found.facts, what=f"embedding {split}") for split, rows in found.splits.items()]
+    return EmbeddingTable(pd.concat(tables, ignore_index=True), found, n_features(tables[0]))
+
+
+def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: Mapping[str, Any]) -> PreparedData:
+    """Read a folder, a file, or rows in memory; how they differ from the training's is among the notes.
+
+    Args:
+        recipe: that the encoder was trained by.
+        encoder: trained.
+        data: a path, or rows, see `read_rows`.
+        options: of the reader, or of `from_memory`.
+
+    Raises:
+        BAMError: data or options do not fit.
+    """
     read = read_files if isinstance(data, Path) else read_rows
     found = read(recipe, encoder, data, options)
     differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}), encoder.facts)
     notes = [f"Unlike the training rows; other units, or recorded otherwise? {line}." for line in differing]
-    found = replace(found, notes=[*found.notes, *notes])
-    tables, width = [], 0
-    for split, rows in found.splits.items():
-        batches = SplitDataset(rows, encoder.modality.collate, found.facts)
-        embeddings = embed(encoder, batches, what=f"embedding {split}")
-        width = embeddings.shape[1]
-        columns = pd.DataFrame(embeddings.numpy(), columns=[f"e{i}" for i in range(width)])
-        tables.append(pd.concat([about_rows(rows, found.facts), columns], axis=1))
-    return EmbeddingTable(pd.concat(tables, ignore_index=True), found, width)
+    return replace(found, notes=[*found.notes, *notes])
+
+
+def rows_table(
+    encoder: PretrainedEncoder, rows: datasets.Dataset, facts: Mapping[str, Any], *, what: str = "embedding"
+) -> pd.DataFrame:
+    """Embeddings of some rows with what is known of them, a row each.
+
+    Args:
+        encoder: trained.
+        rows: a split of `PreparedData`, or some of its rows.
+        facts: `PreparedData.facts`.
+        what: for the progress bar.
+    """
+    embeddings = embed(encoder, SplitDataset(rows, encoder.modality.collate, facts), what=what)
+    columns = pd.DataFrame(embeddings.numpy(), columns=[f"e{i}" for i in range(embeddings.shape[1])])
+    return pd.concat([about_rows(rows, facts), columns], axis=1)
+
+
+def n_features(table: pd.DataFrame) -> int:
+    """Columns e0, e1, ... of a table of embeddings."""
+    return sum(bool(re.fullmatch(r"e\d+", str(name))) for name in table.columns)

@@ -14,7 +14,9 @@ LOCK = ".lock"
 
 
 @contextmanager
-def only_here(folder: Path) -> Iterator[None]:
+def only_here(
+    folder: Path, *, what: str = "run folder", way_out: str = "take another folder with run=NAME"
+) -> Iterator[None]:
     """Keep other processes out of a run folder; the operating system gives it free when this one ends, however.
 
     The processes of one run share a lock: their first one holds it. Where the file system has no locks, nobody is kept
@@ -22,6 +24,8 @@ def only_here(folder: Path) -> Iterator[None]:
 
     Args:
         folder: of a run; it is made if it is not there.
+        what: the folder is, for the message.
+        way_out: for the message, beside waiting.
 
     Raises:
         RecipeError: another process is at work in it.
@@ -37,8 +41,7 @@ def only_here(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise RecipeError(
-                f"another process is at work in the run folder {str(folder)!r}. Wait until it has ended, or take "
-                "another folder with run=NAME."
+                f"another process is at work in the {what} {str(folder)!r}. Wait until it has ended, or {way_out}."
             ) from error
     try:
         yield
