@@ -62,6 +62,12 @@ def check_comparable(drawn: Drawn) -> None:
         raise InputError("the objective expected at least two samples in a batch; got one. Take larger batches.")
 
 
+def check_several(term: str, drawn: Drawn) -> None:
+    """Raise an `InputError` for a batch of one sample."""
+    if drawn.batch_size < 2:
+        raise InputError(f"{term} expected at least two samples in a batch; got one. Take larger batches.")
+
+
 def with_cosine(loss: Tensor, outputs: Sequence[Float[Tensor, "b p"]]) -> TermOutput:
     """The loss beside the mean cosine of a sample's first two views: at 1 while RankMe falls, embeddings collapse."""
     with errors_shared():

@@ -5,12 +5,21 @@ import pytest
 from bam_core.config.registry import load_objective, objective_names
 from bam_core.testing import check_objective
 
-OPTIONS = {"bam": [{}, {"momentum": 0.9, "top_k": 4}, {"n_target": 1, "projector_standardize": False}]}
+SMALL = {"projector_hidden": 16, "projector_out": 16}
+OPTIONS = {
+    "bam": [{}, {"momentum": 0.9, "top_k": 4}, {"n_target": 1, "projector_standardize": False}],
+    "all4one": [{**SMALL, "queue_size": 64}],
+    "lejepa": [{**SMALL, "n_directions": 32}],
+    "msbreg": [SMALL],
+    "nnclr": [{**SMALL, "queue_size": 64}],
+    "supcon": [SMALL],
+    "visreg": [{**SMALL, "n_directions": 32}],
+}
 
 
 def test_the_objectives_that_are_there():
     peers = {"bam", "simclr", "vicreg", "barlow_twins", "byol", "dino", "swav", "jepa"}
-    assert {*peers, "supcon", "nnclr", "all4one"} <= set(objective_names())
+    assert {*peers, "supcon", "nnclr", "all4one", "msbreg", "lejepa", "visreg"} <= set(objective_names())
 
 
 @pytest.mark.parametrize(

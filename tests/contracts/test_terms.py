@@ -15,27 +15,22 @@ OPTIONS = {
     "bam": [{}, {"teacher": True}],
     "byol": [SMALL],
     "dino": [{**SMALL, "n_prototypes": 12}],
+    "centroid_attraction": [{}, {"teacher": True, "unit": False}],
     "centroid": [{"width": 8, "heads": 2, "depth": 1, "queue_size": 20, "teacher": True}],
     "feature_contrast": [{}, {"teacher": True}],
     "neighbour": [{}, {"queue_size": 20, "teacher": True}],
     "positive": [{"teacher": True}],
+    "sigreg": [{"n_directions": 32}],
+    "visreg": [{"n_directions": 32}],
     "swav": [{**SMALL, "n_prototypes": 12}],
 }
 
 
 def test_the_terms_that_are_there():
-    first = {"bam", "simclr", "vicreg", "barlow_twins", "byol", "dino", "swav"}
-    assert {
-        *first,
-        "decorrelation",
-        "koleo",
-        "uniformity",
-        "positive",
-        "supcon",
-        "neighbour",
-        "centroid",
-        "feature_contrast",
-    } <= set(term_names())
+    peers = {"bam", "simclr", "vicreg", "barlow_twins", "byol", "dino", "swav"}
+    added = {"decorrelation", "koleo", "uniformity", "positive", "centroid_attraction", "singular_values", "brownian"}
+    further = {"supcon", "neighbour", "centroid", "feature_contrast", "sigreg", "visreg"}
+    assert {*peers, *added, *further} <= set(term_names())
 
 
 @pytest.mark.parametrize(("name", "options"), [(n, o) for n in term_names() for o in OPTIONS.get(n, [{}])])
