@@ -1,12 +1,16 @@
 """One recipe on one and on two processes, in one batch and in micro-batches: the same run."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launch import run
+from lightning.pytorch.utilities import rank_zero_only
 from run_folders import rows_of, state_of
 from safetensors.torch import load_file
 
@@ -16,6 +20,7 @@ from bam_core.config.shipped_recipes import find_recipe
 from bam_core.runs.pretrain import pretrain
 from bam_core.runs.run_folder import new_run
 from bam_core.training.checkpoints import checkpoints
+from bam_core.training.module import PretrainModule
 
 NO_BATCH_NORM = (
     "data.unequal=false",
@@ -46,8 +51,8 @@ BIN = Path(sys.executable).parent
 TORCHRUN = (str(BIN / "torchrun"), "--standalone", "--nproc-per-node", "2")
 
 
-def run_on_two_processes(folder, *overrides, strategy="ddp", launcher=(sys.executable,)):
-    options = [*NO_BATCH_NORM, "train.devices=2", f"train.strategy={strategy}", *overrides, f"run={folder}"]
+def run_on_two_processes(folder, *, launcher):
+    options = [*NO_BATCH_NORM, "train.devices=2", "train.strategy=ddp", f"run={folder}"]
     command = [*launcher, str(BIN / "bam"), "pretrain", "smoke/timeseries", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -83,87 +88,91 @@ def assert_same_run(one, other, tolerance):
         assert all(torch.allclose(weights[0][k], weights[1][k], rtol=tolerance, atol=tolerance) for k in weights[0])
 
 
+def step_and_signal(number, step=PretrainModule.optimizer_step):
+    """An optimiser step after which the second rank, once, gets a signal."""
+
+    def stepping(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        if self.global_rank == 1 and self.global_step == 1:
+            os.kill(os.getpid(), number)
+
+    return stepping
+
+
+RESNET = "encoder={name: resnet1d, width: 8}"
+JOBS = {  # name of the run -> strategy, overrides, signal
+    "normed, ddp": ("ddp", (RESNET,), None),
+    "normed, fsdp": ("fsdp", (RESNET,), None),
+    "begun on one": ("fsdp", (), None),
+    "spread": ("fsdp", ("train.micro_batch=5",), None),
+    "SIGINT": ("ddp", ("train.log_every=1",), signal.SIGINT),
+    "SIGTERM": ("ddp", ("train.log_every=1",), signal.SIGTERM),
+}
+
+
+def train_all(rank, world_size, folder):
+    """How each run ended."""
+    rank_zero_only.rank = rank  # Lightning reads it once, when it is imported
+    ends = {}
+    for name, (strategy, overrides, number) in JOBS.items():
+        chosen = recipe(f"train.devices={world_size}", f"train.strategy={strategy}", *overrides)
+        with pytest.MonkeyPatch.context() as patch:
+            if number is not None:
+                patch.setattr(PretrainModule, "optimizer_step", step_and_signal(number))
+            try:
+                pretrain(chosen, folder / name, progress=False)
+                ends[name] = "done"
+            except KeyboardInterrupt:
+                ends[name] = "interrupted"
+    return ends
+
+
+@pytest.fixture(scope="module")
+def two_ranks(whole):
+    """Folder of the runs of two ranks, and how they ended on each."""
+    folder = whole.parent / "of two"
+    half_of(whole, folder / "begun on one")
+    return folder, run(train_all, 2, folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("started_on_one", [False, True])
-def test_two_processes_are_one_run_and_may_continue_one(whole, tmp_path, started_on_one):
+@pytest.mark.parametrize("launcher", ["ours", "torchrun"])
+def test_two_processes_are_one_run_and_may_continue_one(whole, tmp_path, launcher):
+    """By Lightning's launcher, which the command calls, a run that one process began; by torchrun a new one."""
     folder = tmp_path / "run"
-    if started_on_one:
+    if launcher == "ours":
         half_of(whole, folder)
-    done = run_on_two_processes(folder)
+    done = run_on_two_processes(folder, launcher=TORCHRUN if launcher == "torchrun" else (sys.executable,))
     assert done.stdout.count("Encoder:") == 1
     assert_same_run(whole, folder, 1e-6)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_batch_normalisation_is_over_the_rows_of_both(tmp_path, strategy):
-    resnet = "encoder={name: resnet1d, width: 8}"
-    one = pretrain(recipe(resnet), tmp_path / "one", progress=False)
-    run_on_two_processes(tmp_path / "two", resnet, strategy=strategy)
-    assert_same_run(one, tmp_path / "two", 1e-6)
+def test_batch_normalisation_is_over_the_rows_of_both(two_ranks, tmp_path):
+    one = pretrain(recipe(RESNET), tmp_path / "one", progress=False)
+    for strategy in ("ddp", "fsdp"):
+        assert_same_run(one, two_ranks[0] / f"normed, {strategy}", 1e-6)
 
 
 @pytest.mark.slow
-def test_torchrun_is_the_same_run(whole, tmp_path):
-    done = run_on_two_processes(tmp_path / "run", launcher=TORCHRUN)
-    assert done.stdout.count("Encoder:") == 1
-    assert_same_run(whole, tmp_path / "run", 1e-6)
-
-
-@pytest.mark.slow
-def test_spread_parameters_are_the_same_run_and_may_continue_one_and_be_continued(whole, tmp_path):
-    half_of(whole, tmp_path / "begun on one")
-    run_on_two_processes(tmp_path / "begun on one", strategy="fsdp")
-    assert_same_run(whole, tmp_path / "begun on one", 1e-6)
-
-    run_on_two_processes(tmp_path / "spread", "train.micro_batch=5", strategy="fsdp", launcher=TORCHRUN)
-    assert_same_run(whole, tmp_path / "spread", 1e-6)
-
-    half_of(tmp_path / "spread", tmp_path / "ended on one")
+def test_spread_parameters_are_the_same_run_and_may_continue_one_and_be_continued(whole, two_ranks, tmp_path):
+    folder = two_ranks[0]
+    for name in ("begun on one", "spread"):
+        assert_same_run(whole, folder / name, 1e-6)
+    half_of(folder / "spread", tmp_path / "ended on one")
     pretrain(recipe("train.micro_batch=5"), tmp_path / "ended on one", progress=False)
     assert_same_run(whole, tmp_path / "ended on one", 1e-6)
 
 
-STOPPING_ONE = """
-import os, signal, sys
-from pathlib import Path
-from bam_core.collectives import leave_group
-from bam_core.config.shipped_recipes import find_recipe
-from bam_core.training.module import PretrainModule
-from bam_core.config.recipe import load_recipe
-from bam_core.runs.pretrain import pretrain
-
-step = PretrainModule.optimizer_step
-
-def interrupting(self, *args, **kwargs):
-    step(self, *args, **kwargs)
-    if self.global_rank == 1 and self.global_step == 1:
-        os.kill(os.getpid(), getattr(signal, os.environ["STOP_WITH"]))
-
-PretrainModule.optimizer_step = interrupting
-folder, *options = sys.argv[1:]
-try:
-    pretrain(load_recipe(find_recipe("smoke/timeseries"), options), Path(folder), progress=False)
-except KeyboardInterrupt:
-    Path(f"{folder}.rank{os.environ['RANK']}").touch()
-leave_group()
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_of_one_process_stops_both_and_the_run_goes_on(whole, tmp_path, monkeypatch, name):
-    monkeypatch.setenv("STOP_WITH", name)
-    (tmp_path / "script.py").write_text(STOPPING_ONE)
-    run = tmp_path / "run"
-    options = (*NO_BATCH_NORM, "train.devices=2", "train.strategy=ddp", "train.log_every=1")
-    command = [*TORCHRUN, str(tmp_path / "script.py"), str(run), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {f.name for f in tmp_path.glob("run.rank*")} == {"run.rank0", "run.rank1"}
-    assert [c.stem for c in checkpoints(run / "checkpoints")] == ["step=00000002"]
-    pretrain(recipe(), run, progress=False)
-    assert_same_run(whole, run, 1e-6)
+def test_an_interrupt_of_one_process_stops_both_and_the_run_goes_on(whole, two_ranks, tmp_path, name):
+    folder, ends = two_ranks
+    assert [of_rank[name] for of_rank in ends] == ["interrupted"] * 2
+    stopped = shutil.copytree(folder / name, tmp_path / "run")
+    assert [c.stem for c in checkpoints(stopped / "checkpoints")] == ["step=00000002"]
+    pretrain(recipe(), stopped, progress=False)
+    assert_same_run(whole, stopped, 1e-6)
 
 
 @pytest.mark.slow

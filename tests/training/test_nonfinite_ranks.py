@@ -1,7 +1,5 @@
 """A step that is not finite on one of two ranks: nobody waits, all do the same, with and without accumulation."""
 
-import os
-
 import lightning.pytorch as lightning
 import pytest
 import torch
@@ -77,10 +75,6 @@ CASES += [("embeddings", "stop", 1), ("loss", "stop", 1), ("loss", "stop", 2), (
 
 
 def train_all(rank, world_size, folder):
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_WORLD_SIZE=str(world_size),
-        GROUP_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500", TORCHELASTIC_RUN_ID="test",
-    )  # fmt: skip
     return {
         "-".join(map(str, case)): train(rank, world_size, folder / "-".join(map(str, case)), *case) for case in CASES
     }
