@@ -139,7 +139,7 @@ def dry_run(
         parts = assemble(small, data)
         looks = refresh_callbacks(parts, train)
         objective: Any = parts.objective(total_steps=size.steps)
-        meter = StepCounter(objective)
+        counter = StepCounter(objective)
         module = PretrainModule(
             objective,
             small.train,
@@ -149,7 +149,7 @@ def dry_run(
         )
         trainer = make_trainer(
             small.train,
-            [meter, *looks],
+            [counter, *looks],
             progress=False,
             max_steps=len(BATCHES),
             logger=False,
@@ -160,9 +160,9 @@ def dry_run(
     options = recipe.reader.options
     return DryRun(
         recipe=recipe,
-        counted=_counted(objective, parts, meter),
+        counted=_counted(objective, parts, counter),
         size=size,
-        losses=meter.losses,
+        losses=counter.losses,
         stand_ins=f"{' and '.join(str(len(b)) for b in BATCHES)} synthetic samples, {_shape(data)}",
         device=f"{'GPU' if on_gpu else 'CPU'}, {precision}",
         assumed=assumed,
@@ -172,7 +172,7 @@ def dry_run(
     )
 
 
-def _counted(objective: Any, parts: Parts, meter: StepCounter) -> Counted:
+def _counted(objective: Any, parts: Parts, counter: StepCounter) -> Counted:
     few, many = (len(b) for b in BATCHES)
 
     def slope(values: list[int]) -> float:
@@ -182,7 +182,7 @@ def _counted(objective: Any, parts: Parts, meter: StepCounter) -> Counted:
     teacher = getattr(objective, "teacher", None)
     encoder = list(objective.encoder.parameters())
     views = parts.view_fn
-    n_views = meter.rows[-1] // many if meter.rows else getattr(views, "n_views", 2)
+    n_views = counter.rows[-1] // many if counter.rows else getattr(views, "n_views", 2)
     n_global = getattr(views, "n_views", n_views)
     compared = objective.cost(n_global) if hasattr(objective, "cost") else Comparison()
     return Counted(
@@ -192,15 +192,15 @@ def _counted(objective: Any, parts: Parts, meter: StepCounter) -> Counted:
         teacher_parameters=0 if teacher is None else sum(p.numel() for p in teacher.parameters()),
         n_views=n_views,
         n_columns=compared.n_columns,
-        width=meter.width,
+        width=counter.width,
         iterations=compared.iterations,
-        tokens=round(slope(meter.tokens)) if any(meter.tokens) else None,
-        flops=slope(meter.flops),
-        forward_flops=slope(meter.forward_flops),
-        activation_bytes=slope(meter.kept),
-        constant_bytes=meter.kept[0] - few * slope(meter.kept),
-        view_bytes=slope(meter.view_bytes),
-        largest_view=meter.largest_view / slope(meter.view_bytes),
+        tokens=round(slope(counter.tokens)) if any(counter.tokens) else None,
+        flops=slope(counter.flops),
+        forward_flops=slope(counter.forward_flops),
+        activation_bytes=slope(counter.kept),
+        constant_bytes=counter.kept[0] - few * slope(counter.kept),
+        view_bytes=slope(counter.view_bytes),
+        largest_view=counter.largest_view / slope(counter.view_bytes),
     )
 
 

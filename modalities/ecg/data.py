@@ -136,7 +136,7 @@ def read_wfdb(
             classes = [name for name in learnt.get("classes") or () if name in AAMI] or None
         split, test_fraction = None, 0
     mean, std = learnt.get("mean", 0.0), learnt.get("std", 1.0)
-    how = check_cut(
+    cutting = check_cut(
         cut,
         window_s=window_s,
         before_s=before_s,
@@ -197,13 +197,13 @@ def read_wfdb(
                     some = ", ".join(sorted(others)[:10])
                     writer.note(f"Leads are {', '.join(map(str, wanted))}, those of all records; not read: {some}.")
             rate_hz = rate_hz or most_common_rate(headers.values(), wanted)
-        if how.length(rate_hz) < 2:
+        if cutting.length(rate_hz) < 2:
             raise InputError(f"a row expected at least two samples; {window_s:g} s at {rate_hz:g} Hz give fewer.")
         for name in track(names, f"Reading {folder.name}"):
             rows = read_rows(
                 paths[name],
                 name,
-                how,
+                cutting,
                 writer,
                 leads=wanted,
                 missing_leads=missing_leads,
@@ -218,10 +218,10 @@ def read_wfdb(
             ids = [f"{name}@{sample}" for sample in rows.samples]
             signal = ((rows.signal - mean) / std).astype(np.float32) if std != 1 else rows.signal
             writer.add(part_of[name], signal=signal, id=ids, group=[person[name]] * len(ids), **columns)
-        known_labels = {"classes": list(how.classes) if cut == "beats" else learnt.get("classes") or []}
+        known_labels = {"classes": list(cutting.classes) if cut == "beats" else learnt.get("classes") or []}
         writer.facts |= {
             "in_channels": len(wanted) * (1 + from_median),
-            "length": how.length(rate_hz),
+            "length": cutting.length(rate_hz),
             "sampling_rate_hz": float(rate_hz),
             "leads": [lead if isinstance(lead, str) else lead[0] for lead in wanted],
             **(known_labels if target is None else target.facts),

@@ -87,9 +87,9 @@ def read_ptbxl(
     settings = {"path": path, "sampling_rate_hz": sampling_rate_hz, "label": label, "leads": leads,
                 "normalize": normalize, **({} if fitted is None else {"fitted": fitted})}  # fmt: skip
     folder = Path(path).expanduser()
-    how = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
+    cutting = check_cut("windows", window_s=WINDOW_S, normalize="record" if normalize == "record" else "none")
     if fitted is not None and not (folder / "ptbxl_database.csv").exists():
-        return read_wfdb(path=path, window_s=WINDOW_S, normalize=how.normalize, fitted=fitted)
+        return read_wfdb(path=path, window_s=WINDOW_S, normalize=cutting.normalize, fitted=fitted)
     tables = [folder / "ptbxl_database.csv", folder / "scp_statements.csv"]
     records = folder / f"records{sampling_rate_hz}"
     missing = [needed.name for needed in (*tables, records) if not needed.exists()]
@@ -120,17 +120,17 @@ def read_ptbxl(
             mean, std = fitted.get("mean", mean), fitted.get("std", std)
         elif normalize == "train":
             train = [file for file, part in zip(files, parts, strict=True) if part == "train"]
-            mean, std = _mean_and_std(train[:: max(1, len(train) // SCALE_RECORDS)], how, wanted, sampling_rate_hz)
+            mean, std = _mean_and_std(train[:: max(1, len(train) // SCALE_RECORDS)], cutting, wanted, sampling_rate_hz)
         for i, file in track(list(enumerate(files)), "Reading PTB-XL"):
             ecg_id = str(database.index[i])
-            rows = read_rows(file, ecg_id, how, writer, leads=wanted, rate_hz=sampling_rate_hz)
+            rows = read_rows(file, ecg_id, cutting, writer, leads=wanted, rate_hz=sampling_rate_hz)
             if rows is not None:
                 patient = str(int(database["patient_id"].iloc[i]))
                 signal = ((rows.signal - mean) / std).astype(np.float32)
                 writer.add(parts.iloc[i], signal=signal[:1], label=matrix[i : i + 1], group=[patient], id=[ecg_id])
         writer.facts |= {
             "in_channels": len(wanted),
-            "length": how.length(sampling_rate_hz),
+            "length": cutting.length(sampling_rate_hz),
             "sampling_rate_hz": float(sampling_rate_hz),
             "leads": list(wanted),
             "classes": classes,
@@ -186,12 +186,12 @@ def _parse_codes(ecg_id: Hashable, text: object) -> dict[str, float]:
     return codes
 
 
-def _mean_and_std(files: list[Path], how: Cut, leads: list[str], rate_hz: float) -> tuple[float, float]:
+def _mean_and_std(files: list[Path], cutting: Cut, leads: list[str], rate_hz: float) -> tuple[float, float]:
     sums = np.zeros(3)  # count, sum, sum of squares
     for file in files:
         try:
             strip = read_strip(file, leads=leads, missing_leads="set_aside", rate_hz=rate_hz, max_gap_s=0.1)
-            values = cut_record(strip, how, file, rate_hz).signal.astype(np.float64)
+            values = cut_record(strip, cutting, file, rate_hz).signal.astype(np.float64)
         except Exception:  # the main pass sets it aside and says why
             continue
         sums += values.size, values.sum(), np.square(values).sum()

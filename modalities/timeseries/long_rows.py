@@ -90,10 +90,8 @@ class _File(NamedTuple):
     def kind(self) -> str:
         """What files that belong together have in common."""
         rate = f", {self.rate_hz:g} a second" if self.rate_hz else ""
-        return (
-            f"the channels {', '.join(sorted(self.channels))} and {'dates' if self.are_dates else 'numbers'} as "
-            f"times{rate}"
-        )
+        times = "dates" if self.are_dates else "numbers"
+        return f"the channels {', '.join(sorted(self.channels))} and {times} as times{rate}"
 
 
 def read_files(
