@@ -1,6 +1,7 @@
-"""Parts that somebody writes into a Python file of their own, named `path/to/file.py:NAME`. Standard library only.
+"""Parts of others: from a Python file, `path/to/file.py:NAME`, or an installed package. Standard library only.
 
-Which of these files may run is decided where recipes and encoders are opened, by `bam_core.config.trust`.
+A package announces its parts as entry points, in the groups `GROUPS`. Which files may run is decided where recipes and
+encoders are opened, by `bam_core.config.trust`.
 """
 
 import difflib
@@ -10,11 +11,20 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bam_core.errors import RecipeError
+
+GROUPS = {
+    "reader": "bam_ssl.readers",
+    "views": "bam_ssl.views",
+    "encoder": "bam_ssl.encoders",
+    "metric": "bam_ssl.metrics",
+}
+"""Kind of part -> group of the entry points by which packages bring such parts, for every modality."""
 
 
 def is_file(name: str) -> bool:
@@ -65,6 +75,34 @@ def function_from_file(kind: str, name: str) -> Callable[..., Any]:
     found: Callable[..., Any] = load_from_file(kind, name)
     if not callable(found):
         raise RecipeError(f"{kind} {name!r} expected a callable; got {type(found).__name__}.")
+    return found
+
+
+def installed(kind: str) -> dict[str, EntryPoint]:
+    """What installed packages bring of a kind of part, by name; nothing for kinds without a group."""
+    return {entry.name: entry for entry in entry_points(group=GROUPS[kind])} if kind in GROUPS else {}
+
+
+def function_installed(kind: str, name: str) -> Callable[..., Any]:
+    """A function or a class that an installed package brings.
+
+    Args:
+        kind: of part.
+        name: one of `installed`.
+
+    Raises:
+        RecipeError: the package cannot be imported, or it cannot be called.
+    """
+    entry = installed(kind)[name]
+    try:
+        found: Callable[..., Any] = entry.load()
+    except Exception as error:
+        package = "an installed package" if entry.dist is None else f"the package {entry.dist.name!r}"
+        raise RecipeError(
+            f"{kind} {name!r} of {package} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(found):
+        raise RecipeError(f"{kind} {name!r} expected a callable; got {type(found).__name__}, from {entry.value!r}.")
     return found
 
 

@@ -16,7 +16,8 @@ NAME.py is one file with all that bam-ssl needs, NAME.yaml a recipe that trains 
 A recipe finds NAME.py beside itself, or in the current folder. To install it, give it an entry point in your package:
   [project.entry-points."bam_ssl.modalities"]   seismic = "my_package.seismic:MODALITY"
   [project.entry-points."bam_ssl.objectives"]   mine = "my_package.mine:make_mine"
-  [project.entry-points."bam_core.terms"]        near = "my_package.near:Near" """
+  [project.entry-points."bam_core.terms"]        near = "my_package.near:Near"
+The groups bam_ssl.encoders, bam_ssl.views, bam_ssl.readers and bam_ssl.metrics are for parts alone."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 

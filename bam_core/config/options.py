@@ -12,6 +12,7 @@ from bam_core.config.registry import choose, complete, did_you_mean, keyword_par
 from bam_core.errors import BAMError, RecipeError
 from bam_core.part_files import function_from_file, is_file
 
+KINDS = {"data": "reader", "views": "views", "encoder": "encoder"}  # of part, by the section that names it
 FILLED_IN = {"total_steps", "micro_batch", "fitted", "generator"}  # by the run, or by `bam embed`; never by a recipe
 
 
@@ -73,7 +74,7 @@ def find_named(
         section: of the recipe.
         key: that holds the name.
         options: the section.
-        find: the functions by name, beside which one in a Python file will do; or what finds one.
+        find: the functions by name, beside which one of others will do (`choose`); or what finds one.
         problems: gets what is wrong, a line each.
 
     Returns:
@@ -87,7 +88,10 @@ def find_named(
         return None
     name = str(options[key])
     try:
-        factory = choose(f"{section}.{key}", name, find, files=True) if isinstance(find, Mapping) else find(name)
+        if isinstance(find, Mapping):
+            factory = choose(f"{section}.{key}", name, find, open_to=KINDS[section])
+        else:
+            factory = find(name)
     except BAMError as error:
         problems.append(str(error))
         return None

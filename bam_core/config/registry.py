@@ -12,7 +12,7 @@ from typing import Any
 from bam_core.errors import MissingExtraError, RecipeError
 from bam_core.part_files import did_you_mean as did_you_mean
 from bam_core.part_files import displayed as displayed
-from bam_core.part_files import function_from_file, is_file, load_from_file
+from bam_core.part_files import function_from_file, function_installed, installed, is_file, load_from_file
 from bam_core.protocols import Modality
 
 
@@ -63,26 +63,30 @@ def _own_objectives() -> frozenset[str]:
     return frozenset(file.stem for file in files if f"\ndef make_{file.stem}(" in file.read_text(encoding="utf-8"))
 
 
-def choose(kind: str, name: str, known: Mapping[str, Any], *, files: bool = False) -> Any:
+def choose(where: str, name: str, known: Mapping[str, Any], *, open_to: str | None = None) -> Any:
     """One of several by name.
 
     Args:
-        kind: of part, for messages.
-        name: of one of them; with `files` also `path/to/file.py:NAME`.
+        where: the name stands, for messages.
+        name: of one of them.
         known: all, by name.
-        files: a function or a class in a Python file will do.
+        open_to: a kind of part that others may bring: then it may also be a function or a class in a Python file,
+            `path/to/file.py:NAME`, or one that an installed package brings (`bam_core.part_files.GROUPS`).
 
     Raises:
-        RecipeError: no such name; the message lists those that exist. Of a file: see `function_from_file`.
+        RecipeError: no such name; the message lists those that exist. Of a file or a package: see `function_from_file`
+            and `function_installed`.
     """
-    if files and is_file(name):
-        return function_from_file(kind, name)
-    if name not in known:
-        way_out = "; or give 'path/to/file.py:NAME'." if files else "."
-        raise RecipeError(
-            f"{kind} {name!r} does not exist{did_you_mean(name, known)} Known: {', '.join(known)}{way_out}"
-        )
-    return known[name]
+    if name in known:
+        return known[name]
+    if open_to is not None and is_file(name):
+        return function_from_file(where, name)
+    others = {} if open_to is None else installed(open_to)
+    if open_to is not None and name in others:
+        return function_installed(open_to, name)
+    names = [*known, *(other for other in others if other not in known)]
+    way_out = "." if open_to is None else "; or give 'path/to/file.py:NAME'."
+    raise RecipeError(f"{where} {name!r} does not exist{did_you_mean(name, names)} Known: {', '.join(names)}{way_out}")
 
 
 def complete(

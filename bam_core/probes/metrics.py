@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from bam_core.errors import InputError
 from bam_core.labels.strata import is_real
-from bam_core.part_files import displayed, function_from_file, is_file
+from bam_core.part_files import displayed, function_from_file, function_installed, installed, is_file
 from bam_core.probes.regression import REGRESSION, regression_metric
 
 MetricOfWeights = Callable[[np.ndarray], float]
@@ -46,7 +46,7 @@ def default_metrics(n_classes: int, *, multi_label: bool, regression: bool = Fal
 
 def metric_title(name: str, classes: Sequence[str] = ()) -> str:
     """Name of a metric for tables, with the classes that it averages over."""
-    if is_file(name):
+    if name not in TITLES:
         return displayed(name)
     return (
         f"{TITLES[name]} ({', '.join(classes)})" if classes and name not in ("accuracy", *REGRESSION) else TITLES[name]
@@ -91,8 +91,8 @@ def metric_of_weights(
     Args:
         name: "accuracy", "balanced_accuracy" (mean recall), "macro_f1", "auc" or "average_precision" (binary:
             of the second class; else the mean of one against the rest); of real numbers "r2", "mae" or "spearman".
-            Or `path/to/file.py:NAME`, a function (labels, scores) -> number of which more is better; a row that a
-            bootstrap drew twice is there twice.
+            Or `path/to/file.py:NAME`, or a name that an installed package brings: a function (labels, scores) ->
+            number of which more is better; a row that a bootstrap drew twice is there twice.
         labels: (n,) class indices, (n, c) 0/1 for multi-label data, which the last two fit, or (n,) real numbers.
         scores: (n, c); the largest of a row is the prediction. Of real numbers (n, 1), the predictions.
         subset: indices of the classes that macro-averages run over. Default: all.
@@ -110,7 +110,7 @@ def metric_of_weights(
         >>> accuracy(np.ones(2)), accuracy(np.array([3.0, 1.0]))
         (0.5, 0.75)
     """
-    if is_file(name):
+    if name not in TITLES and (is_file(name) or name in installed("metric")):
         return _own_metric(name, labels, scores[:, 0] if is_real(labels) else scores)
     if name not in TITLES:
         raise InputError(f"unknown metric {name!r}; there are {', '.join(TITLES)}.")
@@ -142,7 +142,7 @@ def metric_of_weights(
 
 
 def _own_metric(name: str, labels: np.ndarray, scores: np.ndarray) -> MetricOfWeights:
-    function = function_from_file("metric", name)
+    function = function_from_file("metric", name) if is_file(name) else function_installed("metric", name)
 
     def metric(weights: np.ndarray) -> float:
         rows = np.repeat(np.arange(len(labels)), weights.astype(int))

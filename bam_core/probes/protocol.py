@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bam_core.part_files import by_content, did_you_mean, is_file
+from bam_core.part_files import by_content, did_you_mean, installed, is_file
 
 VERSION = 1  # raise it when the same values would give other numbers
 
@@ -16,9 +16,12 @@ ProbeName = Literal["knn", "linear"]
 
 
 def _metric(name: str) -> str:
-    if name not in METRICS and not is_file(name):
+    if name in METRICS or is_file(name):
+        return name
+    known = (*METRICS, *installed("metric"))
+    if name not in known:
         raise ValueError(
-            f"no such metric{did_you_mean(name, METRICS)} Known: {', '.join(METRICS)}; or give 'path/to/file.py:NAME'"
+            f"no such metric{did_you_mean(name, known)} Known: {', '.join(known)}; or give 'path/to/file.py:NAME'"
         )
     return name
 

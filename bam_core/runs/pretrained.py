@@ -66,7 +66,7 @@ class PretrainedEncoder(
         self.modality = load_modality(modality).with_facts(self.facts)
         self.source = source or {}
         options = dict(encoder)
-        factory = choose("encoder", options.pop("name"), self.modality.encoders, files=True)
+        factory = choose("encoder", options.pop("name"), self.modality.encoders, open_to="encoder")
         self.encoder = factory(**options)
         self.eval()
 
