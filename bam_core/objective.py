@@ -141,6 +141,11 @@ class Objective(StudentObjective):
             drawn = draw_views(self.view_fn, batch, generator)
             wishes = self._wishes(drawn, self.encoder)
             own = [wish for wished in wishes.values() for wish in wished if wish.who == "student"]
+            if not own:
+                raise InputError(
+                    f"Objective expected a term that wishes for a look of the student, which is to learn; "
+                    f"{', '.join(wishes)} wish for none. Add such a term."
+                )
             looks: list[Look] = self.student(own, drawn)
         embeddings = _embeddings(looks)
         theirs = [wish for wished in wishes.values() for wish in wished if wish.who == "teacher"]

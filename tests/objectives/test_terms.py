@@ -17,6 +17,7 @@ from bam_core.objectives.terms.decorrelation import Decorrelation
 from bam_core.objectives.terms.koleo import KoLeo, nearest
 from bam_core.objectives.terms.positive import Positive
 from bam_core.objectives.terms.uniformity import Uniformity, log_closeness
+from bam_core.terms import TermOutput
 from bam_core.views import Drawn
 
 
@@ -27,6 +28,22 @@ def looks_at(*views):
 
 def rows(n=32, p=6, seed=0):
     return torch.randn(n, p, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Watching(nn.Module):
+    """A term that looks at what the teacher sees, and at nothing else."""
+
+    def wishes(self, drawn, encoder):
+        return [Wish(0, "teacher")]
+
+    def forward(self, looks, drawn, fraction):
+        return TermOutput(looks[0].projections.mean())
+
+
+def test_an_objective_without_a_wish_for_the_student_is_refused():
+    objective = Objective(nn.Linear(3, 4), lambda x: [x], {"watching": Watching()}, momentum=0.9)
+    with pytest.raises(InputError, match=r"a look of the student, which is to learn; watching wish for none"):
+        objective(torch.randn(4, 3))
 
 
 def test_decorrelation_is_vicregs():
