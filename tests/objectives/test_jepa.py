@@ -14,7 +14,7 @@ from bam_core.data import SplitDataset
 from bam_core.errors import InputError
 from bam_core.objective import Objective
 from bam_core.objectives.jepa import make_jepa
-from bam_core.objectives.terms.jepa import JEPA, distance, positions
+from bam_core.objectives.terms.jepa import JEPA, deviation, distance, positions
 from bam_core.views import draw_views
 from modalities.image.encoders import vit_tiny
 from modalities.timeseries.encoders import PatchTransformer, ResNet1d
@@ -206,6 +206,16 @@ def test_distances_and_positions():
     assert codes[[1, 4], 4:].unique(dim=0).shape == (1, 4)
     assert codes.unique(dim=0).shape == (6, 8)
     torch.testing.assert_close(positions(torch.tensor([2]), (5,), 4), waves([2], 4))
+
+
+def test_the_deviation_is_over_the_samples_that_reach_a_place():
+    values = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(deviation(values, None), values.std(dim=0).mean())
+    present = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0]]).bool()
+    values[~present] = 1e3
+    expected = torch.cat([values[:, 0].std(dim=0), values[[0, 1, 3], 1].std(dim=0)]).mean()
+    torch.testing.assert_close(deviation(values, present), expected)
+    assert deviation(values[:1], None) == 0
 
 
 def test_what_does_not_fit_is_refused():

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bam_core.collectives import mean_over_ranks, world_size
 from bam_core.errors import InputError
 from bam_core.looks import Look, Wish
 from bam_core.masks import Masks, Range, draw_blocks, draw_subsets
@@ -30,7 +31,7 @@ class JEPA(nn.Module):
 
         l1: mean |p - t|;  smooth_l1: the same, squared below 1;  cosine: 1 - cos(p, t)
 
-    Places behind the end of a series are no targets.
+    Places behind the end of a series are no targets. Over several ranks the mean is over the targets of all of them.
 
     Args:
         n_targets: targets of a view.
@@ -99,8 +100,10 @@ class JEPA(nn.Module):
             self._view(hidden, cast(Tokens, shown.tokens), cast(Tokens, whole.tokens))
             for hidden, shown, whole in zip(self._drawn, looks[::2], looks[1::2], strict=True)
         ]
-        mean = {name: torch.stack([getattr(one, name) for one in found]).mean() for name in _Compared._fields}
-        return TermOutput(mean["loss"], {name: mean[name].detach() for name in ("error_of_mean", "target_deviation")})
+        own = torch.stack([torch.stack(list(one)) for one in found]).mean(dim=0)
+        joint = _Compared(*mean_over_ranks(own.detach()))
+        loss = own[0] + (joint.loss - own[0].detach())  # the value of all ranks, the gradient of this one
+        return TermOutput(loss, {"error_of_mean": joint.error_of_mean, "target_deviation": joint.target_deviation})
 
     def _view(self, hidden: "_Hidden", context: Tokens, whole: Tokens) -> "_Compared":
         values = whole.values.detach().float()
@@ -113,12 +116,12 @@ class JEPA(nn.Module):
             counts = kept(whole.present, places).values & context.present.any(dim=1, keepdim=True)
         guesses = self.predictor(context, hidden.masks.targets, hidden.grid, counts.reshape(b, m, a), whole.values)
         with torch.autocast(wanted.device.type, enabled=False):
-            weights = counts / counts.sum().clamp_min(1)
-            middle = (weights[..., None] * wanted).sum(dim=(0, 1)).expand_as(wanted)
+            weights = counts / mean_over_ranks(counts.sum().float()).clamp_min(1 / world_size())  # ranks may differ
+            middle = mean_over_ranks((weights[..., None] * wanted).sum(dim=(0, 1))).expand_as(wanted)
             return _Compared(
                 (weights * distance(guesses.float().flatten(1, 2), wanted, self.loss)).sum(),
                 (weights * distance(middle, wanted, self.loss)).sum(),
-                targets.std(dim=0).mean(),
+                deviation(targets, whole.present),
             )
 
 
@@ -188,7 +191,8 @@ class _Compared(NamedTuple):
     Attributes:
         loss: mean distance of guesses and targets.
         error_of_mean: the same of one guess for all, the mean of the targets: what knowing nothing costs.
-        target_deviation: of a feature of the targets at one place, over the samples; 0 is collapse.
+        target_deviation: of a feature of the targets at one place, over the samples of a rank that reach it; 0 is
+            collapse.
     """
 
     loss: Float[Tensor, ""]
@@ -202,6 +206,17 @@ def distance(guess: Float[Tensor, "b n d"], target: Float[Tensor, "b n d"], kind
         return 1 - functional.cosine_similarity(guess, target, dim=-1)
     pointwise = functional.l1_loss if kind == "l1" else functional.smooth_l1_loss
     return pointwise(guess, target, reduction="none").mean(dim=-1)
+
+
+def deviation(values: Float[Tensor, "b n d"], present: Bool[Tensor, "b n"] | None) -> Float[Tensor, ""]:
+    """Deviation over the samples of a feature at one place, on average over those places that two samples have."""
+    there = values.new_ones(values.shape[:2]) if present is None else present.to(values.dtype)
+    n = there.sum(dim=0)
+    mean = (there[..., None] * values).sum(dim=0) / n.clamp_min(1)[:, None]
+    squares = (there[..., None] * (values - mean).square()).sum(dim=0)
+    of_place = (squares / (n - 1).clamp_min(1)[:, None]).sqrt().mean(dim=1)
+    counted = (n > 1).to(values.dtype)
+    return (counted * of_place).sum() / counted.sum().clamp_min(1)
 
 
 def positions(place: Int[Tensor, "..."], grid: tuple[int, ...], width: int) -> Float[Tensor, "... w"]:
