@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bam_core.data.row_options import RowOptions
@@ -14,7 +15,7 @@ LABELS = np.array([0, 0, 1, 1])
     [
         ({}, ["training", "VAL", "dev", "eval"], LABELS, ["train", "validation", "validation", "test"]),
         ({"test_fraction": 0.5}, None, LABELS, ["test", "train", "test", "train"]),
-        ({"test_fraction": 0.5}, [None, "", float("nan"), None], LABELS, ["test", "train", "test", "train"]),
+        ({"test_fraction": 0.5}, [None, "", float("nan"), pd.NA], LABELS, ["test", "train", "test", "train"]),
         ({"test_fraction": 0}, None, LABELS, ["train"] * 4),
         ({"test_fraction": 0.5}, None, None, ["train"] * 4),
         ({"fitted": {}}, ["test"] * 4, LABELS, ["train"] * 4),
@@ -36,6 +37,9 @@ def test_groups_are_not_divided():
 def test_splits_of_some_rows_only():
     with pytest.raises(DataError, match="split expected a value for every clip; 1 of 4 have none"):
         RowOptions().assign(4, ["train", None, "test", "test"], labels=None, groups=None, what="clip")
+    named = pd.array(["train", pd.NA, "test", "test"], dtype="string")
+    with pytest.raises(DataError, match="split expected a value for every row; 1 of 4 have none"):
+        RowOptions().assign(4, list(named), labels=None, groups=None)
 
 
 def test_settings_hold_everything_that_rows_depend_on():
