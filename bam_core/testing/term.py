@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bam_core.looks import PROJECTOR, Look, Wish
+from bam_core.looks import PROJECTOR, Student, Wish
 from bam_core.objective import Objective
 from bam_core.projector import Projector
 from bam_core.terms import Term, TermOutput
 from bam_core.testing.contract import Contract
 from bam_core.testing.objective import check_declaration, check_objective
-from bam_core.testing.stand_ins import CHANNELS, STEPS, WIDTH, N, NoisyViews, Pooled
+from bam_core.testing.stand_ins import CHANNELS, STEPS, N, NoisyViews, Pooled
 from bam_core.views import Drawn, draw_views
 
 P = 16  # width of the projections
@@ -86,14 +86,12 @@ def _wishes(contract: Contract, term: Any, drawn: Drawn) -> list[Wish]:
 
 def _output(contract: Contract, term: Any, wishes: list[Wish], drawn: Drawn, width: int) -> None:
     heads = {PROJECTOR: Projector(hidden_features=P, out_features=width, batch_norm=True), **getattr(term, "heads", {})}
-    of_view = [torch.randn(N, WIDTH) for _ in range(drawn.n_views)]
-    looks = [
-        Look(w, of_view[w.view], None if w.head is None else heads[w.head](of_view[w.view]).detach().requires_grad_())
-        for w in wishes
-        if not w.tokens
-    ]
-    if len(looks) < len(wishes):
-        return  # tokens need an encoder that has some
+    networks = {"student": Student(Pooled(), heads), "teacher": Student(Pooled(), heads)}
+    with contract.rule("a small network with tokens can look at what it wishes for"):
+        looks = []
+        for wish in wishes:
+            with torch.set_grad_enabled(wish.who == "student"):
+                looks += networks[wish.who]([wish], drawn)
     with contract.rule(
         "it returns a `TermOutput`: a finite number to differentiate, and scalars off the graph"
     ) as need:
@@ -104,7 +102,7 @@ def _output(contract: Contract, term: Any, wishes: list[Wish], drawn: Drawn, wid
             need(name.isidentifier(), f"the scalar name {name!r}, which is no word")
             need(isinstance(value, Tensor) and value.ndim == 0, f"{name} is {value!r}")
             need(not value.requires_grad, f"{name} holds on to the graph; detach it")
-    with contract.rule("the loss gives the student's projections a gradient") as need:
+    with contract.rule("the loss gives the student's encoder a gradient") as need:
         out.loss.backward()
-        rows = [look.projections for look in looks if look.projections is not None and look.wish.who == "student"]
-        need(not rows or any(some.grad is not None for some in rows), "no projection of the student has one")
+        found = [p.grad for p in networks["student"].encoder.parameters()]
+        need(any(grad is not None and grad.any() for grad in found), "no parameter of it has one")

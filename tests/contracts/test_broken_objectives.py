@@ -10,16 +10,26 @@ from torch import nn
 import bam_core.cli
 from bam_core import ContractError, EMATeacher
 from bam_core.config.registry import load_objective
+from bam_core.objective import Objective
+from bam_core.projector import Projector
 from bam_core.testing import check_objective
 
 SKELETON = Path(bam_core.cli.__file__).parent / "templates" / "my_objective.py"
-GOOD = load_objective(f"{SKELETON}:MyObjective")
+Loss = load_objective(f"{SKELETON}:MyObjective")
 make_good = load_objective(f"{SKELETON}:make_my_objective")
+
+
+class Good(Objective):
+    """The skeleton's objective as a class, for methods to be replaced."""
+
+    def __init__(self, encoder, view_fn, *, weight, width):
+        projector = Projector(hidden_features=2 * width, out_features=width)
+        super().__init__(encoder, view_fn, {"loss": Loss(weight=weight)}, projector=projector)
 
 
 def spoilt(**methods):
     """A factory of the skeleton's class with other methods."""
-    cls = type("Spoilt", (GOOD,), methods)
+    cls = type("Spoilt", (Good,), methods)
 
     def make(encoder: nn.Module, view_fn: object, *, total_steps: int):
         return cls(encoder, view_fn, weight=1.0, width=8)
@@ -31,7 +41,7 @@ def changed(**fields):
     """A factory whose output has other fields."""
 
     def forward(self, batch, *, generator=None):
-        out = GOOD.forward(self, batch, generator=generator)
+        out = Good.forward(self, batch, generator=generator)
         return out._replace(**{name: change(out) for name, change in fields.items()})
 
     return spoilt(forward=forward)
@@ -66,7 +76,7 @@ def learns_statistics(self, batch):
 
 
 def again(self, batch):
-    GOOD.initialize(self, batch)
+    Good.initialize(self, batch)
     with torch.no_grad():
         next(self.projector.parameters()).mul_(0.9)
 
@@ -74,22 +84,22 @@ def again(self, batch):
 def late(self, batch, *, generator=None):
     if not hasattr(self, "extra"):
         self.extra = nn.Linear(2, 2)
-    return GOOD.forward(self, batch, generator=generator)
+    return Good.forward(self, batch, generator=generator)
 
 
 def idle(self, batch):
-    GOOD.initialize(self, batch)
+    Good.initialize(self, batch)
     if not hasattr(self, "extra"):
         self.extra = nn.Linear(2, 2)
 
 
 def joined(self, batch, *, generator=None):
-    return GOOD.forward(self, batch, generator=generator if isinstance(generator, torch.Generator) else generator[0])
+    return Good.forward(self, batch, generator=generator if isinstance(generator, torch.Generator) else generator[0])
 
 
 def sees_no_generator(self, batch, *, generator=None):
     n = 1 if isinstance(generator, torch.Generator) else len(generator)
-    return GOOD.forward(self, batch, generator=[torch.Generator().manual_seed(k) for k in range(n)])
+    return Good.forward(self, batch, generator=[torch.Generator().manual_seed(k) for k in range(n)])
 
 
 def moves_by_itself(self):
@@ -102,27 +112,27 @@ def in_training_mode(self, batch, *, teacher=False):
 
 
 def stays_in_evaluation(self, batch, *, teacher=False):
-    out = GOOD.embed(self, batch)
+    out = Good.embed(self, batch)
     self.eval()
     return out
 
 
 def counts(self, batch, *, generator=None):
     self.calls = getattr(self, "calls", 0) + 1
-    out = GOOD.forward(self, batch, generator=generator)
+    out = Good.forward(self, batch, generator=generator)
     return out._replace(loss=out.loss * self.calls)
 
 
 def takes_one(self, batch, *, generator=None):
     if len(batch) < 2:
         batch = batch.expand(2, -1, -1)
-    return GOOD.forward(self, batch, generator=generator)
+    return Good.forward(self, batch, generator=generator)
 
 
 def with_teacher(update, trainable=False):
     """A factory with a teacher that is moved in this way."""
 
-    class Taught(GOOD):
+    class Taught(Good):
         def __init__(self, encoder, view_fn, **options):
             super().__init__(encoder, view_fn, **options)
             self.teacher = EMATeacher(nn.ModuleDict({"encoder": encoder}), 0.5)
@@ -147,7 +157,7 @@ def with_teacher(update, trainable=False):
 
 
 def micro(encoder: nn.Module, view_fn: object, *, total_steps: int, micro_batch: int | None = None):
-    return GOOD(encoder, view_fn, weight=1.0 if micro_batch is None else 1.1, width=8)
+    return Good(encoder, view_fn, weight=1.0 if micro_batch is None else 1.1, width=8)
 
 
 BROKEN = [
