@@ -96,11 +96,21 @@ def named_groups(values: Sequence[Any] | np.ndarray) -> list[str]:
         >>> named_groups([1, "b"])
         ['1', 'b']
     """
-    names = np.asarray(values, dtype=object)
-    empty = np.flatnonzero(pd.isna(names) | (names == ""))
+    empty = np.flatnonzero(missing(values))
     if len(empty):
         raise DataError(
             f"group expected a value in every row; {len(empty)} have none, the first is row {empty[0]}. Name them, a "
             "group of its own for each if need be."
         )
-    return [str(name) for name in names]
+    return [str(name) for name in np.asarray(values, dtype=object)]
+
+
+def missing(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Where a column has no value: (n,) true for None, NaN, `pd.NA` and empty strings.
+
+    Example:
+        >>> missing(["a", "", None, pd.NA, 0]).tolist()
+        [False, True, True, True, False]
+    """
+    column = np.asarray(values, dtype=object)
+    return np.array([gap or value == "" for value, gap in zip(column, pd.isna(column), strict=True)], dtype=bool)

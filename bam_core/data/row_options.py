@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from bam_core.data.holdout import check_disjoint, hold_out
+from bam_core.data.holdout import check_disjoint, hold_out, missing
 from bam_core.data.splits import read_splits
 from bam_core.errors import DataError
 
@@ -78,7 +77,7 @@ class RowOptions:
         """
         if self.fitted is not None:
             return np.full(n, "train")
-        is_open = [] if named is None else [bool(pd.isna(name)) or name == "" for name in named]
+        is_open = [] if named is None else missing(named).tolist()
         if named is not None and not all(is_open):
             if any(is_open):
                 raise DataError(f"split expected a value for every {what}; {sum(is_open)} of {n} have none.")

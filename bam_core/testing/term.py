@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bam_core.looks import PROJECTOR, Student, Wish
+from bam_core.looks import PROJECTOR, Look, Student, Wish
 from bam_core.objective import Objective
 from bam_core.projector import Projector
 from bam_core.terms import Term, TermOutput
@@ -88,7 +88,7 @@ def _output(contract: Contract, term: Any, wishes: list[Wish], drawn: Drawn, wid
     heads = {PROJECTOR: Projector(hidden_features=P, out_features=width, batch_norm=True), **getattr(term, "heads", {})}
     networks = {"student": Student(Pooled(), heads), "teacher": Student(Pooled(), heads)}
     with contract.rule("a small network with tokens can look at what it wishes for"):
-        looks = []
+        looks: list[Look] = []
         for wish in wishes:
             with torch.set_grad_enabled(wish.who == "student"):
                 looks += networks[wish.who]([wish], drawn)

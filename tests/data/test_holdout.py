@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from bam_core.data.holdout import check_disjoint, hold_out
+from bam_core.data.holdout import check_disjoint, hold_out, named_groups
 from bam_core.errors import DataError, InputError
 
 
@@ -40,6 +41,12 @@ def test_one_group_cannot_be_divided():
 def test_too_few_rows():
     with pytest.raises(DataError, match=r"cannot hold out 0\.2 of 2 rows"):
         hold_out(2, 0.2, seed=0, labels=[0, 1])
+
+
+@pytest.mark.parametrize("gap", [None, float("nan"), pd.NA, ""])
+def test_a_row_without_a_group(gap):
+    with pytest.raises(DataError, match="a value in every row; 1 have none, the first is row 1"):
+        named_groups(["a", gap, "b"])
 
 
 def test_a_group_in_two_splits():

@@ -101,7 +101,7 @@ class JEPA(nn.Module):
             for hidden, shown, whole in zip(self._drawn, looks[::2], looks[1::2], strict=True)
         ]
         own = torch.stack([torch.stack(list(one)) for one in found]).mean(dim=0)
-        joint = _Compared(*mean_over_ranks(own.detach()))
+        joint = _Compared(*mean_over_ranks(own.detach()).unbind())
         loss = own[0] + (joint.loss - own[0].detach())  # the value of all ranks, the gradient of this one
         return TermOutput(loss, {"error_of_mean": joint.error_of_mean, "target_deviation": joint.target_deviation})
 
