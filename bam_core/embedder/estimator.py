@@ -117,7 +117,7 @@ class BAMEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         from bam_core.data.progress import shown
         from bam_core.runs.in_memory import pretrain_in_memory
-        from bam_core.training.follow_steps import History
+        from bam_core.training.history import History
 
         check_length(self.epochs, self.steps)
         modality = self._modality()

@@ -26,7 +26,7 @@ class Result:
         spread: half the width of what `spread_of` names; for a standard deviation, that deviation.
         spread_of: in words.
         n_labels: labelled rows that the probe saw (mean over the draws).
-        seconds: time of all fits of this cell, shared by its metrics.
+        seconds: time of all fits of this probe and fraction, shared by the metrics.
         values: a value a draw, or a value a bootstrap resampling; the same position is the same draw or resampling
             in every set of features, so differences are paired.
     """

@@ -19,7 +19,7 @@ from bam_core.training.adaptive_views import refresh_callbacks
 from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.callbacks import CleanStop, Watch
 from bam_core.training.data_workers import deaths_explained
-from bam_core.training.follow_steps import Lines
+from bam_core.training.history import Lines
 from bam_core.training.module import PretrainModule
 from bam_core.training.trainer import make_trainer, quiet_lightning
 
