@@ -74,7 +74,10 @@ class Drawn(NamedTuple):
         parts = self.parts(view)
         if any(_signature(part) != _signature(parts[0]) for part in parts):
             shapes = ", ".join(str(tuple(leaves(part)[0].shape)) for part in parts)
-            raise InputError(f"the parts of view {view} expected one shape, to be joined; got {shapes}.")
+            raise InputError(
+                f"the parts of view {view} expected one shape, to be joined; got {shapes}. Cut all parts of a batch to "
+                "one size, or set train.view_shards to 1."
+            )
         return _concatenate(parts)
 
     def rand(self, *shape: int) -> Tensor:
