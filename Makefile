@@ -25,13 +25,13 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 docs: $(VENV)/installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
 test-oldest: $(OLDEST)/installed
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto --dist worksteal
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .

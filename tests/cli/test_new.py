@@ -24,11 +24,6 @@ def checked(*command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def check_files(name):
-    checked("pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py")
-    checked("ruff", "check", "--no-cache", f"{name}.py", f"test_{name}.py")
-
-
 @pytest.mark.slow
 def test_a_new_modality_from_skeleton_to_embeddings(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -51,7 +46,6 @@ def test_a_new_modality_from_skeleton_to_embeddings(tmp_path, monkeypatch, capsy
     assert loaded.modality.name == "sea_waves"
 
     monkeypatch.chdir(tmp_path / "mine")
-    check_files("sea_waves")
     recipe = load_recipe(Path("sea_waves.yaml"), ["evaluate.fractions=[1.0]", "evaluate.bootstrap=100"])
     trial = run_trial(plan(recipe, ["bam"], 1, read_data(recipe))[-1], tmp_path / "trial")  # as bam compare does
     assert trial.results.features == ["bam"]
@@ -67,7 +61,6 @@ def test_a_new_objective(tmp_path, monkeypatch, capsys):
     assert {"alignment", "uniformity"} <= set(metrics)
     assert main(["evaluate", "run"]) == 0
     assert "spread.py:make_spread" in capsys.readouterr().out
-    check_files("spread")
 
 
 @pytest.mark.slow
@@ -79,16 +72,17 @@ def test_a_new_term(tmp_path, monkeypatch):
     assert {"kl", "bam_loss", "nearviews_loss", "nearviews_distance"} <= set(metrics)
     expected = metrics["bam_loss"] + 0.1 * metrics["nearviews_loss"]
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
-    check_files("near_views")
 
 
 @pytest.mark.slow
-def test_all_are_typed(tmp_path, monkeypatch):
+def test_all_pass_their_tests_ruff_and_mypy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["new", "modality", "sea_waves"]) == main(["new", "objective", "spread"]) == 0
     assert main(["new", "term", "near_views"]) == 0
     names = ("sea_waves", "spread", "near_views")
     files = [file for name in names for file in (f"{name}.py", f"test_{name}.py")]
+    checked("pytest", "-q", "-p", "no:cacheprovider", *(f"test_{name}.py" for name in names))
+    checked("ruff", "check", "--no-cache", *files)
     checked("mypy", f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={ROOT / '.mypy_cache'}", *files)
 
 

@@ -60,7 +60,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(smoke, tmp_path)
     assert alone.exitcode == 0
     chance = random.Random(0)
     kills = 0
-    while kills < 12:
+    while kills < 8:
         before = steps_done(folder)
         process = start(die_while_writing if kills % 4 == 3 else train, recipe, folder, cache)
         if kills % 4 != 3:
