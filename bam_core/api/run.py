@@ -82,22 +82,27 @@ class Run:
         """
         return load_encoder(self.folder, teacher=teacher, trusted=self._trusted)
 
-    def evaluate(self, *, teacher: bool = False) -> Results | None:
+    def evaluate(
+        self, *, teacher: bool = False, cross_validation: int | Literal["leave_one_group_out"] | None = None
+    ) -> Results | None:
         """Evaluate the frozen encoder with probes; what `bam evaluate` does.
 
         Args:
             teacher: evaluate the teacher's encoder.
+            cross_validation: evaluate on folds of all labelled rows as well: so many, by group where there are groups, or
+                "leave_one_group_out". The encoder stays the same. Default: as the recipe says.
 
         Returns:
             The table: raw features, baselines, the untrained encoder, and ours. None without labels for a test split.
-            `results.json` and `report.html` are in the folder.
+            `results.json` and `report.html` are in the folder. With cross-validation the table of that: means over the
+            folds, what these are (`folds`), and their scores (`rows[i].values`); also in `cross_validation.json`.
 
         Raises:
-            BAMError: no encoder yet, or other data than the run was begun with.
+            BAMError: no encoder yet, or other data than the run was begun with; too few groups for the folds.
         """
         from bam_core.runs.evaluate_run import evaluate_run
 
-        return evaluate_run(self.folder, teacher=teacher, trusted=self._trusted)
+        return evaluate_run(self.folder, teacher=teacher, trusted=self._trusted, cross_validation=cross_validation)
 
     def embed(self, data: Any, *, teacher: bool = False, **options: Any) -> pd.DataFrame:
         """Embed files, arrays or a DataFrame, read and scaled as the training data were.

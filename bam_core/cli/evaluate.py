@@ -2,8 +2,11 @@
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from bam_core.cli.files import add_trust
+
+BY_RUN = "runs"
 
 EPILOG = """\
 Embeds every split with the run's encoder, with the same encoder before training, and as raw features; probes all three
@@ -13,6 +16,11 @@ the same data; some need pip install 'bam-ssl[baselines]'. The recipe's evaluate
 Without labels the report still shows curves, a map, neighbours and effective ranks.
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
 a table in results.json is kept if encoder, weights and protocol are still those that it was made with.
+
+--cross-validation 5 evaluates on folds of all labelled rows as well, by group (person, machine) where there are groups and
+stratified by class else; --cross-validation leave_one_group_out holds out each group once. The encoder stays the same.
+  bam evaluate runs/a --cross-validation leave_one_group_out
+With several runs that hold out other rows as test, --cross-validation runs takes each as a fold, pretraining included.
 
 --protocol NAME evaluates a run as papers on ImageNet do, on any image data, and writes protocols/NAME-.../result.json:
   imagenet-knn      kNN among a class-balanced 10 % of train
@@ -34,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--untrained", action="store_true", help="with --protocol: evaluate the encoder before pretraining"
     )
+    parser.add_argument("--cross-validation", metavar="FOLDS", help="a number, leave_one_group_out, or runs; see below")
     parser.add_argument("--protocol", metavar="NAME", help="evaluate as papers on ImageNet do, see below")
     add_trust(parser)
 
@@ -43,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from bam_core.api.calls import load
     from bam_core.errors import InputError
     from bam_core.probes.seeds import aggregate
+    from bam_core.runs.cross_validate import joined_runs
     from bam_core.runs.evaluate_run import stored
 
     if args.protocol is not None:
@@ -50,9 +60,11 @@ def run(args: argparse.Namespace) -> int:
     folders = [Path(folder) for folder in [*args.run_folders, *args.overrides]]
     if args.untrained:
         raise InputError("--untrained belongs to --protocol; without it the untrained encoder is in every table.")
-    if len(folders) == 1:
+    by_run = args.cross_validation == BY_RUN
+    if len(folders) == 1 or (args.cross_validation is not None and not by_run):
+        how = folds_of(args.cross_validation, n_runs=len(folders))
         folder = folders[0]
-        show(folder, load(folder, trusted=args.trust).evaluate(teacher=args.teacher))
+        show(folder, load(folder, trusted=args.trust).evaluate(teacher=args.teacher, cross_validation=how))
         return 0
     runs = []
     for folder in folders:
@@ -62,8 +74,29 @@ def run(args: argparse.Namespace) -> int:
         if results is None:
             raise InputError(f"several runs expected labels to compare them by; {folder} has none for a test split.")
         runs.append(results)
-    show_results(aggregate(runs))
+    show_results(joined_runs(folders, runs, trusted=args.trust) if by_run else aggregate(runs))
     return 0
+
+
+def folds_of(text: str | None, *, n_runs: int) -> int | Literal["leave_one_group_out"] | None:
+    """What `--cross-validation` asks for.
+
+    Raises:
+        InputError: neither a number nor a known word, or something that does not fit the number of runs.
+    """
+    from bam_core.errors import InputError
+    from bam_core.probes.protocol import LEAVE_ONE_GROUP_OUT
+
+    if text is None:
+        return None
+    if text == LEAVE_ONE_GROUP_OUT and n_runs == 1:
+        return LEAVE_ONE_GROUP_OUT
+    if text.isdigit() and int(text) >= 2 and n_runs == 1:
+        return int(text)
+    raise InputError(
+        f"--cross-validation expected with one run a number of folds from 2, or {LEAVE_ONE_GROUP_OUT}; with several "
+        f"runs {BY_RUN}; got {text!r} and {n_runs} run(s)."
+    )
 
 
 def run_with_protocol(args: argparse.Namespace) -> int:
@@ -117,6 +150,11 @@ def show_results(results: object, ours: str | None = None) -> None:
     if isinstance(results, Results):
         for metric in results.metrics:
             console.print(results.to_console(metric))
+        folds = results.folds_to_console()
+        if folds is not None:
+            console.print(folds)
+            for note in results.notes:
+                console.print(note, style="dim")
         for table in results.by_class_to_console():
             console.print(table)
         console.print(results.verdict(ours))

@@ -22,7 +22,8 @@ from bam_core.probes.result_table import Cost
 from bam_core.probes.results import Results
 from bam_core.runs.baselines import judge_baseline
 from bam_core.runs.environment import PACKAGES
-from bam_core.runs.evaluate_run import RAW, UNTRAINED, Function, embed_splits, judge
+from bam_core.runs.evaluate_run import RAW, UNTRAINED, Function, embed_splits
+from bam_core.runs.judge import judge
 from bam_core.runs.pretrain import pretrain
 from bam_core.runs.run_folder import load_encoder
 from bam_core.training.checkpoints import newest_checkpoint

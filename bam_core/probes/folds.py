@@ -44,10 +44,10 @@ def make_splits(labels: np.ndarray, groups: np.ndarray | None, *, folds: int = 3
         Splits(splits=[], made_of='nothing')
     """
     if groups is not None and _spread_over_groups(labels, groups):
-        splits = list(_split(labels, groups, folds, seed))
+        splits = list(splits_of(labels, groups, folds, seed))
         if splits:
             return Splits(splits, "groups")
-    splits = list(_split(labels, None, folds, seed))
+    splits = list(splits_of(labels, None, folds, seed))
     return Splits(splits, "rows" if splits else "nothing")
 
 
@@ -62,7 +62,8 @@ def _spread_over_groups(labels: np.ndarray, groups: np.ndarray) -> bool:
     return sum(len(np.unique(groups[labels == c])) > 1 for c in np.unique(labels)) > 1
 
 
-def _split(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> Iterator[Split]:
+def splits_of(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> Iterator[Split]:
+    """Stratified folds of groups, or of rows without them; fewer than asked for where there are too few of these."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     classes = labels if labels.ndim == 2 else strata(labels, max(1, min(N_STRATA, len(labels) // folds)))

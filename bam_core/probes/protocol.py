@@ -13,6 +13,8 @@ VERSION = 1  # raise it when the same values would give other numbers
 Fraction = Annotated[float, Field(gt=0, le=1)]
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "r2", "mae", "spearman")
 ProbeName = Literal["knn", "linear"]
+LEAVE_ONE_GROUP_OUT: Literal["leave_one_group_out"] = "leave_one_group_out"
+CrossValidation = Annotated[int, Field(ge=2)] | Literal["leave_one_group_out"]
 
 
 def _metric(name: str) -> str:
@@ -53,6 +55,9 @@ class EvaluationProtocol(BaseModel):
             the same one, so that they are evaluated on the same draws.
         baselines: which of the modality's baselines stand in the table: "auto" for all that are installed and fit the
             data, "none", or a list of names. They add rows and change no others, so the hash does not know them.
+        cross_validation: number of folds of all labelled rows, by group where there are groups and stratified else, or
+            "leave_one_group_out": a second table, whose scores are means over the folds. None: no such table. The
+            encoder stays the one of the run. (`folds` is something else: it chooses C.)
 
     Example:
         >>> EvaluationProtocol(k=10).hash() == EvaluationProtocol(k=20).hash()
@@ -77,10 +82,12 @@ class EvaluationProtocol(BaseModel):
     max_test_rows: int = Field(100_000, ge=20)
     seed: int = Field(0, ge=0)
     baselines: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    cross_validation: CrossValidation | None = None
 
     def hash(self) -> str:
         """Sixteen hexadecimal digits that change with any value, and with the version of the evaluation."""
-        values = self.model_dump(mode="json", exclude={"baselines"})
+        without = {"baselines"} | ({"cross_validation"} if self.cross_validation is None else set())
+        values = self.model_dump(mode="json", exclude=without)
         values["metrics"] = [by_content(name) for name in self.metrics]
         text = json.dumps([VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -70,6 +70,20 @@ class Cost(NamedTuple):
     mebibytes: float
 
 
+class FoldInfo(NamedTuple):
+    """A fold of a cross-validation.
+
+    Attributes:
+        name: of the groups that are held out, the first of them if they are many.
+        groups: all of them; empty where there are no groups.
+        n_rows: labelled rows that are held out.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    n_rows: int
+
+
 @dataclass(frozen=True)
 class ResultTable:
     """The table of an evaluation.
@@ -87,6 +101,7 @@ class ResultTable:
         n_runs: how many runs were aggregated.
         baselines: those that were asked for and could be had, see `bam_core.protocols.Baseline`.
         by_class: of multi-label data, every class for itself.
+        folds: of a cross-validation, in the order of the rows' `values`.
     """
 
     rows: tuple[Result, ...]
@@ -101,6 +116,7 @@ class ResultTable:
     n_runs: int = 1
     baselines: tuple[str, ...] = ()
     by_class: tuple[ClassResult, ...] = ()
+    folds: tuple[FoldInfo, ...] = ()
 
     @property
     def features(self) -> list[str]:

@@ -12,8 +12,8 @@ from bam_core.outputs import write_text
 from bam_core.probes.classes import ClassResult
 from bam_core.probes.embeddings import EmbeddingFigures
 from bam_core.probes.protocol import EvaluationProtocol
-from bam_core.probes.result_table import Cost, Result, ResultTable
-from bam_core.probes.tables import class_console_tables, console_table, html_table, markdown_table
+from bam_core.probes.result_table import Cost, FoldInfo, Result, ResultTable
+from bam_core.probes.tables import class_console_tables, console_table, fold_console_table, html_table, markdown_table
 from bam_core.probes.verdict import Comparison, comparisons, headline, verdict
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class Results(ResultTable):
     def by_class_to_console(self, most: int = 20) -> "list[Table]":
         """Tables of single classes for rich, the most frequent ones; none unless labels are several a row."""
         return class_console_tables(self, most)
+
+    def folds_to_console(self, metric: str | None = None) -> "Table | None":
+        """The folds of a cross-validation for rich, one by one; None of anything else."""
+        return fold_console_table(self, metric)
 
     def to_console(self, metric: str | None = None) -> "Table":
         """The table of one metric (default: the headline) for rich; the best of a column in bold."""
@@ -98,6 +102,7 @@ class Results(ResultTable):
             "costs": {name: cost._asdict() for name, cost in self.costs.items()},
             "rows": [_plain(row) for row in self.rows],
             "by_class": [asdict(row) for row in self.by_class],
+            **({"folds": [fold._asdict() for fold in self.folds]} if self.folds else {}),
         }
 
     @classmethod
@@ -152,6 +157,9 @@ class Results(ResultTable):
             n_runs=content["n_runs"],
             baselines=tuple(content.get("baselines", ())),
             by_class=tuple(ClassResult(**row) for row in content.get("by_class", ())),
+            folds=tuple(
+                FoldInfo(fold["name"], tuple(fold["groups"]), fold["n_rows"]) for fold in content.get("folds", ())
+            ),
         )
 
 

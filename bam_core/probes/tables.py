@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from bam_core.errors import InputError
 from bam_core.probes.class_tables import class_views
+from bam_core.probes.fold_tables import fold_view
 from bam_core.probes.metrics import LOWER_IS_BETTER, PROBE_TITLES, UNDEFINED, figure
 from bam_core.probes.result_table import Cost, Result, ResultTable
 from bam_core.probes.table_view import Cell, Column, TableView
@@ -67,16 +68,18 @@ def _cost_cells(cost: Cost) -> list[Cell]:
 
 def class_markdown(results: ResultTable) -> str:
     """Tables of single classes in Markdown; empty unless labels are several a row."""
-    lines = []
-    for view in class_views(results):
-        lines += [f"| {view.title} | " + " | ".join(column.title for column in view.columns) + " |"]
-        lines += ["|---|" + "---:|" * len(view.columns)]
-        for name, cells in view.rows.items():
-            values = [f"**{cell.value}**" if cell.best else cell.value for cell in cells]
-            texts = [f"{value} {cell.spread}".strip() for value, cell in zip(values, cells, strict=True)]
-            lines.append(f"| {name} | " + " | ".join(texts) + " |")
-        lines += ["", *view.footnotes, ""]
-    return "\n".join(lines)
+    return "\n".join(line for view in class_views(results) for line in _plain_markdown(view))
+
+
+def _plain_markdown(view: TableView) -> list[str]:
+    """Lines of a table with one line of heads."""
+    lines = [f"| {view.title} | " + " | ".join(column.title for column in view.columns) + " |"]
+    lines += ["|---|" + "---:|" * len(view.columns)]
+    for name, cells in view.rows.items():
+        values = [f"**{cell.value}**" if cell.best else cell.value for cell in cells]
+        texts = [f"{value} {cell.spread}".strip() for value, cell in zip(values, cells, strict=True)]
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return [*lines, "", *view.footnotes, ""]
 
 
 def markdown_table(results: ResultTable, metric: str | None = None) -> str:
@@ -89,7 +92,8 @@ def markdown_table(results: ResultTable, metric: str | None = None) -> str:
         texts = [f"{value} {cell.spread}".strip() for value, cell in zip(values, cells, strict=True)]
         lines.append(f"| {name} | " + " | ".join(texts) + " |")
     lines += ["", " ".join(view.footnotes), identity(results)]
-    return "\n".join(lines) + "\n"
+    folds = fold_view(results, metric)
+    return "\n".join([*lines, *(["", *_plain_markdown(folds)] if folds else [])]) + "\n"
 
 
 def html_table(results: ResultTable, metric: str | None = None) -> str:
@@ -105,7 +109,20 @@ def html_table(results: ResultTable, metric: str | None = None) -> str:
         spreads = [f"<br><small>{escape(cell.spread)}</small>" if cell.spread else "" for cell in cells]
         texts = "".join(f"<td>{value}{spread}</td>" for value, spread in zip(values, spreads, strict=True))
         lines.append(f"<tr><th>{escape(name)}</th>{texts}</tr>")
-    return "\n".join([*lines, "</table>", f"<small>{escape(' '.join([*view.footnotes, identity(results)]))}</small>"])
+    lines += ["</table>", f"<small>{escape(' '.join([*view.footnotes, identity(results)]))}</small>"]
+    folds = fold_view(results, metric)
+    return "\n".join([*lines, *([] if folds is None else _plain_html(folds))])
+
+
+def _plain_html(view: TableView) -> list[str]:
+    heads = "".join(f"<th>{escape(column.title)}</th>" for column in view.columns)
+    lines = ["<table>", f"<tr><th>{escape(view.title)}</th>{heads}</tr>"]
+    for name, cells in view.rows.items():
+        texts = "".join(
+            f"<td>{f'<b>{escape(cell.value)}</b>' if cell.best else escape(cell.value)}</td>" for cell in cells
+        )
+        lines.append(f"<tr><th>{escape(name)}</th>{texts}</tr>")
+    return [*lines, "</table>", f"<small>{escape(' '.join(view.footnotes))}</small>"]
 
 
 def console_table(results: ResultTable, metric: str | None = None) -> "Table":
@@ -144,30 +161,37 @@ def console_table(results: ResultTable, metric: str | None = None) -> "Table":
 
 def class_console_tables(results: ResultTable, most: int) -> "list[Table]":
     """Tables of single classes for a rich console."""
+    return [_plain_console(view) for view in class_views(results, most)]
+
+
+def fold_console_table(results: ResultTable, metric: str | None = None) -> "Table | None":
+    """The folds of a cross-validation for a rich console."""
+    view = fold_view(results, metric)
+    return None if view is None else _plain_console(view)
+
+
+def _plain_console(view: TableView) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    tables = []
-    for view in class_views(results, most):
-        table = Table(
-            title=view.title,
-            caption=" ".join(view.footnotes),
-            caption_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
-        table.add_column("")
-        for column in view.columns:
-            table.add_column(column.title, justify="right")
-        for name, cells in view.rows.items():
-            texts = [Text(cell.value, style="bold green" if cell.best else "") for cell in cells]
-            for text, cell in zip(texts, cells, strict=True):
-                text.append(f" {cell.short}" if cell.short else "", style="dim not bold")
-            table.add_row(name, *texts)
-        tables.append(table)
-    return tables
+    table = Table(
+        title=view.title,
+        caption=" ".join(view.footnotes),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("")
+    for column in view.columns:
+        table.add_column(column.title, justify="right")
+    for name, cells in view.rows.items():
+        texts = [Text(cell.value, style="bold green" if cell.best else "") for cell in cells]
+        for text, cell in zip(texts, cells, strict=True):
+            text.append(f" {cell.short}" if cell.short else "", style="dim not bold")
+        table.add_row(name, *texts)
+    return table
 
 
 def identity(results: ResultTable) -> str:

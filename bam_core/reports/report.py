@@ -13,6 +13,7 @@ from bam_core.loss.collapse import end_of_training
 from bam_core.outputs import write_text
 from bam_core.probes.class_tables import class_views
 from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
+from bam_core.probes.fold_tables import fold_view
 from bam_core.probes.inputs import feature_matrix
 from bam_core.probes.regression import REGRESSION
 from bam_core.probes.results import Results
@@ -49,6 +50,7 @@ class ReportContent:
         attention: of one batch.
         neighbours: of a few queries.
         predictions: of a trained model for the rows of test.
+        cross_validation: a table over folds.
         set_aside: (source, reason) of inputs that could not be used.
         repairs: kind of repair -> number of inputs.
         notes: what the reader guessed or chose.
@@ -71,6 +73,7 @@ class ReportContent:
     attention: AttentionPicture | None = None
     neighbours: NeighbourRows | None = None
     predictions: Predictions | None = None
+    cross_validation: Results | None = None
     set_aside: Sequence[tuple[str, str]] = ()
     repairs: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -115,6 +118,8 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         class_tables=[] if content.results is None else class_views(content.results),
         predictions=[] if content.predictions is None else prediction_drawings(content.predictions),
         of_classes=None if content.predictions is None else class_table(content.predictions),
+        crossed=None if content.cross_validation is None else table_view(content.cross_validation),
+        folds=None if content.cross_validation is None else fold_view(content.cross_validation),
         identity="" if content.results is None else identity(content.results),
         regression=content.results is not None and content.results.metrics[0] in REGRESSION,
         figures=figures,

@@ -18,14 +18,14 @@ from bam_core.data import PreparedData, SplitDataset
 from bam_core.errors import DataError, InputError
 from bam_core.labels.strata import is_real, named_strata
 from bam_core.probes.embeddings import EmbeddingFigures, describe_embeddings
-from bam_core.probes.evaluate import evaluate
-from bam_core.probes.inputs import Features
-from bam_core.probes.protocol import EvaluationProtocol
+from bam_core.probes.protocol import CrossValidation
 from bam_core.probes.results import Results
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows, take_sample
 from bam_core.reports.report import ReportContent, write_report
-from bam_core.runs.baselines import Choice, choose_baselines, judge_baseline, split_labels
+from bam_core.runs.baselines import choose_baselines
+from bam_core.runs.cross_validate import cross_validate
 from bam_core.runs.features import embed
+from bam_core.runs.judge import judge, with_baselines
 from bam_core.runs.run_folder import check_data, load_encoder, load_run, weights_digest
 from bam_core.training.batches import mixed_seed
 from bam_core.training.checkpoints import newest_checkpoint
@@ -35,21 +35,26 @@ RAW, UNTRAINED = "raw features", "untrained encoder"
 N_PICTURED = 96  # samples of the attention picture
 
 
-def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
+def evaluate_run(
+    folder: Path, *, teacher: bool = False, trusted: bool = False, cross_validation: CrossValidation | None = None
+) -> Results | None:
     """Evaluate a run and write `results.json` and `report.html` into its folder.
 
     Args:
         folder: of the run.
         teacher: evaluate the teacher's encoder instead of the student's.
         trusted: run the Python files that the run names, also if somebody else made it.
+        cross_validation: judge on folds of all labelled rows as well, see `EvaluationProtocol`; default: as the recipe
+            says. It is written to `cross_validation.json`.
 
     Returns:
-        The table, or None for data without labels or without a test split, or with labels that cannot be probed
-        (one class only); then the report says what can be said without.
+        The table, of the cross-validation if there is one. None for data without labels or without a test split, or
+        with labels that cannot be probed (one class only); then the report says what can be said without.
 
     Raises:
         RecipeError: the folder is no run, or has no such encoder.
         DataError: the data are not those that the run was begun with.
+        InputError: a cross-validation of data without labels, or with too few groups or rows.
     """
     recipe = load_run(folder, trusted=trusted)
     parts = build(recipe)
@@ -73,16 +78,15 @@ def evaluate_run(folder: Path, *, teacher: bool = False, trusted: bool = False) 
     if results is not None:
         results = replace(results, encoder=_encoder(folder, teacher))
         results.save(folder / "results.json")
-    write_report(folder / "report.html", _content(folder, parts, features, results, name))
-    return results
-
-
-def with_baselines(results: Results, choice: Choice, parts: Parts) -> Results:
-    """The table with the rows of the baselines behind that of the raw features, and what is to be said of them."""
-    judged = [judge_baseline(name, parts.modality, parts.data, parts.resolved.evaluate) for name in choice.chosen]
-    raw, *others = results.features
-    joined = results.restricted([raw]).joined([*filter(None, judged), results.restricted(others)])
-    return replace(joined, notes=(*joined.notes, *choice.notes), baselines=choice.chosen)
+    how = cross_validation or recipe.evaluate.cross_validation
+    crossed = None
+    if how is not None:
+        of_folds = cross_validate(features, parts, choice, recipe.evaluate.model_copy(update={"cross_validation": how}))
+        crossed = replace(of_folds, encoder=_encoder(folder, teacher))
+        crossed.save(folder / "cross_validation.json")
+    content = _content(folder, parts, features, results, name)
+    write_report(folder / "report.html", replace(content, cross_validation=crossed))
+    return results if crossed is None else crossed
 
 
 def stored(folder: Path, *, teacher: bool = False, trusted: bool = False) -> Results | None:
@@ -110,33 +114,6 @@ def _encoder(folder: Path, teacher: bool) -> dict[str, str]:
 def embed_splits(network: nn.Module, parts: Parts, label: str) -> dict[str, Tensor]:
     """Embeddings of every split; the label is for the progress bar."""
     return {split: embed(network, parts.dataset(split), what=f"{label}, {split}") for split in parts.data.splits}
-
-
-def judge(
-    features: Mapping[str, Mapping[str, Tensor]], data: PreparedData, protocol: EvaluationProtocol
-) -> Results | None:
-    """Evaluate sets of features.
-
-    Args:
-        features: name -> split -> rows.
-        data: that they were made from.
-        protocol: of the evaluation.
-
-    Returns:
-        The table, or None for data without labels or without a test split.
-
-    Raises:
-        InputError: labels that cannot be probed, such as of one class only.
-    """
-    labels = split_labels(data)
-    if labels is None:
-        return None
-    return evaluate(
-        {name: Features(s["train"], s["test"], s.get("validation")) for name, s in features.items()},
-        labels,
-        protocol,
-        data_fingerprint=data.fingerprint,
-    )
 
 
 def _content(
