@@ -81,6 +81,7 @@ class Finetuner(lightning.LightningModule):
         weights: of the classes.
         metric: that the held-out rows are evaluated by.
         seed: of dropout and the like.
+        until: part of the steps after which training ends; rates run as if it went on.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class Finetuner(lightning.LightningModule):
         weights: Tensor | None,
         metric: str,
         seed: int,
+        until: float = 1.0,
     ) -> None:
         super().__init__()
+        self.last_step = max(1, round(until * steps))
         self.predictor, self.task, self.layers, self.steps = predictor, task, layers, steps
         self.rates = (learning_rate, head_learning_rate, layer_decay, weight_decay)
         self.warmup = round(head_warmup * steps) if layers else 0
@@ -147,6 +150,11 @@ class Finetuner(lightning.LightningModule):
         loss = self.task.loss(self.predictor(samples).float(), labels, self.weights)  # type: ignore[arg-type]
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """End where `until` says."""
+        if self.last_step <= self.global_step < self.steps:
+            self.finished = self.trainer.should_stop = True
 
     def validation_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
         """Keep what is said of held-out rows."""

@@ -49,6 +49,9 @@ class FinetuneSettings(BaseModel):
     validation split. With fewer than ten such rows, none are held out, and training goes to its end."""
     patience: Annotated[int, Field(ge=1)] = 12
     """Looks at the held-out rows without progress after which training stops; there are at most 40 looks."""
+    refit: bool = False
+    """After the held-out rows have said when to stop, train anew on all labelled rows of train, to the same part of the
+    course. Nothing is left to judge that training by. A validation split stays out."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced": rare classes weigh more, by one over their frequency. Probabilities are then those of equally
     frequent classes."""

@@ -125,46 +125,53 @@ def train_predictor(
         judged: Rows = validation
     else:
         places, judged = hold_rows_out(train, settings.held_out, seed), train
-    torch.manual_seed(seed)
-    encoder = copy.deepcopy(encoder)
-    layers = learning(encoder, settings.freeze if pretrained else "none")
-    embeddings = embed(encoder, _some(train.dataset, seed), what="embedding rows of train")
-    predictor = Predictor(encoder, width=embeddings.shape[1], n_outputs=task.n_outputs)
-    predictor.standardise_by(embeddings)
-    n_batches = max(1, len(places.fit) // min(settings.batch_size, len(places.fit)))
-    epochs = max(settings.epochs, math.ceil(settings.min_steps / n_batches))
-    training = of_run.model_copy(
-        update={
-            "epochs": epochs, "batch_size": settings.batch_size, "seed": seed, "gradient_clip": 1.0, "log_every": 1,
-            "strategy": "auto",
-            "devices": 1, "num_nodes": 1, "micro_batch": None,
-        }
-    )  # fmt: skip
-    balanced = settings.class_weights == "balanced"
-    model = fit(
-        lambda steps: Finetuner(
-            predictor,
-            task,
-            layers,
-            steps=steps,
-            learning_rate=settings.learning_rate,
-            head_learning_rate=settings.head_learning_rate if pretrained else settings.learning_rate,
-            layer_decay=settings.layer_decay if pretrained else 1.0,
-            head_warmup=settings.head_warmup if pretrained else 0.0,
-            weight_decay=settings.weight_decay,
-            patience=settings.patience,
-            weights=task.weights(train.labels[places.fit]) if balanced else None,
-            metric=metric,
-            seed=seed,
-        ),
-        lambda _: Labelled(train.dataset, places.fit, train.labels),
-        None if not len(places.held_out) else Labelled(judged.dataset, places.held_out, judged.labels),
-        training,
-        folder,
-        progress=progress,
-        look_every=max(1, epochs // LOOKS),
-    )
+
+    def trained(fit_on: np.ndarray, judged_on: np.ndarray, where: Path | None, until: float = 1.0) -> Finetuner:
+        torch.manual_seed(seed)
+        network = copy.deepcopy(encoder)
+        layers = learning(network, settings.freeze if pretrained else "none")
+        embeddings = embed(network, _some(train.dataset, seed), what="embedding rows of train")
+        predictor = Predictor(network, width=embeddings.shape[1], n_outputs=task.n_outputs)
+        predictor.standardise_by(embeddings)
+        n_batches = max(1, len(fit_on) // min(settings.batch_size, len(fit_on)))
+        epochs = max(settings.epochs, math.ceil(settings.min_steps / n_batches))
+        training = of_run.model_copy(
+            update={
+                "epochs": epochs, "batch_size": settings.batch_size, "seed": seed, "gradient_clip": 1.0,
+                "log_every": 1, "strategy": "auto", "devices": 1, "num_nodes": 1, "micro_batch": None,
+            }
+        )  # fmt: skip
+        balanced = settings.class_weights == "balanced"
+        return fit(
+            lambda steps: Finetuner(
+                predictor,
+                task,
+                layers,
+                steps=steps,
+                learning_rate=settings.learning_rate,
+                head_learning_rate=settings.head_learning_rate if pretrained else settings.learning_rate,
+                layer_decay=settings.layer_decay if pretrained else 1.0,
+                head_warmup=settings.head_warmup if pretrained else 0.0,
+                weight_decay=settings.weight_decay,
+                patience=settings.patience,
+                weights=task.weights(train.labels[fit_on]) if balanced else None,
+                metric=metric,
+                seed=seed,
+                until=until,
+            ),
+            lambda _: Labelled(train.dataset, fit_on, train.labels),
+            None if not len(judged_on) else Labelled(judged.dataset, judged_on, judged.labels),
+            training,
+            where,
+            progress=progress,
+            look_every=max(1, epochs // LOOKS),
+        )
+
+    model = trained(places.fit, places.held_out, folder)
     best = max(model.history, key=lambda look: look.quality).step if model.history else model.steps
+    if settings.refit and len(places.fit) < len(known):
+        again = trained(known, known[:0], None if folder is None else folder / "refit", best / model.steps)
+        return Fitted(again.take_best().cpu(), len(known), places.made_of, again.last_step)
     return Fitted(model.take_best().cpu(), len(known), places.made_of, best)
 
 

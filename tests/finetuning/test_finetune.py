@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from run_folders import untrained_run
 
 import bam_core as bam
@@ -110,6 +111,48 @@ def test_a_frozen_encoder_stays_as_it_was(run, tmp_path):
     before, after = bam.load(folder).encoder().encoder.state_dict(), made.model().predictor.encoder.state_dict()
     assert all((before[name] == after[name]).all() for name in before)
     assert made.results.features == ["raw features", "linear probe", "fine-tuned"]
+
+
+def test_a_refit_learns_from_all_labels_to_the_same_part_of_the_course(run, monkeypatch):
+    """Rows that decided when to stop are learnt from afterwards; the saved model is the second training's."""
+    from bam_core.finetuning import train as module
+
+    seen = []
+    fit = module.fit
+
+    def watched(make, train, held_out, settings, folder, **options):
+        model = fit(make, train, held_out, settings, folder, **options)
+        seen.append((len(train(lambda: (0, 0))), 0 if held_out is None else len(held_out), model))
+        return model
+
+    monkeypatch.setattr(module, "fit", watched)
+    run = bam.load(run(label="kind"))
+    task, rows, settings, encoder = _parts_of(run, refit=True)
+    fitted = module.train_predictor(
+        encoder, task, rows, settings, run.recipe.train, pretrained=True, metric="accuracy", seed=0
+    )
+    (first, held_out, before), (second, none, after) = seen
+    n = int((rows.labels >= 0).sum())
+    assert (first + held_out, second, none, fitted.n_labels) == (n, n, 0, n)
+    best = max(before.history, key=lambda look: look.quality).step
+    assert after.last_step == fitted.steps == max(1, round(best / before.steps * after.steps))
+    assert after.finished or fitted.steps == after.steps
+    for name, value in after.predictor.state_dict().items():
+        torch.testing.assert_close(fitted.predictor.state_dict()[name], value.cpu())
+
+
+def _parts_of(run, **settings):
+    from bam_core.config.build import read_data
+    from bam_core.data import SplitDataset
+    from bam_core.finetuning.settings import FinetuneSettings
+    from bam_core.finetuning.task import Task
+    from bam_core.finetuning.train import Rows
+
+    data, encoder = read_data(run._resolved), run.encoder()
+    labels = data.labels("train")
+    rows = Rows(SplitDataset(data.splits["train"], encoder.modality.collate, data.facts), labels)
+    quick = FinetuneSettings(**{"epochs": 2, "min_steps": 6, "batch_size": 8, **settings})
+    return Task.of_labels(labels, data.facts["classes"]), rows, quick, encoder.encoder
 
 
 def test_unlabelled_rows_of_train_standardise_too(run, tmp_path):
