@@ -89,8 +89,8 @@ class Run:
 
         Args:
             teacher: evaluate the teacher's encoder.
-            cross_validation: evaluate on folds of all labelled rows as well: so many, by group where there are groups, or
-                "leave_one_group_out". The encoder stays the same. Default: as the recipe says.
+            cross_validation: evaluate on folds of all labelled rows as well: so many, by group where there are groups,
+                or "leave_one_group_out". The encoder stays the same. Default: as the recipe says.
 
         Returns:
             The table: raw features, baselines, the untrained encoder, and ours. None without labels for a test split.

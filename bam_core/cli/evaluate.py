@@ -17,8 +17,9 @@ Without labels the report still shows curves, a map, neighbours and effective ra
 Several runs, of one recipe with other values of train.seed, end in one table with means and spreads over the seeds;
 a table in results.json is kept if encoder, weights and protocol are still those that it was made with.
 
---cross-validation 5 evaluates on folds of all labelled rows as well, by group (person, machine) where there are groups and
-stratified by class else; --cross-validation leave_one_group_out holds out each group once. The encoder stays the same.
+--cross-validation 5 evaluates on folds of all labelled rows as well, by group (person, machine) where there are groups
+and stratified by class else; --cross-validation leave_one_group_out holds out each group once. The encoder stays the
+same.
   bam evaluate runs/a --cross-validation leave_one_group_out
 With several runs that hold out other rows as test, --cross-validation runs takes each as a fold, pretraining included.
 
