@@ -42,6 +42,9 @@ class TokenEncoder(nn.Module):
         pool: `Tokens` -> (b, d).
         ordered: whether neighbouring places are alike, as in time. False for the features of a table.
 
+    A child may also have `patches(view) -> (b, n, k)`: what lies at every place, as numbers, in the order of `grid`.
+    Terms that reconstruct places ask for it.
+
     Shape:
         A view of b samples -> (b, d).
 

@@ -37,6 +37,10 @@ class Pooled(TokenEncoder):
         """The steps of a wave."""
         return (view.shape[-1],)
 
+    def patches(self, view: Tensor) -> Tensor:
+        """(b, steps, channels) the values of every step."""
+        return view.transpose(1, 2)
+
 
 class _Steps(nn.Module):
     def __init__(self, body: nn.Module) -> None:

@@ -9,6 +9,8 @@ SMALL = {"projector_hidden": 16, "projector_out": 16}
 OPTIONS = {
     "bam": [{}, {"momentum": 0.9, "top_k": 4}, {"n_target": 1, "projector_standardize": False}],
     "all4one": [{**SMALL, "queue_size": 64}],
+    "masked_autoencoder": [{"decoder_width": 16}],
+    "masked_bam": [SMALL, {**SMALL, "momentum": 0.9, "n_masks": 1}],
     "lejepa": [{**SMALL, "n_directions": 32}],
     "msbreg": [SMALL],
     "nnclr": [{**SMALL, "queue_size": 64}],
@@ -19,7 +21,9 @@ OPTIONS = {
 
 def test_the_objectives_that_are_there():
     peers = {"bam", "simclr", "vicreg", "barlow_twins", "byol", "dino", "swav", "jepa"}
-    assert {*peers, "supcon", "nnclr", "all4one", "msbreg", "lejepa", "visreg"} <= set(objective_names())
+    assert {*peers, "supcon", "nnclr", "all4one", "msbreg", "lejepa", "visreg", "masked_autoencoder"} <= set(
+        objective_names()
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ OPTIONS = {
     "feature_contrast": [{}, {"teacher": True}],
     "neighbour": [{}, {"queue_size": 20, "teacher": True}],
     "positive": [{"teacher": True}],
+    "masked_autoencoder": [{"decoder_width": 16, "normalise": False}],
+    "masked_bam": [{"teacher": True}],
     "sigreg": [{"n_directions": 32}],
     "visreg": [{"n_directions": 32}],
     "swav": [{**SMALL, "n_prototypes": 12}],

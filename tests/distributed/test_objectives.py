@@ -9,7 +9,14 @@ from torch.nn.parallel import DistributedDataParallel
 from bam_core.batch_norm import with_global_batch_norm
 from bam_core.config.registry import keyword_parameters, load_objective, objective_names
 
-DRAW = {"jepa", "msbreg", "lejepa", "visreg"}  # from the generators of the parts: tests/objectives has their tests
+DRAW = {
+    "jepa",
+    "masked_autoencoder",
+    "masked_bam",
+    "msbreg",
+    "lejepa",
+    "visreg",
+}  # from the generators of the parts: tests/objectives has their tests
 NAMES = sorted(set(objective_names()) - DRAW)
 B, STEPS, TOLERANCE = 16, 3, 1e-10
 SMALL = {"n_prototypes": 12, "projector_hidden": 16, "projector_out": 8, "queue_size": 24}

@@ -68,6 +68,12 @@ class MelViT(MelEncoder, TokenEncoder):
         frames = signal.shape[-1] if is_mel else signal.shape[-1] // self.log_mel.hop + 1
         return math.ceil(self.log_mel.n_mels / self.trunk.patch), math.ceil(frames / self.trunk.patch)
 
+    def patches(self, view: Any) -> Float[Tensor, "b n k"]:
+        """The log-mel in every patch, zeros where those at the end are filled up."""
+        mel, patch = padded(self.trunk.log_mel(view)).signal, self.trunk.patch
+        x = functional.pad(mel, (0, -mel.shape[-1] % patch, 0, -mel.shape[1] % patch))
+        return functional.unfold(x[:, None], patch, stride=patch).transpose(1, 2)
+
     def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
         """One vector a clip; see `SeriesEncoder.encode`."""
         embeddings: Tensor = self.pool(self.trunk(as_batch(signal, valid)))

@@ -46,6 +46,14 @@ class ViTEncoder(TokenEncoder, ImageEncoder):
         down, across = network.patch_embed.dynamic_feat_size(tuple(view.shape[2:]))
         return int(down), int(across)
 
+    def patches(self, view: Tensor) -> Tensor:
+        """(b, n, k) all standardised pixels of every patch, zeros where those at the end are filled up."""
+        network: Any = self.network
+        h, w = network.patch_embed.patch_size
+        images: Tensor = self.standardise(view)
+        x = nn.functional.pad(images, (0, -images.shape[3] % w, 0, -images.shape[2] % h))
+        return nn.functional.unfold(x, (h, w), stride=(h, w)).transpose(1, 2)
+
 
 class ViTTrunk(nn.Module):
     """Tokens of a `ViTEncoder`: its patches, row after row, (b, c, h, w) -> (b, patches, d).

@@ -58,6 +58,13 @@ class PatchTransformer(SeriesEncoder, TokenEncoder):
         """Patches of a view, the last one perhaps filled up."""
         return (math.ceil(padded(view).signal.shape[-1] / self.trunk.patch),)
 
+    def patches(self, view: Any) -> Float[Tensor, "b n k"]:
+        """All steps and channels of every patch, zeros where the last one is filled up."""
+        signal, patch = padded(view).signal, self.trunk.patch
+        x: Tensor = functional.pad(signal, (0, -signal.shape[-1] % patch))
+        patches: Tensor = x.unflatten(2, (-1, patch)).transpose(1, 2).flatten(2)
+        return patches
+
     def encode(self, signal: Float[Tensor, "b c t"], valid: Tensor | None) -> Float[Tensor, "b d"]:
         """One vector a series; see `SeriesEncoder.encode`."""
         embeddings: Tensor = self.pool(self.trunk(as_batch(signal, valid)))
