@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bam_core.collectives import mean_over_ranks, world_size
 from bam_core.errors import InputError
 from bam_core.looks import Look, Wish
 from bam_core.masks import Masks, draw_subsets
@@ -27,7 +28,7 @@ class MaskedAutoencoder(nn.Module):
     with mean m and deviation s of every patch x. In every global view random places are hidden; the encoder sees the
     others alone. A small transformer, the decoder, is given their tokens and a learnt token with the position of every
     hidden place. Places behind the end of a series are not reconstructed. The scalar `error_of_mean` is what guessing
-    zero costs. Rows of other samples and ranks play no part.
+    zero costs. Over several ranks the mean is over the hidden places of all of them.
 
     Args:
         hidden: share of the places that are hidden, in (0, 1).
@@ -100,7 +101,7 @@ class MaskedAutoencoder(nn.Module):
         there = _there(hidden, shown, places)
         guesses = self.decoder(shown, hidden.masks.targets, hidden.grid, there[:, None], hidden.patches)
         with torch.autocast(wanted.device.type, enabled=False):
-            weights = there / there.sum().clamp_min(1)
+            weights = there / mean_over_ranks(there.sum().float()).clamp_min(1 / world_size())  # ranks may differ
             guess = guesses[:, 0].to(wanted.dtype)
             errors = [functional.mse_loss(some, wanted, reduction="none") for some in (guess, torch.zeros_like(guess))]
             return torch.stack([(weights * error.mean(dim=2)).sum() for error in errors])
