@@ -48,7 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(_module(args.command).run(args) or 0)
+        code = int(_module(args.command).run(args) or 0)
+        if "torch" in sys.modules:  # there may be other processes of the same run
+            from bam_core.collectives import leave_group
+
+            leave_group()
+        return code
     except BAMError as error:
         print(f"bam {args.command}: {error}", file=sys.stderr)
         return 1

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     path = find_recipe(args.recipe)
     overrides, folder, resume = split_overrides(args.overrides)
     from bam_core.api.calls import pretrain
-    from bam_core.collectives import leave_group, rank
+    from bam_core.collectives import rank
     from bam_core.config.recipe import load_recipe
     from bam_core.runs.run_folder import end_of_run, new_run
 
@@ -63,5 +63,4 @@ def run(args: argparse.Namespace) -> int:
         if end is not None and end.collapse is not None:
             print(f"{end.words} docs/how_bam_works.md says what to do.")
         print(f"Encoder: {folder / 'encoder'}\nNext:    bam evaluate {folder}")
-    leave_group()
     return 0
