@@ -11,7 +11,7 @@ FILE is laid out as the released ones are: a dict with 'model', whose names may 
 teacher.backbone., module. and the like. Only tensors and plain values are read from it, no code runs. Every tensor has
 to find its place in the recipe's encoder, or nothing is written and those that did not are listed.
   bam import-checkpoint checkpoint.pth -o encoder
-  bam import-checkpoint checkpoint.pth -o encoder --recipe imagenet_vit_small encoder.heads=12 --network student
+  bam import-checkpoint checkpoint.pth -o encoder --recipe imagenet_vit_small --network student
 The folder then loads with PretrainedEncoder.from_pretrained(FOLDER)."""
 
 

@@ -59,7 +59,7 @@ def test_values_of_the_paper():
     ("name", "network"),
     [
         ("imagenet_vit", {"name": "vit", "size": "base", "patch": 16, "drop_path": 0.0}),
-        ("imagenet_vit_small", {"name": "vit", "size": "small", "patch": 16, "drop_path": 0.0}),
+        ("imagenet_vit_small", {"name": "vit", "size": "small", "patch": 16, "heads": 12, "drop_path": 0.0}),
         ("imagenet_caformer", {"name": "caformer_m36", "drop_path": 0.0}),
         ("imagenet_resnet50", {"name": "timm", "model": "resnet50"}),
     ],

@@ -48,7 +48,7 @@ def vit(
         std: the same for the standard deviation.
         size: width, depth and heads: tiny (192, 12, 3), small (384, 12, 6), base (768, 12, 12).
         patch: side of a patch in pixels.
-        heads: of the attention, instead of those of `size`; MoCo v3's small one has 12.
+        heads: of the attention, instead of those of `size`; the paper's and MoCo v3's small one has 12.
         drop_path: probability of leaving out a branch in training; the paper has none.
 
     Raises:
