@@ -1,4 +1,4 @@
-"""`bam bench [loss | train | views | start | drill]`."""
+"""`bam bench [loss | train | views | start | drill | device]`."""
 
 import argparse
 import sys
@@ -44,7 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kills.add_argument("--kills", type=int, default=100, help="altogether (default: 100)")
     kills.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
 
-    for one in (loss, train, views, start, kills):
+    device = benchmarks.add_parser("device", help="what this machine's accelerator can do, in under eight minutes")
+    device.add_argument("--only", nargs="+", metavar="PART", help="floor, loss, images, recipes (default: all)")
+    device.add_argument(
+        "--seconds", type=float, default=420.0, help="nothing is begun that would end later (default: 420)"
+    )
+    device.add_argument("--small", action="store_true", help="sizes for a try, as where there is no accelerator")
+
+    for one in (loss, train, views, start, kills, device):
         one.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     for one in (loss, train, views):
         one.add_argument("--threads", type=int, help="threads of torch")
@@ -60,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
-    result = {"loss": _loss, "train": _train, "views": _views, "start": _start, "drill": _drill}[args.benchmark](args)
+    result = {"loss": _loss, "train": _train, "views": _views, "start": _start, "drill": _drill, "device": _device}[
+        args.benchmark
+    ](args)
     print(result.table())
     if args.json:
         write_text(args.json, result.to_json() + "\n")
@@ -105,3 +114,10 @@ def _drill(args: argparse.Namespace) -> Any:
     from bam_core.benchmarks.drill import drill
 
     return drill(kills=args.kills, seed=args.seed, say=lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _device(args: argparse.Namespace) -> Any:
+    from bam_core.benchmarks.device import benchmark_device
+
+    say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    return benchmark_device(only=args.only, seconds=args.seconds, small=args.small, say=say)

@@ -9,11 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bam_core.collectives import rank, world_size
+from bam_core.loss.products import product
 from bam_core.loss.row_layout import ViewLayout
 
 WORK_BYTES = 48 << 20  # for the tiles that are worked on
 _MASKED = -1e20  # below every logit, and finite: zero times it is zero
 _MOST_ROWS = 512
+_ON_GPU = 512 << 20, 4096  # the same two for GPUs, which wait for the host when pieces are small
 _TILE_ELEMENTS = {"cpu": 1 << 18}  # 1 MiB in float32 stays near a core; accelerators take all columns at once
 
 
@@ -80,7 +82,8 @@ class Blocks:
         self, columns: Float[Tensor, "m d"], layout: ViewLayout, *, mask_positives: bool, whole_rows: int, room: int
     ) -> None:
         self.layout, self.mask_positives, self.store = layout, mask_positives, Store(room)
-        rows = min(WORK_BYTES // (whole_rows * len(columns) * columns.element_size()), _MOST_ROWS)
+        work, most = _ON_GPU if columns.device.type == "cuda" else (WORK_BYTES, _MOST_ROWS)
+        rows = min(work // (whole_rows * len(columns) * columns.element_size()), most)
         n_blocks = math.ceil(layout.batch_size / max(rows // layout.n_views, 1))
         self.samples = math.ceil(layout.batch_size / n_blocks)
         self.starts = range(0, layout.batch_size, self.samples)
@@ -115,7 +118,7 @@ class Blocks:
         key = (start, tile)
         if keep and key in self.store.kept:
             return self.store.kept[key]
-        logits = torch.mm(rows, self.columns[tile].T, out=self.store.memory(key, out) if keep else out)
+        logits = product(rows, self.columns[tile].T, out=self.store.memory(key, out) if keep else out)
         if self.mask_positives:
             for _, _, entries in self.positives(logits, start, tile):
                 entries.fill_(_MASKED)

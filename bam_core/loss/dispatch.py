@@ -6,6 +6,10 @@ them:
 - `dense`: the definition, in `bam_core.loss.definition`; about ten score matrices of memory; differentiable twice.
 - `stored`: keeps the score matrix (half of it where it is symmetric) and works on blocks of it.
 - `streaming`: computes blocks of scores anew in every pass, in at most 64 MiB beside arrays of the inputs' size.
+
+On a GPU, float32 rows are multiplied in float16 with sums in float32 (`bam_core.loss.products`): as exact as TF32.
+There `stored` keeps the kernel in bfloat16, and `streaming` is made by Triton where `kernels_serve` says so, else by
+torch in blocks of up to 512 MiB.
 """
 
 import logging
@@ -22,6 +26,8 @@ from torch.autograd.function import FunctionCtx
 from bam_core.collectives import max_over_ranks, world_size
 from bam_core.errors import InputError
 from bam_core.loss.blocks import ExactLoss, bounded
+from bam_core.loss.kernel_check import kernels_serve
+from bam_core.loss.products import rounds
 from bam_core.loss.row_layout import ViewLayout, gather_columns
 from bam_core.loss.streaming import blockwise_loss
 from bam_core.loss.symmetric import symmetric_loss
@@ -152,9 +158,20 @@ def exact_terms(
     if torch.compiler.is_compiling():  # as a decorator this would load the compiler for everybody, which takes seconds
         outside = torch.compiler.disable(exact_terms)
         return LossTerms(*outside(rows, target_rows, layout, method=method, top_k=top_k, **settings))
+    if method == "streaming" and top_k is None and kernels_serve(rows, layout):
+        columns = gather_columns(rows if target_rows is None else target_rows, layout)
+
+        def on_chip() -> ExactLoss:
+            from bam_core.loss.kernels import kernel_loss
+
+            with torch.cuda.device(rows.device):
+                return kernel_loss(rows.detach(), columns.detach(), target_rows, layout, **settings)
+
+        return LossTerms(*_Exact.apply(rows, columns, on_chip))
     rows_are_columns = target_rows is None and world_size() == 1 and layout.n_target == layout.n_views
     linear = all(bounded(rows.dtype, scale=scale) for scale in (temperature, epsilon))
-    if rows_are_columns and linear and top_k is None:
+    halves = method == "stored" and rounds(rows)  # a stored half-size kernel, without symmetry
+    if rows_are_columns and linear and top_k is None and not halves:
         room = sys.maxsize if method == "stored" else _STREAMING_ROOM
         return LossTerms(
             *_Exact.apply(rows, None, lambda: symmetric_loss(rows.detach(), layout, room=room, **settings))

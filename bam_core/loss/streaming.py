@@ -27,7 +27,9 @@ from bam_core.diagnostics import entropy
 from bam_core.loss.balancing import keep_top_k
 from bam_core.loss.blocks import Blocks, ExactLoss, bounded, exponential, shift, softmax_of
 from bam_core.loss.positives import MixedTargets
+from bam_core.loss.products import add_product, rounds
 from bam_core.loss.row_layout import ViewLayout
+from bam_core.loss.stored_kernel import stored_potential
 from bam_core.loss.symmetric import symmetric_potential
 
 
@@ -66,11 +68,16 @@ def blockwise_loss(
     source = rows if target_rows is None else target_rows
     linear, symmetric = bounded(rows.dtype, scale=epsilon), layout.n_target == layout.n_views and world_size() == 1
     settings: dict[str, Any] = {"epsilon": epsilon, "iterations": iterations}
-    if linear and symmetric:
+    stored_on_gpu = linear and room > 0 and rounds(rows)
+    if stored_on_gpu:
+        room = 0
+    elif linear and symmetric:
         potential = symmetric_potential(source, layout, mask_positives=mask_positives, room=room, **settings)
         room = 0  # what comes is a single pass
     blocks = Blocks(columns, layout, mask_positives=mask_positives, whole_rows=2 if top_k is None else 7, room=room)
-    if not (linear and symmetric):
+    if stored_on_gpu:
+        potential = stored_potential(blocks, source, **settings)
+    elif not (linear and symmetric):
         potential = (linear_potential if linear else stable_potential)(blocks, source, **settings)
 
     mixed = MixedTargets(layout, positive_weight)
@@ -130,9 +137,9 @@ def blockwise_loss(
             if positive_weight:
                 for view, _, entries in blocks.positives(grad_scores, start, t):
                     entries.sub_(on_positives[:, view, None])
-            block_grad.addmm_(grad_scores, blocks.columns[t])
+            add_product(block_grad, grad_scores, blocks.columns[t])
             if column_grad is not None:
-                blocks.split(column_grad)[t].addmm_(grad_scores.T, block)
+                add_product(blocks.split(column_grad)[t], grad_scores.T, block)
         loss += (block * block_grad).sum() / temperature  # cross-entropy = n H(Q) + <n Q - T, S> / temperature
         attention_entropy += attention.entropy.sum()
         row_grads.append(block_grad.view(layout.n_views, n_samples, -1))
