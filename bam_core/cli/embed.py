@@ -8,9 +8,12 @@ from bam_core.cli.files import add_trust
 EPILOG = """\
 DATA is read like the recipe's data if their reader takes such a file or folder, else by the usual reader for it, or by
 reader=NAME. Options of the reader can be given as key=value: bam embed runs/a new.csv -o new.parquet label=diagnosis
-The file holds one row a record or window: id; group, label and class where known (label is the place of the class among
-those of the run, -1 for none); and e0, e1, ... the embedding. What was guessed, mended and left out is printed and
-written beside it (.data.txt; .set_aside.csv names every input that could not be used).
+The file holds one row a record or window: id; of windows and beats the record and where they begin and end in it, in
+seconds (start_s, end_s) or steps; split, the one of the run's data that holds the same values, if there is one;
+seen_in_training, whether train does; group, label and class where known (label is the place of the class among those of
+the run, -1 for none); and e0, e1, ... the embedding. Its metadata, under bam_ssl, name the weights, the recipe and the
+data. What was guessed, mended and left out is printed and written beside it (.data.txt; .set_aside.csv names every
+input that could not be used).
 With --engine, OUTPUT is a folder of such files, which grows part by part in memory that does not depend on the number
 of rows. The same command goes on where a killed one ended. Of a folder of parquet or tar files, each is read when its
 turn comes. docs/scaling.md says more."""

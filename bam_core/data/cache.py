@@ -27,7 +27,7 @@ from bam_core.data.writer import SplitWriter, prepared
 from bam_core.errors import BAMError, UnforeseenDataError
 from bam_core.outputs import explained, make_folder
 
-FORMAT = 4  # raise it when the layout of an entry changes
+FORMAT = 5  # raise it when the layout of an entry changes
 PATIENCE = 10.0  # seconds, after which a process says that it waits
 
 

@@ -2,7 +2,9 @@
 
 Columns of every split: the inputs (named by the modality, `signal` for sampled signals), `id`, and where known
 `label` (int64, -1 for none; a row of 0/1 for multi-label data; or float64, NaN for none, for regression) and `group`
-(whose rows must stay together: the person, the machine, the recording).
+(whose rows must stay together: the person, the machine, the recording). Rows that are parts of records have `record`,
+its name, and where the part begins and ends in it: `start_s` and `end_s`, or without a sampling rate `start_step` and
+`end_step`.
 """
 
 import hashlib
@@ -18,6 +20,10 @@ import torch
 
 from bam_core.errors import DataError
 from bam_core.labelled_views import with_labels
+
+PLACE = ("record", "start_s", "end_s", "start_step", "end_step")
+ABOUT = ("id", *PLACE, "split", "seen_in_training", "group", "label")
+"""Columns about rows, which no network sees."""
 
 HASHED_ROWS = 1024  # at a time; part of the definition of the hashes
 ACCOUNTED = 3  # inputs left out that are named on the screen
@@ -120,11 +126,11 @@ class PreparedData:
     def content_hash(self) -> str:
         """Sixteen hexadecimal digits that follow from the rows and facts alone, wherever the files lie.
 
-        Names of rows are left out, since they may be paths.
+        Names of rows and records are left out, since they may be paths.
         """
         found = hashlib.sha256(json.dumps(dict(self.facts), sort_keys=True).encode())
         for split, rows in sorted(self.splits.items()):
-            kept = rows.select_columns(sorted(set(rows.column_names) - {"id"}))
+            kept = rows.select_columns(sorted(set(rows.column_names) - {"id", *PLACE}))
             found.update(f"{split} {len(kept)} {kept.features}".encode())
             for part in kept.with_format("arrow").iter(HASHED_ROWS):
                 for name in kept.column_names:
@@ -175,7 +181,7 @@ class SplitDataset(torch.utils.data.Dataset[Any]):
     ) -> None:
         if len(rows) == 0:
             raise DataError("a split expected at least one row; got none.")
-        keep = [name for name in rows.column_names if name not in ("label", "group", "id")]
+        keep = [name for name in rows.column_names if name not in ABOUT]
         self.rows = rows.select_columns(keep).with_format("numpy")
         self.collate = collate
         self.facts = facts

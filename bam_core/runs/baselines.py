@@ -23,6 +23,7 @@ from bam_core import __version__
 from bam_core.config.registry import choose
 from bam_core.data import PreparedData
 from bam_core.data.cache import cache_root
+from bam_core.data.prepared import ABOUT
 from bam_core.data.progress import track
 from bam_core.data.row_budget import rows_at_a_time
 from bam_core.errors import DataError, InputError, MissingExtraError
@@ -176,7 +177,7 @@ def _judge(
 
 def columns_of(rows: Dataset, wanted: np.ndarray) -> Mapping[str, Any]:
     """The columns of some rows of a split, as `Modality.collate` takes them."""
-    names = [name for name in rows.column_names if name not in ("label", "group", "id")]
+    names = [name for name in rows.column_names if name not in ABOUT]
     columns: Mapping[str, Any] = rows.select_columns(names).with_format("numpy")[wanted.tolist()]
     return columns
 

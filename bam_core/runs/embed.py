@@ -13,9 +13,11 @@ from bam_core.config.recipe import Resolved
 from bam_core.data import PreparedData
 from bam_core.data.drift import FACT, unlike
 from bam_core.data.prepared import SplitDataset
-from bam_core.outputs import make_folder, write_text, written
+from bam_core.outputs import make_folder, write_text
+from bam_core.runs.embedding_file import KEY, Where, source_of, write_embeddings
 from bam_core.runs.features import embed
 from bam_core.runs.new_data import about_rows, options_of, read_files, read_rows
+from bam_core.runs.origin import with_origin
 from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.runs.run_folder import load_encoder, load_run, write_set_aside
 
@@ -44,9 +46,11 @@ def embed_data(
         folder: of the run.
         path: data to embed.
         output: parquet file to write. What was guessed, mended and left out is written beside it, as `.data.txt`, and
-            inputs that could not be used are named in `.set_aside.csv`. Columns: `id`;
-            `group`, `label` (place among the run's classes, -1 for none; or 0 and 1 for each of them) and `class` (its
-            name, or the names) where known; `e0`, `e1`, ... the embedding.
+            inputs that could not be used are named in `.set_aside.csv`. Columns: `id`; of parts of
+            records `record` and where the part begins and ends, `start_s` and `end_s` (seconds; without a sampling rate
+            `start_step` and `end_step`); `split` and `seen_in_training`, see `with_origin`; `group`, `label` (place
+            among the run's classes, -1 for none; or 0 and 1 for each of them) and `class` (its name, or the names)
+            where known; `e0`, `e1`, ... the embedding. The metadata of the file have what `source_of` says.
         overrides: `key=value` options of the reader.
         teacher: use the teacher's encoder.
         trusted: run the Python files that the run names, also if somebody else made it.
@@ -60,8 +64,7 @@ def embed_data(
     make_folder(output.parent)
     recipe, encoder = load_run(folder, trusted=trusted), load_encoder(folder, teacher=teacher, trusted=trusted)
     table, data, width = embed_new(recipe, encoder, path, options_of(overrides))
-    with written(output) as partial:
-        table.to_parquet(partial, index=False)
+    write_embeddings(output, table)
     write_set_aside(output.with_suffix(".set_aside.csv"), data)
     write_text(output.with_suffix(".data.txt"), f"{data.account()}\n")
     return Written(len(table), width, len(data.set_aside), data.account())
@@ -89,7 +92,9 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
     """
     found = read_new(recipe, encoder, data, options)
     tables = [rows_table(encoder, rows, found.facts, what=f"embedding {split}") for split, rows in found.splits.items()]
-    return EmbeddingTable(pd.concat(tables, ignore_index=True), found, n_features(tables[0]))
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs[KEY] = source_of(recipe, encoder, Where(data if isinstance(data, Path) else None, options))
+    return EmbeddingTable(table, found, n_features(tables[0]))
 
 
 def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: Mapping[str, Any]) -> PreparedData:
@@ -108,7 +113,7 @@ def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: M
     found = read(recipe, encoder, data, options)
     differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}), encoder.facts)
     notes = [f"Unlike the training rows; other units, or recorded otherwise? {line}." for line in differing]
-    return replace(found, notes=[*found.notes, *notes])
+    return with_origin(replace(found, notes=[*found.notes, *notes]), recipe)
 
 
 def rows_table(

@@ -14,6 +14,7 @@ from bam_core.config.options import Named, find_named, option_types
 from bam_core.config.recipe import Resolved
 from bam_core.config.registry import keyword_parameters
 from bam_core.data import PreparedData
+from bam_core.data.prepared import ABOUT
 from bam_core.data.text_files import unpacked_name
 from bam_core.errors import DataError, InputError, RecipeError
 from bam_core.protocols import Modality
@@ -133,8 +134,8 @@ def read_rows(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
 
 
 def about_rows(rows: datasets.Dataset, facts: Mapping[str, Any]) -> pd.DataFrame:
-    """What is known of the rows of a split: id, group, label, and the name of the class."""
-    known = [name for name in ("id", "group", "label") if name in rows.column_names]
+    """What is known of the rows of a split: those of `ABOUT`, and the name of the class."""
+    known = [name for name in ABOUT if name in rows.column_names]
     about = rows.select_columns(known).to_pandas() if known else pd.DataFrame(index=range(len(rows)))
     if "label" in known and facts.get("classes"):
         about["class"] = _class_names(about["label"], facts["classes"])

@@ -65,6 +65,17 @@ def sampling_rate(where: Source) -> int:
         return int(file.samplerate)
 
 
+def begin_s(where: object) -> float:
+    """Where a sound begins in its file, in seconds.
+
+    Raises:
+        DataError: it is no readable sound.
+    """
+    if not isinstance(where, Segment):
+        return 0.0
+    return where.start / (sampling_rate(where) if where.per_second is None else where.per_second)
+
+
 def lies_in_file(segment: Segment) -> bool:
     """Whether a segment begins before its file ends, by the header.
 

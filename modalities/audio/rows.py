@@ -46,8 +46,8 @@ class Rows:
         self.pending: dict[str, list[dict[str, Any]]] = {}
         self.held: Counter[str] = Counter()  # bytes of these
 
-    def add(self, part: str, name: str, clip: np.ndarray, about: dict[str, Any]) -> None:
-        """Cut a clip into rows of a split; `about` is its label and group."""
+    def add(self, part: str, name: str, clip: np.ndarray, about: dict[str, Any], *, begin_s: float = 0.0) -> None:
+        """Cut a clip into rows of a split; `about` is its label and group, `begin_s` where it begins in its file."""
         if len(clip) < self.log_mel.frame:
             self.writer.set_aside(name, f"has {len(clip)} samples, fewer than a frame of {self.log_mel.frame}")
             return
@@ -64,13 +64,17 @@ class Rows:
             if len(stored) > self.longest.samples:
                 self.longest = _Longest(len(stored), row)
             self.lengths.append(len(stored))
-            self.pending.setdefault(part, []).append({"signal": stored, "id": row, **about})
+            place = self._place(name, begin_s + start / self.rate, len(stored))
+            self.pending.setdefault(part, []).append({"signal": stored, "id": row, **place, **about})
             self.held[part] += stored.nbytes
         if silent:
             windows = f"{silent} of {len(starts)} windows: silent" if self.window else "is silent in 16 bits"
             self.writer.set_aside(name, windows)
         if self.held[part] >= BLOCK_BYTES:
             self._flush(part)
+
+    def _place(self, name: str, start_s: float, n: int) -> dict[str, Any]:
+        return {"record": name, "start_s": start_s, "end_s": start_s + n / self.rate} if self.window else {}
 
     def _starts(self, n: int) -> list[int]:
         """Of the windows; the last one ends with the clip."""

@@ -11,7 +11,7 @@ from bam_core.data import SplitWriter
 from bam_core.data.progress import track
 from bam_core.data.targets import read_target
 from bam_core.errors import DataError
-from modalities.audio.clips import Segment, Source, read_clip, sampling_rate
+from modalities.audio.clips import Segment, Source, begin_s, read_clip, sampling_rate
 from modalities.audio.options import SoundOptions
 from modalities.audio.rows import Rows
 
@@ -71,7 +71,7 @@ def write_sounds(writer: SplitWriter, sounds: Sequence[Sound], options: SoundOpt
         about: dict[str, Any] = {} if labels is None else {"label": labels[index]}
         if groups is not None or options.window_s is not None:
             about["group"] = sound.name if groups is None else groups[index]
-        rows.add(parts[index], sound.name, clip, about)
+        rows.add(parts[index], sound.name, clip, about, begin_s=begin_s(sound.where))
     for kind, names in mended.items():
         writer.repaired(kind, len(names), names=names)
     rows.finish(about_labels)

@@ -41,6 +41,7 @@ class Rows(NamedTuple):
     Attributes:
         signal: (n, c, length) float32; (n, 2 c, length) with `Cut.from_median`.
         samples: (n,) R peak or start of the window, in samples of the file.
+        start_s: (n,) where the row begins in the record, in seconds.
         beats: columns `label` and `rr`, for beats only.
         left_out: reason -> count.
         repairs: what was mended, with counts.
@@ -48,6 +49,7 @@ class Rows(NamedTuple):
 
     signal: np.ndarray
     samples: np.ndarray
+    start_s: np.ndarray
     beats: Mapping[str, np.ndarray]
     left_out: dict[str, int]
     repairs: dict[str, int]
@@ -173,6 +175,7 @@ def cut_record(strip: Strip, cut: Cut, path: Path, rate_hz: float) -> Rows:
     return Rows(
         signal=signal,
         samples=np.round(seconds * strip.source_rate_hz).astype(np.int64)[keep],
+        start_s=starts[keep] / rate_hz,
         beats={name: column[keep] for name, column in columns.items()},
         left_out={why: count for why, count in left_out.items() if count},
         repairs={"beats at the end of a record, padded with its last value": padded} if padded else {},

@@ -226,9 +226,19 @@ class RowWriter:
             if self.options.window:
                 taken.setdefault("group", taken["id"])
                 taken["id"] = np.array([f"{i}@{row.start}" for i, row in zip(taken["id"], chosen, strict=True)])
+                taken |= self._place(columns["id"][of_part], chosen)
             if self._step_labels is not None:
                 taken["label"] = self._window_labels(of_part, chosen)
             self.writer.add(str(part), signal=signals, **taken)
+
+    def _place(self, names: np.ndarray, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        """Which part of which series the windows are."""
+        rate = self.options.sampling_rate_hz
+        first = np.array([(row.start or 0) + row.trimmed for row in rows])
+        end = first + np.array([row.signal.shape[1] for row in rows])
+        if rate is None:
+            return {"record": names, "start_step": first, "end_step": end}
+        return {"record": names, "start_s": first / rate, "end_s": end / rate}
 
     def _window_labels(self, source: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
         found: list[float] = []

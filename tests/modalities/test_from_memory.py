@@ -10,6 +10,7 @@ from rows import TINY, rows_of, take
 
 from bam_core import DataError, InputError
 from bam_core.config.registry import load_modality
+from bam_core.data.prepared import ABOUT
 from modalities.audio.memory import from_memory as waveforms
 from modalities.ecg.arrays import from_memory as ecgs
 from modalities.image.memory import from_memory as images
@@ -24,7 +25,7 @@ def modality(request):
 
 def batch_of(modality, data):
     rows = data.splits["train"].with_format("numpy")[:]
-    return modality.collate({k: v for k, v in rows.items() if k not in ("id", "label", "group")}, data.facts)
+    return modality.collate({k: v for k, v in rows.items() if k not in ABOUT}, data.facts)
 
 
 def tensors(batch):

@@ -93,7 +93,7 @@ def test_another_reader_keeps_how_rows_are_treated_and_says_what_it_drops(run, e
     found = embed(tmp_path / "a.npy")
     assert found["id"].tolist() == ["a:0@0", "a:0@10", "a:0@20"]
     expected = embed(old / "a.csv")
-    np.testing.assert_allclose(found.filter(like="e"), expected.filter(like="e"), atol=1e-6)
+    np.testing.assert_allclose(found.filter(regex=r"^e\d"), expected.filter(regex=r"^e\d"), atol=1e-6)
     embed(tmp_path / "a.npy")
     said = (tmp_path / "out.data.txt").read_text()
     assert "Options of the reader 'long', by which training data were read, are not those of 'arrays'" in said
@@ -123,3 +123,66 @@ def test_rows_in_other_units_are_said(tmp_path):
     account = embed_data(tmp_path / "run", tmp_path / "new.csv", tmp_path / "out.parquet").account
     assert "Note: Unlike the training rows; other units, or recorded otherwise? 'height': 1" in account
     assert account in (tmp_path / "out.data.txt").read_text()
+
+
+def test_rows_that_the_encoder_learnt_from_are_known_by_their_values(run, embed, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(8, 20))).assign(part=["train", "test"] * 4)
+    table.to_csv(tmp_path / "old.csv", index=False)
+    run("timeseries", reader="arrays", path=str(tmp_path / "old.csv"), split="part")
+    found = embed(tmp_path / "old.csv")
+    assert found["split"].tolist() == ["train", "test"] * 4
+    assert found["seen_in_training"].tolist() == [True, False] * 4
+    half = pd.concat([table[:3], pd.DataFrame(rng.normal(size=(3, 20))).assign(part="train")])
+    half.to_csv(tmp_path / "half.csv", index=False)
+    found = embed(tmp_path / "half.csv")
+    assert found["split"].fillna("new").tolist() == ["train", "test", "train", "new", "new", "new"]
+    assert found["seen_in_training"].tolist() == [True, False, True, False, False, False]
+    (tmp_path / "old.csv").unlink()
+    assert embed(tmp_path / "half.csv")["seen_in_training"].isna().all()
+    assert "seen_in_training are empty: the training data cannot be" in (tmp_path / "out.data.txt").read_text()
+
+
+@pytest.mark.parametrize(("rate", "names", "ends"), [(None, "step", [20, 30, 40]), (10, "s", [2.0, 3.0, 4.0])])
+def test_where_windows_lie_in_their_series(run, embed, tmp_path, rate, names, ends):
+    old = machines(tmp_path / "old", "ab")
+    table = pd.read_csv(old / "b.csv").assign(rpm=lambda t: t["rpm"].where(t["clock"] >= 5))  # five steps late
+    table.to_csv(old / "b.csv", index=False)
+    run("timeseries", reader="long", path=str(old), time="clock", window=20, hop=10, sampling_rate_hz=rate)
+    found = embed(old).set_index("id")
+    assert found["record"].tolist() == ["a", "a", "b"]
+    assert found.loc[["a@0", "a@10"], f"end_{names}"].tolist() == ends[:2]
+    at = 1 if rate is None else 1 / rate
+    assert found.loc["b@0", [f"start_{names}", f"end_{names}"]].tolist() == [5 * at, 25 * at]
+
+
+def test_a_file_of_embeddings_says_what_it_is(run, tmp_path):
+    from bam_core.runs.embedding_file import model_hash, read_embeddings, write_embeddings
+    from bam_core.runs.run_folder import load_encoder
+
+    run("tabular", reader="example")
+    table = pd.DataFrame(
+        {"id": list("ab"), "record": ["r", "s"], "e0": [1.0, 2.0], "e10": [3.0, 4.0], "e9": [5.0, 6.0]}
+    )
+    table.attrs["bam_ssl"] = {"model": "m"}
+    write_embeddings(tmp_path / "some.parquet", table)
+    back = read_embeddings(tmp_path / "some.parquet")
+    assert back.matrix.tolist() == [[1, 5, 3], [2, 6, 4]]
+    assert (list(back.about), back.source) == (["id", "record"], {"model": "m"})
+    encoder = load_encoder(tmp_path / "run")
+    before = model_hash(encoder)
+    next(iter(encoder.encoder.parameters())).data[0] += 1e-3
+    assert model_hash(encoder) != before
+
+
+def test_what_is_no_file_of_embeddings(tmp_path):
+    from bam_core import DataError
+    from bam_core.runs.embedding_file import read_embeddings
+
+    with pytest.raises(DataError, match=r"expected embeddings, a parquet file .*; there is none"):
+        read_embeddings(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("id,e0")
+    with pytest.raises(DataError, match=r"expected a parquet file that bam embed wrote; it cannot be read"):
+        read_embeddings(tmp_path / "text.parquet")
+    with pytest.raises(DataError, match=r"the frame expected columns e0, e1, \.\.\..*it has \['id', 'edge'\]"):
+        read_embeddings(pd.DataFrame({"id": ["a"], "edge": [1.0]}))

@@ -94,12 +94,15 @@ def test_durations_open_ends_and_whole_files(recordings):
 
 def test_windows_of_segments(recordings):
     path = manifest(recordings, ["file", "start", "end"], [("r0.wav", 1, 3), ("r1.wav", 0, 2)])
-    assert set(rows_of(read_manifest(path=path, window_s=1))) == {
+    data = read_manifest(path=path, window_s=1)
+    assert set(rows_of(data)) == {
         "r0.wav@1-3@0",
         "r0.wav@1-3@1",
         "r1.wav@0-2@0",
         "r1.wav@0-2@1",
     }
+    places = {(row["id"], row["record"], row["start_s"], row["end_s"]) for row in data.splits["train"]}
+    assert ("r0.wav@1-3@1", "r0.wav@1-3", 2.0, 3.0) in places  # seconds of the file
 
 
 def test_segments_that_do_not_lie_in_their_file_are_named(recordings):

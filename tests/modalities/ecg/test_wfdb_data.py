@@ -45,6 +45,8 @@ def test_beats_are_cut_around_the_r_peak(write):
     assert (rows.argmax(axis=2) == 108).all()
     assert prepared.labels("train")[:6].tolist() == [0, 1, 2, 3, 4, 0]
     assert prepared.column("train", "id")[1] == "100@720"
+    second = prepared.splits["train"][1]  # 0.7 s, 0.3 s of them before the peak at 2 s
+    assert (second["record"], second["start_s"], second["end_s"]) == ("100", 612 / 360, pytest.approx(864 / 360))
     assert set(prepared.groups("train")) == {"100"}
     assert prepared.facts == {
         "shape": [2, 252],
