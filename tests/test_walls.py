@@ -28,10 +28,12 @@ BELOW = {
     "finetuning": {"embedder", "runs", "training", "config", "probes", "reports", "data", "labels"},
     "imagenet": {"finetuning", "runs", "training", "config", "probes", "data", "labels"},
     "planning": {"training", "config", "data"},
+    "search": {"runs", "config", "probes", "reports", "data"},
+    "curation": {"search", "runs", "reports", "data"},
     "embedder": {"runs", "training", "config", "reports", "data"},
     "testing": {"runs", "reports", "config", "data"},
     "benchmarks": {"runs", "training", "config", "data"},
-    "api": {"comparison", "finetuning", "runs", "training", "config", "probes", "reports", "data"},
+    "api": {"search", "comparison", "finetuning", "runs", "training", "config", "probes", "reports", "data"},
 }
 BELOW["cli"] = set(BELOW)
 METHODS = {"loss", "objectives", "objective", "terms", "looks"}  # rooms and files at the top that training may not know

@@ -116,8 +116,9 @@ class Run:
             **options: of the reader, or of the modality's `from_memory`, such as `sampling_rate_hz=500`.
 
         Returns:
-            A row for each record, window or row: `id` (of rows in memory their place, "3", or of parts "3@0"), `group`,
-            `label` and `class` where known, then the embedding as e0, e1, ...
+            A row for each record, window or row: `id` (of rows in memory their place, "3", or of parts "3@0"), then
+            what else is known of it, such as `start_s`, `split`, `seen_in_training`, `label` and `class`, see
+            `bam embed --help`, then the embedding as e0, e1, ...
 
         Raises:
             BAMError: data or options do not fit the encoder.
@@ -125,8 +126,43 @@ class Run:
         from bam_core.runs.embed import embed_new
 
         rows = Path(data) if isinstance(data, str | PathLike) else data
-        found = embed_new(self._resolved, self.encoder(teacher=teacher), rows, plain(options))
+        found = embed_new(self._resolved, self.encoder(teacher=teacher), rows, plain(options), folder=self.folder)
         print(found.data.account(), flush=True)
+        return found.table
+
+    def search(
+        self,
+        query: Any,
+        embeddings: str | PathLike[str] | pd.DataFrame,
+        *,
+        k: int = 10,
+        exact: bool | None = None,
+        page: str | PathLike[str] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """The rows most like a query, by the cosine of their embeddings; what `bam search` does.
+
+        Args:
+            query: an id that is in the embeddings; else a path, or rows in memory as `embed` takes them.
+            embeddings: what `embed` returned, or a file that `bam embed` wrote.
+            k: neighbours of each query.
+            exact: find all of them, or by a graph (usearch). Default: by a graph above 500,000 rows, if that is
+                installed.
+            page: HTML file to write, which shows queries and neighbours as signals, pictures or rows.
+            **options: of the reader of the query.
+
+        Returns:
+            A row for each neighbour: `query`, `rank`, `distance` (1 - cosine, from 0 to 2), and what is known of it.
+
+        Raises:
+            BAMError: embeddings of another encoder, or a query that is neither an id nor data of the domain.
+        """
+        from bam_core.search.outputs import write_outputs
+        from bam_core.search.search import search
+
+        where = embeddings if isinstance(embeddings, pd.DataFrame) else Path(embeddings)
+        found = search(self.folder, query, where, k=k, exact=exact, options=plain(options), trusted=self._trusted)
+        write_outputs([] if page is None else [Path(page)], found)
         return found.table
 
     def finetune(

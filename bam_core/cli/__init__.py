@@ -15,6 +15,8 @@ COMMANDS = {
     "finetune": "train a classifier or regressor from a run and labels, beside what one would have without the run",
     "compare": "pretrain and evaluate several objectives on equal terms, over several seeds",
     "embed": "write the embeddings of new data to a parquet file",
+    "search": "find the rows most like a file or a row, in a file of embeddings",
+    "curate": "look through embeddings: near-duplicates, outliers, clusters, suspicious labels",
     "import-checkpoint": "turn a released checkpoint into an encoder",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "new": "write a working skeleton of a modality or an objective of your own",
@@ -31,6 +33,7 @@ the way from data to embeddings:
   bam evaluate runs/a                               table and report.html
   bam finetune runs/a                               classifier from the encoder and labels
   bam embed runs/a FOLDER -o embeddings.parquet     one row a record
+  bam search runs/a FILE --in embeddings.parquet    the rows most like those of a file
 'bam COMMAND --help' explains a command."""
 
 
@@ -85,6 +88,7 @@ _PACKAGES = {
     "audio": "scipy soundfile torchaudio",
     "image": "PIL timm torchvision",
     "peers": "lightly",
+    "search": "usearch",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

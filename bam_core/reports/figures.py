@@ -132,6 +132,13 @@ def draw_map(axes: "Axes", positions: np.ndarray, styles: Sequence[ClassStyle]) 
     axes.spines[:].set(visible=True, color="#D8DEE4")
 
 
+def sample_drawing(sample: Sample, draw: Draw, alt: str) -> Drawing:
+    """One sample alone."""
+    with _figure(2.4, 1.7) as figure:
+        _draw_sample(figure.subplots(), draw, sample)
+        return _drawing(figure, alt)
+
+
 def gallery_drawing(gallery: Gallery, draw: Draw) -> Drawing:
     """A row a sample: untouched, then its views."""
     with _figure(*gallery_size(gallery)) as figure:

@@ -63,7 +63,7 @@ def embed_data(
     """
     make_folder(output.parent)
     recipe, encoder = load_run(folder, trusted=trusted), load_encoder(folder, teacher=teacher, trusted=trusted)
-    table, data, width = embed_new(recipe, encoder, path, options_of(overrides))
+    table, data, width = embed_new(recipe, encoder, path, options_of(overrides), folder=folder)
     write_embeddings(output, table)
     write_set_aside(output.with_suffix(".set_aside.csv"), data)
     write_text(output.with_suffix(".data.txt"), f"{data.account()}\n")
@@ -78,7 +78,14 @@ class EmbeddingTable(NamedTuple):
     width: int
 
 
-def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: Mapping[str, Any]) -> EmbeddingTable:
+def embed_new(
+    recipe: Resolved,
+    encoder: PretrainedEncoder,
+    data: Any,
+    options: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+) -> EmbeddingTable:
     """Embed a folder, a file, or rows in memory.
 
     Args:
@@ -86,6 +93,7 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
         encoder: trained.
         data: a path, or rows, see `read_rows`.
         options: of the reader, or of `from_memory`.
+        folder: of the run, to be named in the table.
 
     Raises:
         BAMError: data or options do not fit.
@@ -93,7 +101,7 @@ def embed_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: 
     found = read_new(recipe, encoder, data, options)
     tables = [rows_table(encoder, rows, found.facts, what=f"embedding {split}") for split, rows in found.splits.items()]
     table = pd.concat(tables, ignore_index=True)
-    table.attrs[KEY] = source_of(recipe, encoder, Where(data if isinstance(data, Path) else None, options))
+    table.attrs[KEY] = source_of(recipe, encoder, Where(folder, data if isinstance(data, Path) else None, options))
     return EmbeddingTable(table, found, n_features(tables[0]))
 
 

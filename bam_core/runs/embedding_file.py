@@ -40,8 +40,9 @@ class Embeddings:
 
 
 class Where(NamedTuple):
-    """The data that were embedded: their path, if they have one, and options of the reader."""
+    """The run, the data that were embedded, if they have a path, and options of the reader."""
 
+    run: Path | None
     path: Path | None
     options: Mapping[str, Any]
 
@@ -59,15 +60,16 @@ def source_of(recipe: Resolved, encoder: PretrainedEncoder, where: Where) -> dic
     """What a table of embeddings says about itself; plain values.
 
     `model`: see `model_hash`; `network`: "encoder" or "teacher"; `steps` of training; `recipe` as YAML; `modality`;
-    `data`: path and options of the reader; `version` of bam-ssl.
+    `run`, its folder; `data`: path and options of the reader; `version` of bam-ssl.
     """
-    path = None if where.path is None else str(where.path.expanduser().resolve())
+    run, path = (None if one is None else str(one.expanduser().resolve()) for one in (where.run, where.path))
     return {
         "model": model_hash(encoder),
         "network": encoder.source.get("network", "encoder"),
         "steps": encoder.source.get("steps"),
         "modality": recipe.recipe.modality,
         "recipe": recipe.recipe.to_yaml(),
+        "run": run,
         "data": {"path": path, "options": dict(where.options)},
         "version": __version__,
     }
@@ -112,5 +114,5 @@ def read_embeddings(source: Path | pd.DataFrame) -> Embeddings:
     names = sorted((str(c) for c in table.columns if re.fullmatch(r"e\d+", str(c))), key=lambda c: int(c[1:]))
     if not names or not len(table):
         raise DataError(f"{name} expected columns e0, e1, ... with the embeddings; it has {list(table.columns)[:10]}.")
-    matrix = feature_matrix(table[names].to_numpy(np.float32), name=f"the embeddings of {name}")
+    matrix = feature_matrix(table[names].to_numpy(np.float32, copy=True), name=f"the embeddings of {name}")
     return Embeddings(table.drop(columns=names).reset_index(drop=True), matrix, said)

@@ -1,0 +1,1 @@
+"""The rows most like a given one, in a file of embeddings."""
