@@ -30,6 +30,8 @@ BELOW = {
     "planning": {"training", "config", "data"},
     "search": {"runs", "config", "probes", "reports", "data"},
     "curation": {"search", "runs", "reports", "data"},
+    "selection": {"runs", "training", "config", "data"},
+    "doctor": {"planning", "runs", "config", "reports", "data", "labels"},
     "embedder": {"runs", "training", "config", "reports", "data"},
     "testing": {"runs", "reports", "config", "data"},
     "benchmarks": {"runs", "training", "config", "data"},

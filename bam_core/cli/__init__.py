@@ -10,6 +10,7 @@ from bam_core.errors import BAMError
 
 COMMANDS = {
     "demo": "pretrain on real heartbeats and show what came out: the first thing to try",
+    "doctor": "look at data before any training, and write a recipe to start from",
     "pretrain": "pretrain an encoder from a recipe",
     "evaluate": "evaluate a run with probes and write its report",
     "finetune": "train a classifier or regressor from a run and labels, beside what one would have without the run",
@@ -17,6 +18,7 @@ COMMANDS = {
     "embed": "write the embeddings of new data to a parquet file",
     "search": "find the rows most like a file or a row, in a file of embeddings",
     "curate": "look through embeddings: near-duplicates, outliers, clusters, suspicious labels",
+    "select": "show label-free figures of the encoders that runs keep",
     "import-checkpoint": "turn a released checkpoint into an encoder",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "new": "write a working skeleton of a modality or an objective of your own",

@@ -69,6 +69,8 @@ class TrainSettings(BaseModel):
     """Processes that read data, per device."""
     checkpoint_every: Annotated[_Count, MAY_CHANGE] = 1000
     """Optimiser steps between checkpoints; there is one about every ten minutes besides."""
+    keep: Annotated[_Count, MAY_CHANGE] = 1
+    """Encoders to keep, evenly spaced over the run, for bam select; the last is that of the end."""
     on_nan: Annotated[Literal["stop", "skip"], SAME] = "stop"
     """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[_Count, MAY_CHANGE] = 10

@@ -13,6 +13,7 @@ from bam_core.curation.graph import Graph, neighbour_graph
 K = 20  # neighbours that outliers and labels are judged by
 SHARE = 0.02  # of the usual distance to the tenth neighbour, below which two rows are near-duplicates
 SAME = 1e-9  # cosine distance of rows that are equal but for rounding
+MARGIN = 0.5  # of the votes, by which another class must be ahead of a row's own label
 LOF = 1.5  # local outlier factor of an outlier, scikit-learn's limit
 
 
@@ -119,8 +120,8 @@ def suspicious_labels(
     """Rows whose neighbours name another class, by the thresholds of confident learning.
 
     A neighbour's vote weighs the more the nearer it is. Another class is suggested if its share reaches what rows of
-    that class have on average, and is larger than the share of the row's own label; so a class that is everywhere
-    sparse among others is not called wrong as a whole.
+    that class have on average, and is larger by half of the votes than the share of the row's own label; so a class
+    that is everywhere sparse among others is not called wrong as a whole, nor are labels that the encoder does not see.
 
     Args:
         graph: nearest rows.
@@ -150,5 +151,5 @@ def suspicious_labels(
     confident = np.where((shares >= usual) & (counted > 0), shares, -1.0)
     confident[np.arange(n), labels] = -1.0
     margin = np.where(judged, confident.max(axis=1) - np.nan_to_num(own), 0.0)
-    objects = margin > 0
+    objects = margin >= MARGIN
     return Labels(own, np.where(objects, confident.argmax(axis=1), -1), np.where(objects, margin, 0.0))

@@ -143,7 +143,7 @@ class _Writer:
         strips = []
         for row in order[: MOST_ROWS // 2]:
             said = f"neighbours say {found.classes[judged.suggested[row]]}"
-            first = self.examples([row], [[said]], strong=True)
+            first = self.examples(np.array([row]), [[said]], strong=True)
             strips.append(Strip([*first, *self.examples(found.graph.rows[row, :BESIDE])]))
         listed = [
             (
@@ -160,9 +160,19 @@ class _Writer:
             "the label is wrong, or the row is hard, or the encoder does not see the difference: look before you "
             "change."
         )
+        share, chance = self.agreement()
+        known = f" Over all rows, {share:.0%} of the votes are for the row's own label, by chance {chance:.0%}."
         head = ("id", "label", "neighbours say", "share with its label", "margin")
         table = Table(head, listed[:MOST_LISTED], _more(len(listed))) if listed else None
-        return Section("Suspicious labels", said if listed else "None.", strips=strips, table=table)
+        return Section("Suspicious labels", (said if listed else "None.") + known, strips=strips, table=table)
+
+    def agreement(self) -> tuple[float, float]:
+        """Mean share of votes for the row's own label, and what it would be if neighbours were drawn at random."""
+        codes = self.found.codes[self.found.codes >= 0]
+        parts = np.bincount(codes) / len(codes)
+        agreement = self.found.labels.agreement if self.found.labels is not None else np.array([np.nan])
+        known = agreement[~np.isnan(agreement)]
+        return float(known.mean()) if len(known) else 0.0, float(np.square(parts).sum())
 
     def clusters(self) -> Section:
         """Typical members of each cluster."""

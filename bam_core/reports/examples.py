@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pandas as pd
 
 from bam_core.reports.figures import Draw, sample_drawing
@@ -29,8 +30,8 @@ def about_lines(row: pd.Series) -> list[str]:
         ['calm', 'a, 0.50 to 1.00 s']
     """
     lines = []
-    label = row.get("class")
-    if isinstance(label, list | tuple) or getattr(label, "ndim", 0):
+    label: Any = row.get("class")
+    if np.ndim(label):
         lines.append(", ".join(map(str, label)) or "no label holds")
     elif _known(label):
         lines.append(str(label))

@@ -27,7 +27,10 @@ def marked_map_drawing(
         for name, rows in marks.items():
             colour, marker = RINGS[name]
             if len(rows):
-                around = {"facecolors": "none", "edgecolors": colour, "linewidths": 1.3, "marker": marker}
-                axes.scatter(*positions[rows].T, s=70, label=f"{name} ({len(rows):,})", **around)
+                x, y = positions[rows].T
+                named = f"{name} ({len(rows):,})"
+                axes.scatter(
+                    x, y, s=70, marker=marker, facecolors="none", edgecolors=colour, linewidths=1.3, label=named
+                )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
         return _drawing(figure, alt)

@@ -49,11 +49,13 @@ class Table:
         columns: their names.
         rows: a text for each column.
         more: what is said beneath, such as how many rows are not shown.
+        open: whether it is shown unfolded.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     more: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Section:
         said: what is shown, and how it was found.
         picture: first.
         strips: of examples.
-        table: last, folded.
+        table: below, folded.
+        text: last, as it is.
     """
 
     title: str
@@ -73,6 +76,7 @@ class Section:
     picture: Drawing | None = None
     strips: Sequence[Strip] = ()
     table: Table | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bam_core.outputs import make_folder, write_text
 from bam_core.runs.embedding_file import KEY, Where, source_of, write_embeddings
 from bam_core.runs.features import embed
 from bam_core.runs.new_data import about_rows, options_of, read_files, read_rows
-from bam_core.runs.origin import with_origin
+from bam_core.runs.origin import Training
 from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.runs.run_folder import load_encoder, load_run, write_set_aside
 
@@ -48,7 +48,7 @@ def embed_data(
         output: parquet file to write. What was guessed, mended and left out is written beside it, as `.data.txt`, and
             inputs that could not be used are named in `.set_aside.csv`. Columns: `id`; of parts of
             records `record` and where the part begins and ends, `start_s` and `end_s` (seconds; without a sampling rate
-            `start_step` and `end_step`); `split` and `seen_in_training`, see `with_origin`; `group`, `label` (place
+            `start_step` and `end_step`); `split` and `seen_in_training`, see `Training.mark`; `group`, `label` (place
             among the run's classes, -1 for none; or 0 and 1 for each of them) and `class` (its name, or the names)
             where known; `e0`, `e1`, ... the embedding. The metadata of the file have what `source_of` says.
         overrides: `key=value` options of the reader.
@@ -105,7 +105,14 @@ def embed_new(
     return EmbeddingTable(table, found, n_features(tables[0]))
 
 
-def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: Mapping[str, Any]) -> PreparedData:
+def read_new(
+    recipe: Resolved,
+    encoder: PretrainedEncoder,
+    data: Any,
+    options: Mapping[str, Any],
+    *,
+    training: Training | None = None,
+) -> PreparedData:
     """Read a folder, a file, or rows in memory; how they differ from the training's is among the notes.
 
     Args:
@@ -113,6 +120,7 @@ def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: M
         encoder: trained.
         data: a path, or rows, see `read_rows`.
         options: of the reader, or of `from_memory`.
+        training: the run's own data, where they have been looked through already.
 
     Raises:
         BAMError: data or options do not fit.
@@ -121,7 +129,7 @@ def read_new(recipe: Resolved, encoder: PretrainedEncoder, data: Any, options: M
     found = read(recipe, encoder, data, options)
     differing = unlike(found, encoder.modality, encoder.facts.get(FACT, {}), encoder.facts)
     notes = [f"Unlike the training rows; other units, or recorded otherwise? {line}." for line in differing]
-    return with_origin(replace(found, notes=[*found.notes, *notes]), recipe)
+    return (training or Training.of(recipe)).mark(replace(found, notes=[*found.notes, *notes]))
 
 
 def rows_table(

@@ -30,8 +30,10 @@ from bam_core.data.prepared import account
 from bam_core.errors import DataError
 from bam_core.outputs import make_folder, write_text, written
 from bam_core.runs.embed import Written, n_features, read_new, rows_table
+from bam_core.runs.embedding_file import Where, source_of, with_source
 from bam_core.runs.lock import only_here
 from bam_core.runs.new_data import options_of
+from bam_core.runs.origin import Training
 from bam_core.runs.run_folder import encoder_folder, file_digest, load_encoder, load_run, write_set_aside
 from bam_core.runs.sources import listing_hash, sources_of
 
@@ -111,6 +113,8 @@ class PartWriter:
         self.encoder = load_encoder(task.folder, teacher=task.teacher, trusted=task.trusted)
         self.sources = sources_of(task.path, self.encoder.modality, task.options)
         self.part_rows = task.part_rows
+        self.training = Training.of(self.recipe)
+        self.source = source_of(self.recipe, self.encoder, Where(task.folder, task.path, task.options))
 
     def begin(self) -> None:
         """Write what makes the parts into the folder, or see that it made those that are there.
@@ -179,7 +183,7 @@ class PartWriter:
 
     def open(self, number: int) -> Opened:
         """Read a source and divide its rows."""
-        data = read_new(self.recipe, self.encoder, self.sources[number], self.task.options)
+        data = read_new(self.recipe, self.encoder, self.sources[number], self.task.options, training=self.training)
         self.part_rows = self.part_rows or self._fitting(data)
         parts = [
             (split, start, min(start + self.part_rows, len(rows)))
@@ -206,7 +210,7 @@ class PartWriter:
         if len(self.sources) > 1:
             table["id"] = f"{self._name(opened.number)}:" + table["id"].astype(str)
         with written(file) as partial:
-            pq.write_table(_typed(table), partial)
+            pq.write_table(with_source(_typed(table), self.source), partial)
 
     def close(self, opened: Opened) -> None:
         """Note that all parts of a source are there, and what is to be said about it."""

@@ -25,39 +25,57 @@ class _Place(NamedTuple):
     id: str
 
 
-def with_origin(data: PreparedData, recipe: Resolved) -> PreparedData:
-    """Add the columns `split` and `seen_in_training` to rows.
+class Training(NamedTuple):
+    """Where the data of a run hold which values.
 
-    `split` is the one of the run's own data that holds the row, None for new rows; `seen_in_training` says whether a
-    row of train holds the same values. Where the training data cannot be looked at both are missing, and a note says
-    why.
-
-    Args:
-        data: that were read for an encoder.
-        recipe: that it was trained by.
+    Attributes:
+        recipe: of the run.
+        places: digest of a row -> splits and names of the rows that hold the same; empty where that is not known.
+        problem: why it is not known.
     """
-    notes, known = list(data.notes), dict[bytes, list[_Place]]()
-    try:
-        known = _places_of_training(recipe)
-    except (BAMError, OSError) as error:
-        notes.append(f"split and seen_in_training are empty: the training data cannot be looked at. {error}")
-    types = {"split": datasets.Value("string"), "seen_in_training": datasets.Value("bool")}
-    splits = {}
-    for name, rows in data.splits.items():
-        found = [known.get(digest, []) for digest in row_digests(rows, recipe, data.facts)] if known else []
+
+    recipe: Resolved
+    places: Mapping[bytes, Sequence["_Place"]]
+    problem: str = ""
+
+    @classmethod
+    def of(cls, recipe: Resolved) -> "Training":
+        """Look through the run's own data, if they are where they were."""
+        try:
+            return cls(recipe, _places_of_training(recipe))
+        except (BAMError, OSError) as error:
+            return cls(recipe, {}, str(error))
+
+    def mark(self, data: PreparedData) -> PreparedData:
+        """Add the columns `split` and `seen_in_training` to rows.
+
+        `split` is the one of the run's own data that holds the row, None for new rows; `seen_in_training` says whether
+        a row of train holds the same values. Where the training data cannot be looked at both are missing, and a note
+        says why.
+
+        Args:
+            data: that were read for the run's encoder.
+        """
+        types = {"split": datasets.Value("string"), "seen_in_training": datasets.Value("bool")}
+        splits = {}
+        for name, rows in data.splits.items():
+            columns = datasets.Dataset.from_dict(self._columns(rows, data.facts), features=datasets.Features(types))
+            plain = rows.select_columns([column for column in rows.column_names if column not in types])
+            splits[name] = datasets.concatenate_datasets([plain, columns], axis=1)
+        notes = list(data.notes)
+        if self.problem:
+            notes.append(f"split and seen_in_training are empty: the training data cannot be looked at. {self.problem}")
+        return replace(data, splits=splits, notes=notes)
+
+    def _columns(self, rows: datasets.Dataset, facts: Mapping[str, Any]) -> dict[str, list[Any]]:
+        if self.problem:
+            return {"split": [None] * len(rows), "seen_in_training": [None] * len(rows)}
+        found = [self.places.get(digest, ()) for digest in row_digests(rows, self.recipe, facts)]
         ids = [str(one) for one in rows["id"]] if "id" in rows.column_names else [""] * len(rows)
-        about = (
-            {
-                "split": [_split(places, one) for places, one in zip(found, ids, strict=True)],
-                "seen_in_training": [any(place.split == "train" for place in places) for places in found],
-            }
-            if known
-            else dict.fromkeys(types, [None] * len(rows))
-        )
-        columns = datasets.Dataset.from_dict(about, features=datasets.Features(types))
-        plain = rows.select_columns([column for column in rows.column_names if column not in types])
-        splits[name] = datasets.concatenate_datasets([plain, columns], axis=1)
-    return replace(data, splits=splits, notes=notes)
+        return {
+            "split": [_split(places, one) for places, one in zip(found, ids, strict=True)],
+            "seen_in_training": [any(place.split == "train" for place in places) for places in found],
+        }
 
 
 def _split(places: Sequence["_Place"], name: str) -> str | None:

@@ -1,18 +1,20 @@
 """A pretraining run: recipe in, folder out.
 
 The folder holds `recipe.yaml` (resolved), `environment.json`, `metrics.csv`, `checkpoints/`, `encoder/` (what the run
-is for), `knn.csv` with `train.knn_every`, `set_aside.csv` if inputs were left out, and after evaluation `results.json`
-and `report.html`.
+is for), with `train.keep` earlier encoders in `kept/`, `knn.csv` with `train.knn_every`, `set_aside.csv` if inputs were
+left out, and after evaluation `results.json` and `report.html`.
 """
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import numpy as np
 
+from bam_core.collectives import rank
 from bam_core.config.build import Parts, build
 from bam_core.config.recipe import ROWS, Resolved
 from bam_core.config.schema import other_run
@@ -22,6 +24,7 @@ from bam_core.data.drift import FACT, ranges
 from bam_core.errors import RecipeError
 from bam_core.outputs import explained, make_folder, write_text, written_folder
 from bam_core.runs.environment import environment
+from bam_core.runs.kept import Keep
 from bam_core.runs.lock import LOCK, only_here
 from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.runs.run_folder import check_data, load_run, steps_of_encoder, write_set_aside
@@ -116,6 +119,9 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
             "train.epochs, or lower train.batch_size.",
             flush=True,
         )
+    if settings.keep > 1:
+        keep = Keep(folder, settings.keep, total_steps, partial(_keep, recipe, parts))
+        trainer.callbacks.append(keep)  # type: ignore[attr-defined]
     objective = parts.objective(total_steps, state_follows=checkpoint is not None)
     module = PretrainModule(
         objective,
@@ -132,17 +138,23 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
         trainer.fit(module, loader, ckpt_path=checkpoint and checkpoint.path, weights_only=True)
     trained = networks(objective)
     if trainer.is_global_zero:
-        source = {
-            "recipe": recipe.recipe.model_dump(mode="json"),
-            "data": parts.data.fingerprint,
-            "steps": trainer.global_step,
-            "minutes": round((time.perf_counter() - started) / 60, 2),
-        }
-        save_encoders(folder, parts, trained, source)
+        minutes = round((time.perf_counter() - started) / 60, 2)
+        save_encoders(folder, parts, trained, {**_source(recipe, parts, trainer.global_step), "minutes": minutes})
     trainer.strategy.barrier()  # when the first process ends after an interrupt, Lightning ends the others
     if stop.requested or trainer.global_step < total_steps:  # whichever rank was asked to stop
         raise KeyboardInterrupt
     return folder
+
+
+def _source(recipe: Resolved, parts: Parts, steps: int) -> dict[str, Any]:
+    return {"recipe": recipe.recipe.model_dump(mode="json"), "data": parts.data.fingerprint, "steps": steps}
+
+
+def _keep(recipe: Resolved, parts: Parts, folder: Path, objective: Any, step: int) -> None:
+    """Write the networks of a step; every rank has to call this together."""
+    trained = networks(objective)
+    if rank() == 0:
+        save_encoders(folder, parts, trained, _source(recipe, parts, step))
 
 
 def _groups(data: PreparedData, wanted: int | None) -> np.ndarray | None:

@@ -32,7 +32,7 @@ class Samples:
         views = recipe.views
         self._untouched: Any = None
         if hasattr(views.factory, "untouched"):
-            self._untouched = views.factory(**views.with_facts(encoder.facts)).untouched  # type: ignore[attr-defined]
+            self._untouched = views.factory(**views.with_facts(encoder.facts)).untouched
 
     @classmethod
     def of_source(cls, recipe: Resolved, encoder: PretrainedEncoder, source: Mapping[str, Any]) -> "Samples | None":

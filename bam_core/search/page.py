@@ -1,8 +1,6 @@
 """The page of a search: every query with its neighbours, as the domain draws them."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -61,7 +59,7 @@ def verdict(found: Found) -> str:
 
 
 def _same_class(found: Found) -> str:
-    about: Mapping[str, Any] = found.embeddings.about
+    about = found.embeddings.about
     if "class" not in about or "class" not in found.queries:
         return ""
     theirs = about["class"].to_numpy()[found.rows]

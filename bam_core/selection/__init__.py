@@ -1,0 +1,1 @@
+"""Figures of encoders that need no labels, side by side."""
