@@ -122,7 +122,10 @@ class Curated:
         )
         if self.labels is not None:
             n_wrong = int((self.labels.margin > 0).sum())
-            said.append(f"{_rows(n_wrong)} labelled against their neighbours." if n_wrong else "No suspicious labels.")
+            whose = "its" if n_wrong == 1 else "their"
+            said.append(
+                f"{_rows(n_wrong)} labelled against {whose} neighbours." if n_wrong else "No suspicious labels."
+            )
         return " ".join(said)
 
 

@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from bam_core.curation.graph import Graph, neighbour_graph
 
 K = 20  # neighbours that outliers and labels are judged by
-SHARE = 0.02  # of the usual distance to the tenth neighbour, below which two rows are near-duplicates
+NTH = 5  # neighbour, whose usual distance is the measure of near-duplicates
+SHARE = 0.02  # of that distance, below which two rows are near-duplicates
 SAME = 1e-9  # cosine distance of rows that are equal but for rounding
 MARGIN = 0.5  # of the votes, by which another class must be ahead of a row's own label
 LOF = 1.5  # local outlier factor of an outlier, scikit-learn's limit
@@ -37,10 +38,10 @@ class Duplicates(NamedTuple):
 def duplicates(graph: Graph) -> Duplicates:
     """Sets of rows of which each is linked to another by a distance below the limit.
 
-    The limit is two hundredths of the median distance to the tenth neighbour: encoders differ in how close together
+    The limit is two hundredths of the median distance to the fifth neighbour: encoders differ in how close together
     all rows lie, so that no fixed distance would do.
     """
-    usual = float(np.median(graph.distances[:, min(9, graph.distances.shape[1] - 1)]))
+    usual = float(np.median(graph.distances[:, min(NTH, graph.distances.shape[1]) - 1]))
     limit = max(SHARE * usual, SAME)
     n, k = graph.rows.shape
     close = graph.distances <= limit

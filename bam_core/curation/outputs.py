@@ -1,5 +1,6 @@
 """What a curation leaves: a parquet file with a column for each finding, and a page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -42,33 +43,37 @@ def curate_file(
     if output.suffix != ".parquet":
         raise InputError(f"-o expected a file .parquet; got {str(output)!r}.")
     found = curate(embeddings, labels=labels, groups=groups)
-    samples = samples_of(found.embeddings, run_folder, trusted=trusted)
+    samples = None
+    try:
+        samples = samples_of(found.embeddings, run_folder, trusted=trusted)
+    except (BAMError, OSError) as error:
+        if run_folder is not None:
+            raise
+        found = replace(found, notes=[*found.notes, f"Rows are named and not drawn: {error}"])
     make_folder(output.parent)
     with written(output) as partial:
         found.table.to_parquet(partial, index=False)
     return found, write_curation_page(output.with_suffix(".html"), found, samples)
 
 
-def samples_of(embeddings: Embeddings, run_folder: Path | None, *, trusted: bool = False) -> Samples | None:
-    """Samples behind embeddings, or None where the run or the data cannot be read any more.
+def samples_of(embeddings: Embeddings, run_folder: Path | None, *, trusted: bool = False) -> Samples:
+    """Samples behind embeddings.
+
+    Args:
+        embeddings: as they were read.
+        run_folder: of the run; default: where it was when the embeddings were made.
+        trusted: run the Python files that the run names, also if somebody else made it.
 
     Raises:
-        InputError: the run that was named did not make them.
-        BAMError: the run that was named cannot be read.
+        InputError: the run did not make the embeddings, or they do not name one.
+        BAMError: the run or the data cannot be read.
     """
     source = embeddings.source
     folder = run_folder or (Path(source["run"]) if source.get("run") else None)
     if folder is None:
-        return None
-    try:
-        recipe = load_run(folder, trusted=trusted)
-        encoder = load_encoder(folder, teacher=source.get("network") == "teacher", trusted=trusted)
-    except (BAMError, OSError):
-        if run_folder is not None:
-            raise
-        return None
+        raise InputError("the embeddings do not say which run made them; --run names it.")
+    recipe = load_run(folder, trusted=trusted)
+    encoder = load_encoder(folder, teacher=source.get("network") == "teacher", trusted=trusted)
     if model_hash(encoder) != source.get("model"):
-        if run_folder is not None:
-            raise InputError(f"--run expected the run that made the embeddings; {str(run_folder)!r} did not.")
-        return None
+        raise InputError(f"--run expected the run that made the embeddings; {str(folder)!r} did not.")
     return Samples.of_source(recipe, encoder, source)

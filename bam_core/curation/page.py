@@ -18,8 +18,8 @@ MOST_SETS = 8  # of near-duplicates that are shown
 MOST_COPIES = 6  # of a set
 MOST_ROWS = 12  # outliers and suspicious labels that are shown
 MOST_LISTED = 200  # in a folded table
-TYPICAL = 6  # members of a cluster
-BESIDE = 5  # neighbours of a suspicious row
+TYPICAL = 5  # members of a cluster
+BESIDE = 4  # neighbours of a suspicious row
 MOST_POINTS = 4000  # of the map
 
 
@@ -100,7 +100,7 @@ class _Writer:
         ]
         said = (
             f"Rows closer than {found.duplicates.limit:.2g} (1 - cosine), two hundredths of the usual distance to the "
-            "tenth neighbour, directly or through another. Pretraining treats copies as different samples; between "
+            "fifth neighbour, directly or through another. Pretraining treats copies as different samples; between "
             "train and test they make results too good."
         )
         if found.shared_groups:

@@ -179,7 +179,7 @@ def feature_score(column: np.ndarray, labels: np.ndarray) -> float:
     if column.dtype.kind == "f":
         areas = [roc_auc_score(labels == c, column) for c in classes]
         return float(np.mean([max(area, 1 - area) for area in areas]))
-    fit = np.arange(len(labels)) % 2 == 0
+    fit = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
     table = np.zeros((int(column.max()) + 1, int(labels.max()) + 1))
     np.add.at(table, (column[fit], labels[fit]), 1)
     accuracy = float((table.argmax(axis=1)[column[~fit]] == labels[~fit]).mean())

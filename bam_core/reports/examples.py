@@ -27,14 +27,14 @@ def about_lines(row: pd.Series) -> list[str]:
     Example:
         >>> row = pd.Series({"id": "a@7", "record": "a", "start_s": 0.5, "end_s": 1.0, "class": "calm"})
         >>> about_lines(row)
-        ['calm', 'a, 0.50 to 1.00 s']
+        ['class calm', 'a, 0.50 to 1.00 s']
     """
     lines = []
     label: Any = row.get("class")
     if np.ndim(label):
         lines.append(", ".join(map(str, label)) or "no label holds")
     elif _known(label):
-        lines.append(str(label))
+        lines.append(f"class {label}")
     elif "class" not in row and "label" in row and isinstance(row["label"], float) and _known(row["label"]):
         lines.append(f"label {row['label']:.4g}")
     if _known(row.get("record")):

@@ -6,7 +6,7 @@ from typing import Any
 
 from bam_core.config.recipe import Resolved
 from bam_core.data import PreparedData, SplitDataset
-from bam_core.errors import BAMError
+from bam_core.errors import DataError
 from bam_core.reports.pictures import Sample, take_sample
 from bam_core.runs.new_data import read_files
 from bam_core.runs.pretrained import PretrainedEncoder
@@ -35,21 +35,21 @@ class Samples:
             self._untouched = views.factory(**views.with_facts(encoder.facts)).untouched
 
     @classmethod
-    def of_source(cls, recipe: Resolved, encoder: PretrainedEncoder, source: Mapping[str, Any]) -> "Samples | None":
-        """Those of a file of embeddings, or None where its data cannot be read again.
+    def of_source(cls, recipe: Resolved, encoder: PretrainedEncoder, source: Mapping[str, Any]) -> "Samples":
+        """Those of a file of embeddings.
 
         Args:
             recipe: of the run.
             encoder: of the run.
             source: `Embeddings.source`.
+
+        Raises:
+            BAMError: its data cannot be read again, or it does not say where they are.
         """
         where = source.get("data") or {}
         if not where.get("path"):
-            return None
-        try:
-            return cls(recipe, encoder, read_files(recipe, encoder, Path(where["path"]), where.get("options") or {}))
-        except (BAMError, OSError):
-            return None
+            raise DataError("the embeddings are of rows that were in memory, which cannot be read again.")
+        return cls(recipe, encoder, read_files(recipe, encoder, Path(where["path"]), where.get("options") or {}))
 
     def get(self, name: str) -> Sample | None:
         """The untouched sample of a row, or None if there is none of that name."""

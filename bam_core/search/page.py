@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bam_core.errors import BAMError
 from bam_core.reports.examples import about_lines, shown
 from bam_core.reports.pages import Page, Section, Strip, write_page
 from bam_core.runs.samples import Samples
@@ -20,7 +21,11 @@ def write_search_page(path: Path, found: Found) -> Path:
         found: by `bam_core.search.search.search`.
     """
     source = found.embeddings.source
-    bank = Samples.of_source(found.recipe, found.encoder, source)
+    bank, problem = None, ""
+    try:
+        bank = Samples.of_source(found.recipe, found.encoder, source)
+    except (BAMError, OSError) as error:
+        problem = str(error)
     asked = bank if found.data is None else Samples(found.recipe, found.encoder, found.data)
     n, k = found.rows.shape
     strips = []
@@ -32,7 +37,7 @@ def write_search_page(path: Path, found: Found) -> Path:
             examples.append(shown(bank, neighbour, [f"distance {distance:.3g}", *about_lines(neighbour)]))
         strips.append(Strip(examples, str(about["id"]) if n > 1 else ""))
     shown_of = f" The first {MOST_QUERIES} of {n:,} queries are shown." if n > MOST_QUERIES else ""
-    hidden = "" if bank else " The data of the embeddings cannot be read again, so that neighbours are named only."
+    hidden = f" Neighbours are named only, since their data cannot be read: {problem}" if problem else ""
     how = (
         f"Each query (framed) and its {k} nearest rows of {len(found.embeddings.matrix):,}, nearest first. The "
         "distance is 1 - cosine of the embeddings: 0 for the same direction, 1 for a right angle, 2 for the opposite."

@@ -71,12 +71,12 @@ def alpha_req(embeddings: Float[Tensor, "n d"]) -> float:
     return float(-(x @ y) / (x @ x))
 
 
-def view_agreement(first: Float[Tensor, "n d"], second: Float[Tensor, "n d"], *, k: int = 10) -> float:
+def view_agreement(first: Float[Tensor, "n d"], second: Float[Tensor, "m e"], *, k: int = 10) -> float:
     """How alike the neighbours of samples are in two views: the part of the k nearest that both name.
 
     Args:
         first: embeddings of a view of each sample.
-        second: those of another view, in the same order.
+        second: those of another view, in the same order and of the same shape.
         k: neighbours, at most n - 1.
 
     Returns:

@@ -38,7 +38,7 @@ def test_a_column_each():
     assert "2 rows are near-duplicates of another, in 1 set." in found.verdict
     assert "1 of these sets is in train and in test or validation" in found.verdict
     assert "1 group in train and in test or validation as well." in found.verdict
-    assert "1 row is labelled against their neighbours." in found.verdict
+    assert "1 row is labelled against its neighbours." in found.verdict
 
 
 def test_what_is_not_known_is_said():
@@ -74,6 +74,11 @@ def test_other_columns_are_refused(options, said):
 def test_too_few_rows_and_other_files(tmp_path):
     with pytest.raises(DataError, match="expected at least three rows to compare; got 2"):
         curate(table()[:2])
+    found, page = curate_file(table(), tmp_path / "bare.parquet")
+    assert found.notes == [
+        "Rows are named and not drawn: the embeddings do not say which run made them; --run names it."
+    ]
+    assert page == tmp_path / "bare.html"
     with pytest.raises(InputError, match=r"-o expected a file \.parquet; got '.*near\.csv'"):
         curate_file(table(), tmp_path / "near.csv")
 
@@ -103,6 +108,7 @@ def test_the_page_shows_rows_of_the_data(tmp_path, capsys):
     (tmp_path / "run").rename(tmp_path / "moved")
     assert main(["curate", str(tmp_path / "all.parquet"), "-o", str(tmp_path / "b.parquet")]) == 0
     assert (tmp_path / "b.html").read_text().count("<img") == 1  # the map
+    assert "Note: Rows are named and not drawn: '" in capsys.readouterr().out
     assert main(["curate", str(tmp_path / "all.parquet"), "--run", str(tmp_path / "moved")]) == 0
     assert (tmp_path / "all.curated.html").read_text().count("<img") == page.count("<img")
     untrained_run(tmp_path / "other", {**recipe, "encoder": {"name": "resnet1d", "width": 8}})

@@ -73,7 +73,7 @@ def test_a_page_without_the_data_names_rows(folder, tmp_path):
     table.attrs["bam_ssl"] = {**bam.load(folder / "run").embed(folder / "series.csv").attrs["bam_ssl"], "data": {}}
     bam.load(folder / "run").search("s4", table, k=2, page=tmp_path / "near.html")
     page = (tmp_path / "near.html").read_text()
-    assert "cannot be read again, so that neighbours are named only" in page
+    assert "named only, since their data cannot be read: the embeddings are of rows that were in memory" in page
     assert "<img" not in page
 
 
