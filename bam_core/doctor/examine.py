@@ -45,9 +45,9 @@ class Examined:
         n_aside, n = len(self.data.set_aside), len(self.found)
         said = f"{len(self.data.splits['train']):,} rows to train on."
         said += f" {n_aside:,} input(s) cannot be used." if n_aside else ""
-        return said + (
-            f" {n} finding{'s' * (n != 1)}: look at them first." if n else " Nothing speaks against training."
-        )
+        if not n:
+            return f"{said} Nothing speaks against training."
+        return f"{said} 1 finding: look at it first." if n == 1 else f"{said} {n} findings: look at them first."
 
 
 def examine(data: Path, modality: str, options: Mapping[str, Any]) -> Examined:

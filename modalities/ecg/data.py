@@ -216,8 +216,9 @@ def read_wfdb(
             if target is not None:
                 columns["label"] = repeated(target, place[name], len(rows.signal))
             ids = [f"{name}@{sample}" for sample in rows.samples]
-            columns |= {"record": [name] * len(ids), "start_s": rows.start_s}
-            columns["end_s"] = rows.start_s + how.length(rate_hz) / rate_hz
+            columns["record"] = np.repeat(name, len(ids))
+            columns["start_s"] = rows.start_s
+            columns["end_s"] = rows.start_s + cutting.length(rate_hz) / rate_hz
             signal = ((rows.signal - mean) / std).astype(np.float32) if std != 1 else rows.signal
             writer.add(part_of[name], signal=signal, id=ids, group=[person[name]] * len(ids), **columns)
         known_labels = {"classes": list(cutting.classes) if cut == "beats" else learnt.get("classes") or []}
