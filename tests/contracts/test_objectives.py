@@ -2,7 +2,9 @@
 
 import pytest
 
+from bam_core.config.recipe import load_recipe
 from bam_core.config.registry import load_objective, objective_names
+from bam_core.config.shipped_recipes import find_recipe
 from bam_core.testing import check_objective
 
 SMALL = {"projector_hidden": 16, "projector_out": 16}
@@ -31,3 +33,12 @@ def test_the_objectives_that_are_there():
 )
 def test_it_keeps_its_promises(name, options):
     check_objective(load_objective(name), **options)
+
+
+@pytest.mark.parametrize("name", objective_names())
+def test_a_smoke_recipe_takes_it_by_an_override(name):
+    """As docs/methods.md says; those that hide places need the recipe with tokens and one view."""
+    recipe = "smoke/timeseries_jepa" if name.startswith(("jepa", "masked")) else "smoke/timeseries"
+    resolved = load_recipe(find_recipe(recipe), [f"objective.name={name}"])
+    assert resolved.objective.name == name
+    assert resolved.needs_labels == (name == "supcon")
