@@ -91,7 +91,7 @@ def _groups(data: PreparedData) -> Iterator[str]:
     if not known and len(data.splits) > 1:
         yield (
             "No group says which rows are of the same person, machine or recording. If there are several of one, name "
-            "it (option group or groups), or train and test share it."
+            "it (option group), or train and test share it."
         )
     for split, groups in known.items():
         if len(groups) < FEW:
