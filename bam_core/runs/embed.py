@@ -85,6 +85,7 @@ def embed_new(
     options: Mapping[str, Any],
     *,
     folder: Path | None = None,
+    origin: bool = True,
 ) -> EmbeddingTable:
     """Embed a folder, a file, or rows in memory.
 
@@ -94,11 +95,12 @@ def embed_new(
         data: a path, or rows, see `read_rows`.
         options: of the reader, or of `from_memory`.
         folder: of the run, to be named in the table.
+        origin: whether rows are looked up in the run's own data, see `Training.mark`.
 
     Raises:
         BAMError: data or options do not fit.
     """
-    found = read_new(recipe, encoder, data, options)
+    found = read_new(recipe, encoder, data, options, training=None if origin else Training.unknown(recipe))
     tables = [rows_table(encoder, rows, found.facts, what=f"embedding {split}") for split, rows in found.splits.items()]
     table = pd.concat(tables, ignore_index=True)
     table.attrs[KEY] = source_of(recipe, encoder, Where(folder, data if isinstance(data, Path) else None, options))

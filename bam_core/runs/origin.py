@@ -32,11 +32,18 @@ class Training(NamedTuple):
         recipe: of the run.
         places: digest of a row -> splits and names of the rows that hold the same; empty where that is not known.
         problem: why it is not known.
+        asked: whether anybody wants to know.
     """
 
     recipe: Resolved
     places: Mapping[bytes, Sequence["_Place"]]
     problem: str = ""
+    asked: bool = True
+
+    @classmethod
+    def unknown(cls, recipe: Resolved) -> "Training":
+        """Nothing is looked up, and no column added."""
+        return cls(recipe, {}, asked=False)
 
     @classmethod
     def of(cls, recipe: Resolved) -> "Training":
@@ -56,6 +63,8 @@ class Training(NamedTuple):
         Args:
             data: that were read for the run's encoder.
         """
+        if not self.asked:
+            return data
         types = {"split": datasets.Value("string"), "seen_in_training": datasets.Value("bool")}
         splits = {}
         for name, rows in data.splits.items():

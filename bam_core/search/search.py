@@ -104,7 +104,7 @@ def search(
         queries, vectors = known.about.iloc[own].assign(id=ids[own]).reset_index(drop=True), known.matrix[own]
     else:
         path = _file(query, ids) if isinstance(query, str | Path) else query
-        found = embed_new(recipe, encoder, path, options or {})
+        found = embed_new(recipe, encoder, path, options or {}, origin=False)
         asked = read_embeddings(found.table)
         queries, vectors, data = asked.about, asked.matrix, found.data
     if len(queries) > MOST_QUERIES:
