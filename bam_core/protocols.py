@@ -134,6 +134,26 @@ class Baseline:
     why_not: Callable[[Sequence[str], Mapping[str, Any]], str] | None = None
 
 
+class ExportInput(NamedTuple):
+    """What an exported network takes, and the preprocessing that becomes part of it.
+
+    Attributes:
+        module: the inputs, in order -> a batch as encoders take it; plain arithmetic on tensors.
+        examples: name -> (n, ...) random rows, n of at least two.
+        dynamic: name -> axis -> its name, of the axes behind the first whose length may differ.
+        about: name -> what it is: unit, scale, what is done before.
+        rows: the same rows as `Modality.from_memory` takes them, to compare with; None where it cannot read such rows.
+        options: of `from_memory`.
+    """
+
+    module: nn.Module
+    examples: Mapping[str, Tensor]
+    dynamic: Mapping[str, Mapping[int, str]]
+    about: Mapping[str, str]
+    rows: Any = None
+    options: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Modality:
     """The adapter of one domain.
@@ -166,6 +186,8 @@ class Modality:
         to_files: (rows, folder, *, labels=None, groups=None, **options) -> the section `data` of a recipe, its path
             relative to the folder: writes rows in memory, as `from_memory` takes them, for one of the readers. It lets
             `bam_core.pretrain` and `Run.finetune` take them.
+        export_input: (facts, *, reader, options, seed) -> `ExportInput`: what `bam export` lets a network take, for an
+            encoder whose data were read by `reader` with these options.
         columns_are_features: whether these rows are a table (n, columns), whose columns are always the same features.
         baselines: name -> what a user would take instead of pretraining, for the tables of `bam evaluate` and
             `bam compare`.
@@ -183,6 +205,7 @@ class Modality:
     label_risks: Mapping[str, str] = field(default_factory=dict[str, str])
     from_memory: Callable[..., Any] | None = None
     to_files: Callable[..., Mapping[str, Any]] | None = None
+    export_input: Callable[..., ExportInput] | None = None
     columns_are_features: bool = False
     baselines: Mapping[str, Baseline] = field(default_factory=dict[str, Baseline])
 

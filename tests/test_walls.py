@@ -26,6 +26,7 @@ BELOW = {
     "runs": {"training", "config", "probes", "reports", "data", "labels"},
     "comparison": {"runs", "training", "config", "probes", "reports", "data", "benchmarks"},
     "finetuning": {"embedder", "runs", "training", "config", "probes", "reports", "data", "labels"},
+    "export": {"finetuning", "runs", "config", "data"},
     "imagenet": {"finetuning", "runs", "training", "config", "probes", "data", "labels"},
     "planning": {"training", "config", "data"},
     "search": {"runs", "config", "probes", "reports", "data"},

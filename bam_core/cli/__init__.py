@@ -19,6 +19,7 @@ COMMANDS = {
     "search": "find the rows most like a file or a row, in a file of embeddings",
     "curate": "look through embeddings: near-duplicates, outliers, clusters, suspicious labels",
     "select": "show label-free figures of the encoders that runs keep",
+    "export": "write the trained network as one file, ONNX or torch, with its preprocessing inside",
     "import-checkpoint": "turn a released checkpoint into an encoder",
     "recipes": "list, show or copy the recipes that come with bam-ssl",
     "new": "write a working skeleton of a modality or an objective of your own",
@@ -91,6 +92,8 @@ _PACKAGES = {
     "image": "PIL timm torchvision",
     "peers": "lightly",
     "search": "usearch",
+    "loggers": "tensorboard wandb mlflow",
+    "export": "onnx onnxruntime onnxscript",
 }
 _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package in packages.split()}
 

@@ -1,6 +1,7 @@
 """The schema of a recipe: its sections, and for every value whether it may be another one when a run goes on."""
 
 from enum import Enum
+from html import escape
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -19,6 +20,7 @@ class OnResume(Enum):
 
 
 SAME, MAY_CHANGE = OnResume.SAME, OnResume.MAY_CHANGE
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0)]
 _NotNegative = Annotated[float, Field(ge=0)]
@@ -75,6 +77,9 @@ class TrainSettings(BaseModel):
     """After a step with NaN or infinity was saved for `bam replay`: stop, or leave the step out and go on."""
     log_every: Annotated[_Count, MAY_CHANGE] = 10
     """Optimiser steps between rows of metrics.csv."""
+    logger: Annotated[Literal["auto"] | tuple[LoggerName, ...], MAY_CHANGE] = "auto"
+    """Where curves, hyper-parameters and the report go: a list of csv, tensorboard, wandb and mlflow. metrics.csv is
+    always written. auto: csv, and tensorboard if it is installed."""
     knn_every: Annotated[_Count | None, MAY_CHANGE] = None
     """Passes between looks at the kNN accuracy on labelled rows of train or validation, in knn.csv; none: no look."""
 
@@ -111,6 +116,10 @@ class Recipe(BaseModel):
     def to_yaml(self) -> str:
         """The whole recipe, defaults included."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return f"<pre>{escape(self.to_yaml())}</pre>"
 
 
 def may_change(model: type[BaseModel]) -> set[str]:

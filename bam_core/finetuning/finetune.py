@@ -4,39 +4,28 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bam_core.config.recipe import Resolved
 from bam_core.data import PreparedData
-from bam_core.finetuning.data import labelled_data, labels_of
+from bam_core.finetuning.data import labelled_data
+from bam_core.finetuning.judged import bench_of, judged_folds, judged_trials, on_all_rows
 from bam_core.finetuning.layers import learning
 from bam_core.finetuning.pretrained import PretrainedClassifier, PretrainedRegressor
 from bam_core.finetuning.settings import FinetuneSettings, checked_settings
-from bam_core.finetuning.task import Task
 from bam_core.finetuning.train import Fitted
-from bam_core.finetuning.trials import OURS, SCRATCH, Bench, Outcome, Trial, plan, run_trials
-from bam_core.finetuning.words import COLUMN, LINEAR, verdict
+from bam_core.finetuning.trials import OURS, Bench
+from bam_core.finetuning.words import verdict
 from bam_core.outputs import make_folder, write_text, written_folder
-from bam_core.probes.evaluate import evaluate
-from bam_core.probes.inputs import Features
-from bam_core.probes.judge import judge_scores
-from bam_core.probes.metrics import figure, metric_of_weights
 from bam_core.probes.results import Results
 from bam_core.probes.tables import html_table
-from bam_core.probes.task import Task as Shared
-from bam_core.probes.task import make_task
 from bam_core.reports.label_curve import save_label_curve
 from bam_core.reports.predictions import Predictions
 from bam_core.reports.report import ReportContent, write_report
-from bam_core.runs.baselines import choose_baselines, judge_baseline
 from bam_core.runs.environment import environment
-from bam_core.runs.evaluate_run import RAW, Function
-from bam_core.runs.features import embed
 from bam_core.runs.lock import only_here
 from bam_core.runs.pretrained import PretrainedEncoder
 from bam_core.runs.run_folder import check_data, load_encoder, load_run, weights_digest
@@ -135,17 +124,12 @@ def _finetune(
     identity: str,
     say: Callable[[str], None],
 ) -> Finetuned:
-    protocol = settings.protocol(recipe.evaluate)
-    labels = labels_of(data)
-    shared = make_task(labels, protocol)
-    task = Task.of_labels(labels.train, labels.classes)
-    bench = Bench(
-        recipe, data, encoder.encoder, labels, shared, protocol, task, settings, target / f"trials-{identity}"
-    )
+    bench = bench_of(recipe, encoder, data, settings, target / f"trials-{identity}")
+    task = bench.task
 
     def keep(fitted: Fitted) -> None:
         kind = PretrainedRegressor if task.kind == "number" else PretrainedClassifier
-        source = {**encoder.source, "finetuned": settings.model_dump(mode="json"), "labels": labels.hash()}
+        source = {**encoder.source, "finetuned": settings.model_dump(mode="json"), "labels": bench.labels.hash()}
         made = kind.of_predictor(
             fitted.predictor,
             task,
@@ -157,88 +141,23 @@ def _finetune(
         with written_folder(target / "model") as partial:
             made.save_pretrained(partial)
 
-    trials = plan(settings)
-    outcomes: dict[Trial, Outcome] = {}
-    for number, (trial, outcome) in enumerate(run_trials(bench, trials, keep), start=1):
-        outcomes[trial] = outcome
-        say(f"[{number}/{len(trials)}] {_line(trial, outcome, shared)}")
-    results = _table(bench, encoder, outcomes, say)
+    if settings.cross_validation is None:
+        judged = judged_trials(bench, encoder, keep, say)
+    else:
+        judged = judged_folds(bench, encoder, say)
+        if not (target / "model" / "config.json").is_file():
+            say("The model that is kept learns from all labelled rows.")
+            keep(on_all_rows(bench))
+    results = judged.results
     results.save(target / "results.json")
+    load_model(target / "model", trusted=True).add_evaluation(target / "model", results, OURS)
     save_label_curve(results, target / "score_by_labels.png", ours=OURS)
     write_text(target / "settings.json", json.dumps(settings.model_dump(mode="json"), indent=1))
-    _write_page(target, bench, results, outcomes[trials[0]])
+    _write_page(target, bench, results, judged.predictions)
     return Finetuned(target, results)
 
 
-def _line(trial: Trial, outcome: Outcome, shared: Shared) -> str:
-    metric = shared.metrics[0]
-    value = metric_of_weights(metric, shared.test, outcome.scores, subset=shared.subset)(np.ones(len(shared.test)))
-    return (
-        f"{trial.kind}, {outcome.n_labels:,} labels ({trial.fraction * 100:g} %), seed {trial.draw}: "
-        f"{metric} {figure(value, metric)}, {outcome.steps:,} steps, {outcome.seconds:.0f} s"
-    )
-
-
-def _table(
-    bench: Bench, encoder: PretrainedEncoder, outcomes: Mapping[Trial, Outcome], say: Callable[[str], None]
-) -> Results:
-    """All that is to be compared, in one table."""
-    data, protocol = bench.data, bench.protocol
-    modality = bench.recipe.modality.with_facts(data.facts)
-    networks = {RAW: Function(modality.raw_features), LINEAR: encoder}
-    features = {
-        name: Features(
-            **{split: embed(network, bench.dataset(split), what=f"{name}, {split}") for split in data.splits}
-        )
-        for name, network in networks.items()
-    }
-    probes = evaluate(features, bench.labels, protocol, data_fingerprint=data.fingerprint)
-    choice = choose_baselines(modality, data, protocol)
-    baselines = []
-    for name in choice.chosen:
-        say(f"baseline {name}")
-        judged = judge_baseline(name, modality, data, protocol)
-        baselines += [] if judged is None else [judged]
-    rows, by_class = [], []
-    for kind in (SCRATCH, OURS):
-        for fraction in bench.settings.curve:
-            of_cell = [outcome for trial, outcome in outcomes.items() if trial[:2] == (kind, fraction)]
-            if of_cell:
-                made = judge_scores(
-                    bench.shared, kind, COLUMN, fraction, [o.scores for o in of_cell],
-                    n_labels=round(np.mean([o.n_labels for o in of_cell])), seconds=sum(o.seconds for o in of_cell),
-                )  # fmt: skip
-                rows += made.rows
-                by_class += made.by_class
-    trained = replace(probes, rows=tuple(rows), by_class=tuple(by_class), figures={}, notes=())
-    joined = probes.restricted([RAW]).joined(
-        [*baselines, trained.restricted([SCRATCH]), probes.restricted([LINEAR]), trained.restricted([OURS])]
-    )
-    notes = (*joined.notes, *choice.notes, *_notes(outcomes, bench))
-    return replace(
-        joined,
-        rows=tuple(replace(row, probe=COLUMN) for row in joined.rows),
-        by_class=tuple(replace(row, probe=COLUMN) for row in joined.by_class),
-        figures={},
-        notes=tuple(dict.fromkeys(notes)),
-        baselines=choice.chosen,
-    )
-
-
-def _notes(outcomes: Mapping[Trial, Outcome], bench: Bench) -> list[str]:
-    """What decided when to stop, for each part of the labels."""
-    said = []
-    for fraction in bench.settings.curve:
-        kinds = {outcome.stopped_on for trial, outcome in outcomes.items() if trial.fraction == fraction}
-        share = f"{fraction * 100:g} % of the labels"
-        if kinds == {"nothing"}:
-            said.append(f"{share}: too few rows to hold any out; training went to its end.")
-        elif "rows" in kinds and bench.labels.train_groups is not None:
-            said.append(f"{share}: when to stop was decided on held-out rows, not on held-out groups.")
-    return said
-
-
-def _write_page(target: Path, bench: Bench, results: Results, model: Outcome) -> None:
+def _write_page(target: Path, bench: Bench, results: Results, predictions: Predictions) -> None:
     data = bench.data
     about = environment(bench.recipe.recipe, data)
     write_report(
@@ -248,7 +167,8 @@ def _write_page(target: Path, bench: Bench, results: Results, model: Outcome) ->
             verdict=verdict(results),
             results=results,
             ours=OURS,
-            predictions=Predictions(bench.shared.test, model.scores, bench.task.classes),
+            predictions=predictions,
+            cross_validation=results if results.folds else None,
             set_aside=list(data.set_aside),
             repairs=data.repairs,
             notes=data.notes,

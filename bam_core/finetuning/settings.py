@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bam_core.config.registry import did_you_mean
 from bam_core.errors import RecipeError
-from bam_core.probes.protocol import EvaluationProtocol
+from bam_core.probes.protocol import CrossValidation, EvaluationProtocol
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -52,6 +52,10 @@ class FinetuneSettings(BaseModel):
     refit: bool = False
     """After the held-out rows have said when to stop, train anew on all labelled rows of train, to the same part of the
     course. Nothing is left to judge that training by. A validation split stays out."""
+    cross_validation: CrossValidation | None = None
+    """Judge on folds of all labelled rows in place of the test split: so many, by group where there are groups, or
+    leave_one_group_out. Every fold has all trainings: take fractions=[1.0] and seeds=1. The model that is kept learns
+    from all labelled rows."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced": rare classes weigh more, by one over their frequency. Probabilities are then those of equally
     frequent classes."""
@@ -82,6 +86,7 @@ class FinetuneSettings(BaseModel):
                 "draws": max(2, self.seeds),
                 "metrics": self.metrics or of_run.metrics,
                 "seed": self.seed,
+                "cross_validation": self.cross_validation,
             }
         )
 

@@ -26,9 +26,10 @@ from bam_core.runs.baselines import choose_baselines
 from bam_core.runs.cross_validate import cross_validate
 from bam_core.runs.features import embed
 from bam_core.runs.judge import judge, with_baselines
-from bam_core.runs.run_folder import check_data, load_encoder, load_run, weights_digest
+from bam_core.runs.run_folder import check_data, encoder_folder, load_encoder, load_run, weights_digest
 from bam_core.training.batches import mixed_seed
 from bam_core.training.checkpoints import newest_checkpoint
+from bam_core.training.loggers import attach_report
 from bam_core.views import make_views
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
@@ -78,6 +79,7 @@ def evaluate_run(
     if results is not None:
         results = replace(results, encoder=_encoder(folder, teacher))
         results.save(folder / "results.json")
+        encoder.add_evaluation(encoder_folder(folder, teacher=teacher), results, name)
     how = cross_validation or recipe.evaluate.cross_validation
     crossed = None
     if how is not None:
@@ -85,7 +87,8 @@ def evaluate_run(
         crossed = replace(of_folds, encoder=_encoder(folder, teacher))
         crossed.save(folder / "cross_validation.json")
     content = _content(folder, parts, features, results, name)
-    write_report(folder / "report.html", replace(content, cross_validation=crossed))
+    page = write_report(folder / "report.html", replace(content, cross_validation=crossed))
+    attach_report(folder, page)
     return results if crossed is None else crossed
 
 

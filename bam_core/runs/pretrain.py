@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 
 from bam_core.collectives import rank
@@ -34,6 +33,7 @@ from bam_core.training.batches import GlobalBatches, batch_loader
 from bam_core.training.callbacks import CleanStop, MetricsFile, Watch, keep_rows
 from bam_core.training.checkpoints import Checkpoint, Checkpoints, newest_checkpoint
 from bam_core.training.data_workers import deaths_explained
+from bam_core.training.loggers import make_loggers, remember_records
 from bam_core.training.module import PretrainModule
 from bam_core.training.online_knn import OnlineKNN
 from bam_core.training.trainer import make_trainer, quiet_lightning
@@ -78,6 +78,7 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
     metrics = MetricsFile(folder / "metrics.csv", settings.log_every)
     stop = CleanStop()
     knn = folder / "knn.csv"
+    loggers = make_loggers(settings, folder, recipe.recipe.model_dump(mode="json"))
     trainer = make_trainer(
         settings,
         [
@@ -88,7 +89,7 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
             Checkpoints(folder / "checkpoints", settings.checkpoint_every),
         ],
         progress=progress,
-        logger=_tensorboard(folder),
+        logger=loggers,
         default_root_dir=folder,
     )
     batches = GlobalBatches(
@@ -105,6 +106,7 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
         return folder
     if trainer.is_global_zero:
         _describe(folder, recipe, parts.data, checkpoint)
+        remember_records(folder, loggers)
         print(parts.data.account(), flush=True)
     if trainer.is_global_zero:
         keep_rows(knn, 0 if checkpoint is None else checkpoint.step)
@@ -147,7 +149,13 @@ def _pretrain(recipe: Resolved, folder: Path, *, resume: bool, progress: bool) -
 
 
 def _source(recipe: Resolved, parts: Parts, steps: int) -> dict[str, Any]:
-    return {"recipe": recipe.recipe.model_dump(mode="json"), "data": parts.data.fingerprint, "steps": steps}
+    rows = {split: len(found) for split, found in parts.data.splits.items()}
+    return {
+        "recipe": recipe.recipe.model_dump(mode="json"),
+        "data": parts.data.fingerprint,
+        "rows": rows,
+        "steps": steps,
+    }
 
 
 def _keep(recipe: Resolved, parts: Parts, folder: Path, objective: Any, step: int) -> None:
@@ -221,11 +229,3 @@ def _describe(folder: Path, recipe: Resolved, data: PreparedData, checkpoint: Ch
     write_text(folder / "recipe.yaml", recipe.recipe.to_yaml())
     write_text(folder / "environment.json", json.dumps(about, indent=1))
     write_set_aside(folder / "set_aside.csv", data)
-
-
-def _tensorboard(folder: Path) -> list[Any]:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        return []
-    return [lightning.loggers.TensorBoardLogger(folder, name="", version="tensorboard")]

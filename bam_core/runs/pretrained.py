@@ -5,20 +5,24 @@
 >>> embeddings = encoder(batch)  # doctest: +SKIP
 """
 
+import json
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
-from huggingface_hub import PyTorchModelHubMixin
+import yaml
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from bam_core.config.registry import choose, load_modality
 from bam_core.config.trust import check_trusted, files_in
 from bam_core.errors import BAMError, DataError
-from bam_core.outputs import explained, make_folder, sync
+from bam_core.outputs import explained, make_folder, sync, write_text
+from bam_core.probes.results import Results
+from bam_core.runs.model_card import EVALUATION, card_text, evaluation_of
 
 Loaded = TypeVar("Loaded", bound="PretrainedEncoder")
 
@@ -90,6 +94,33 @@ class PretrainedEncoder(
                 sync(file)
                 file.replace(folder / file.name)
         return said
+
+    def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
+        """What it is, from which data and views, labels that it is no good for, figures, licence.
+
+        Args:
+            *args: none.
+            **options: `license`, as Hugging Face abbreviates it, such as "cc-by-4.0"; from `model_card_kwargs` of
+                `save_pretrained` and `push_to_hub`.
+        """
+        licence = options.get("license")
+        data: dict[str, Any] = self._hub_mixin_info.model_card_data.to_dict()  # type: ignore[no-untyped-call]
+        data |= {"license": licence} if licence else {}
+        text = card_text(self.config, self.modality, kind=type(self).__name__, licence=licence)
+        return ModelCard(f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---\n\n{text}")
+
+    def add_evaluation(self, folder: Path, results: Results, ours: str | None = None) -> None:
+        """Keep a table with the saved network, in its config and card.
+
+        Args:
+            folder: that it was loaded from.
+            results: the table.
+            ours: which set of features the words are about; default: the last.
+        """
+        self.source = {**self.source, EVALUATION: evaluation_of(results, ours)}
+        self.config["source"] = self.source
+        write_text(folder / "config.json", json.dumps(self.config, sort_keys=True, indent=2))
+        write_text(folder / "README.md", str(self.generate_model_card()))
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the weights, with the rights of the user's umask; safetensors alone makes them the user's only."""

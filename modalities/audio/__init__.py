@@ -6,6 +6,7 @@ from modalities.audio.batches import collate_clips, draw_clip, log_mel_features
 from modalities.audio.clips import SUFFIXES
 from modalities.audio.encoders import MelCNN, MelViT
 from modalities.audio.example import synthetic_clips
+from modalities.audio.export import export_input
 from modalities.audio.folder import read_folder, read_speech_commands
 from modalities.audio.huggingface import read_huggingface
 from modalities.audio.manifest import read_manifest
@@ -36,5 +37,6 @@ MODALITY = Modality(
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
     to_files=to_files,
+    export_input=export_input,
     baselines=BASELINES,
 )

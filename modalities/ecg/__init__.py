@@ -7,6 +7,7 @@ from modalities.ecg.data import read_wfdb
 from modalities.ecg.ecg5000 import read_ecg5000
 from modalities.ecg.encoders import xresnet1d50
 from modalities.ecg.example import synthetic_records
+from modalities.ecg.export import export_input
 from modalities.ecg.mitbih_beats import read_mitbih_beats
 from modalities.ecg.ptbxl import read_ptbxl
 from modalities.ecg.views import LABEL_RISKS, ECGViews
@@ -38,5 +39,6 @@ MODALITY = Modality(
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
     to_files=to_files,
+    export_input=export_input,
     baselines=BASELINES,
 )

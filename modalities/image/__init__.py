@@ -7,6 +7,7 @@ from modalities.image.batches import collate_images, draw_image, raw_image
 from modalities.image.decode import SUFFIXES
 from modalities.image.encoders import Patches, caformer_m36, cnn, resnet18, timm_encoder, vit, vit_tiny
 from modalities.image.example import synthetic_images
+from modalities.image.export import export_input
 from modalities.image.folder import read_folder
 from modalities.image.hub import read_huggingface
 from modalities.image.memory import from_memory, read_digits, read_memory, to_files
@@ -47,5 +48,6 @@ MODALITY = Modality(
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
     to_files=to_files,
+    export_input=export_input,
     baselines=BASELINES,
 )

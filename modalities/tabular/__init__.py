@@ -7,6 +7,7 @@ from modalities.tabular.batches import collate_rows, draw_row, raw_row
 from modalities.tabular.data import read_table
 from modalities.tabular.encoders import FeatureTransformer, MLPEncoder
 from modalities.tabular.example import read_breast_cancer, synthetic_table
+from modalities.tabular.export import export_input
 from modalities.tabular.files import PARQUET
 from modalities.tabular.memory import from_memory, read_frame, to_files
 from modalities.tabular.views import LABEL_RISKS, TabularViews
@@ -31,6 +32,7 @@ MODALITY = Modality(
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
     to_files=to_files,
+    export_input=export_input,
     baselines=BASELINES,
     columns_are_features=True,
 )

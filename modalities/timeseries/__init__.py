@@ -6,6 +6,7 @@ from modalities.timeseries.batches import collate_signals, draw_signal, flat_sig
 from modalities.timeseries.data import read_arrays
 from modalities.timeseries.encoders import DilatedConv, InceptionTime, PatchTransformer, ResNet1d, Rocket
 from modalities.timeseries.example import synthetic_series
+from modalities.timeseries.export import export_input
 from modalities.timeseries.long import read_frame, read_long
 from modalities.timeseries.memory import from_memory, read_series
 from modalities.timeseries.store import to_files
@@ -39,5 +40,6 @@ MODALITY = Modality(
     label_risks=LABEL_RISKS,
     from_memory=from_memory,
     to_files=to_files,
+    export_input=export_input,
     baselines=BASELINES,
 )

@@ -138,6 +138,7 @@ def test_what_notebooks_show(run, results):
     page = run._repr_html_()
     assert "timeseries" in page
     assert "<th>optimiser steps</th><td>1</td>" in page
+    assert "modality: timeseries" in run.recipe._repr_html_()
     table = results._repr_html_()
     assert table.count("<table>") == table.count("</table>") == 1
     assert all(f"<th>{name}</th>" in table for name in results.features)

@@ -141,6 +141,25 @@ def test_a_refit_learns_from_all_labels_to_the_same_part_of_the_course(run, monk
         torch.testing.assert_close(fitted.predictor.state_dict()[name], value.cpu())
 
 
+def test_folds_in_place_of_the_test_split(run, tmp_path, capsys):
+    folder = run(label="kind")
+    settings = {**QUICK, "epochs": 2, "min_steps": 4, "scratch": False, "cross_validation": 4}
+    made = finetune(folder, settings)
+    assert [len(fold.groups) for fold in made.results.folds] == [5] * 4
+    row = made.results.row("fine-tuned", "model", 1.0)
+    assert (len(row.values), row.n_labels) == (4, 180)
+    assert row.mean == pytest.approx(np.mean(row.values))
+    assert made.results.features == ["raw features", "linear probe", "fine-tuned"]
+    page = made.report().read_text()
+    assert '<h2 id="folds">Cross-validation</h2>' in page
+    assert "240" in page, "all rows are predicted once"
+    assert made.model().classes == ("down", "up")
+    assert "The model that is kept learns from all labelled rows." in capsys.readouterr().out
+    times = {file: file.stat().st_mtime_ns for file in made.folder.rglob("*.npz")}
+    assert finetune(folder, settings).folder == made.folder
+    assert {file: file.stat().st_mtime_ns for file in made.folder.rglob("*.npz")} == times
+
+
 def _parts_of(run, **settings):
     from bam_core.config.build import read_data
     from bam_core.data import SplitDataset

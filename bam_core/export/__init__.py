@@ -1,0 +1,1 @@
+"""Trained networks as single files, ONNX or torch.export, with their preprocessing inside."""
