@@ -109,7 +109,7 @@ def test_a_run_on_rows_goes_on_is_judged_moved_and_fine_tuned(tmp_path, capsys):
     assert {row.n_labels for row in moved.evaluate().rows if row.fraction == 1} == {
         read_data(moved._resolved).splits["train"].num_rows
     }
-    assert moved.embed(series[:3]).shape == (3, 9)
+    assert moved.embed(series[:3]).filter(regex=r"^e\d").shape == (3, 8)
     quick = {"fractions": [1.0], "seeds": 1, "scratch": False, "epochs": 1, "min_steps": 1}
     made = moved.finetune(data=series[:12], labels=["calm", "wild"] * 6, data__max_gap=0.2, **quick)
     assert made.model().classes == ("calm", "wild")
@@ -131,7 +131,7 @@ def test_a_recipe_without_data(tmp_path):
     }
     run = bam.pretrain(recipe, data=rows_of("ecg", N), data__sampling_rate_hz=100, folder=tmp_path / "a", **QUICK)
     assert run.recipe.data["sampling_rate_hz"] == run.encoder().facts["sampling_rate_hz"] == 100
-    assert run.embed(rows_of("ecg", 3)).shape == (3, 9)
+    assert run.embed(rows_of("ecg", 3)).filter(regex=r"^e\d").shape == (3, 8)
 
 
 def test_what_is_refused(tmp_path):
