@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="parquet file to write, or a folder")
     parser.add_argument(
         "--engine",
-        choices=["local"],
-        help="write a folder of parquet files, part by part, by this process (local)",
+        choices=["local", "ray"],
+        help="write a folder of parquet files, part by part, by this process (local) or a Ray cluster (ray)",
     )
     parser.add_argument("--teacher", action="store_true", help="use the teacher's encoder instead of the student's")
     add_trust(parser)
@@ -43,8 +43,10 @@ def run(args: argparse.Namespace) -> int:
         write, aside = embed_data, args.output.with_suffix(".set_aside.csv")
     else:
         from bam_core.runs.embed_parts import embed_parts
+        from bam_core.runs.embed_ray import embed_on_cluster
 
-        write, aside = embed_parts, args.output / "_set_aside.csv"
+        write = embed_parts if args.engine == "local" else embed_on_cluster
+        aside = args.output / "_set_aside.csv"
     n_rows, width, n_aside, account = write(
         args.run_folder, args.data, args.output, overrides=args.overrides, teacher=args.teacher, trusted=args.trust
     )

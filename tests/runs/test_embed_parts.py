@@ -4,10 +4,13 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
+import sys
 import tarfile
 import time
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,9 +20,10 @@ import torch
 from PIL import Image
 from run_folders import untrained_run
 
-from bam_core import DataError, RecipeError
+from bam_core import DataError, InputError, RecipeError
 from bam_core.runs.embed import embed_data
 from bam_core.runs.embed_parts import embed_parts
+from bam_core.runs.embed_ray import embed_on_cluster
 from bam_core.runs.lock import only_here
 
 N_ROWS = 10_000
@@ -186,6 +190,53 @@ def test_tar_files_of_images(tmp_path):
     found = pd.read_parquet(tmp_path / "out")
     assert len(found) == 12
     assert found["id"].is_unique
+
+
+class OneActor:
+    """What the engine asks of Ray, by a single actor in this process."""
+
+    def __init__(self, items=()):
+        self.items, self.done = items, []
+
+    def from_items(self, items, *, override_num_blocks):
+        assert override_num_blocks == len(items)
+        return OneActor(items)
+
+    def map_batches(self, actor, *, fn_constructor_args, batch_size, num_gpus, compute):
+        assert compute["max_size"] <= 3  # of four processors
+        made = actor(*fn_constructor_args)
+        self.done = [made({key: np.array([item[key]]) for key in item}) for item in self.items]
+        return self
+
+    def iter_batches(self, *, batch_size):
+        return iter(self.done)
+
+
+def test_a_cluster_makes_the_same_parts(table, tmp_path, monkeypatch):
+    data = OneActor()
+    data.ActorPoolStrategy = dict
+    ray = SimpleNamespace(data=data, is_initialized=lambda: True, cluster_resources=lambda: {"CPU": 4.0})
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", data)
+    one, many, run = table("one.csv", 23), tmp_path / "many", tmp_path / "run"
+    for name, n in (("a", 7), ("b", 12)):
+        table(f"many/{name}.parquet", n)
+    for source in (one, many):
+        embed_parts(run, source, tmp_path / "local", part_rows=5)
+        embed_on_cluster(run, source, tmp_path / "cluster", part_rows=5)
+        assert parts_of(tmp_path / "local") == parts_of(tmp_path / "cluster")
+        assert_same(pd.read_parquet(tmp_path / "cluster"), pd.read_parquet(tmp_path / "local"))
+        embed_on_cluster(run, source, tmp_path / "cluster", part_rows=5)  # nothing is left to do
+        for folder in ("local", "cluster"):
+            shutil.rmtree(tmp_path / folder)
+
+
+def test_without_ray(table, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        InputError, match=r"'ray' expected Ray, which is not installed: pip install 'bam-ssl\[cluster\]'"
+    ):
+        embed_on_cluster(tmp_path / "run", table("new.csv", 3), tmp_path / "out")
 
 
 def embed(run, data, out, cache):
