@@ -38,3 +38,5 @@ def test_the_site_builds(tmp_path):
     assert 'id="bam_core.bam_loss"' in reference
     options = (tmp_path / "site" / "options" / "ecg.html").read_text(encoding="utf-8")
     assert "sampling_rate_hz" in options
+    for page in (tmp_path / "site" / "options").glob("*.html"):
+        assert "as there" not in page.read_text(encoding="utf-8"), page

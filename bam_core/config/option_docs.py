@@ -39,23 +39,14 @@ def options_of(named: Named, others: Collection[Callable[..., Any]] = ()) -> lis
         named: what the section names.
         others: where a docstring sends the reader, as in "see `read_folder`"; their words are taken.
     """
-    beside = vars(sys.modules[named.factory.__module__]).values()
-    bases = inspect.getmro(named.factory) if inspect.isclass(named.factory) else ()
-    mentioned = set(re.findall(r"`(?:\w+\.)*(\w+)`", inspect.getdoc(named.factory) or ""))
-    known: dict[str, dict[str, str]] = {}
-    for one in (*beside, *others, *bases):
-        if getattr(one, "__name__", "") in mentioned or one in others:
-            known[one.__name__] = _in_full(about_arguments(one))
     types = option_types(named.factory)
     found = []
-    about = _in_full(about_arguments(named.factory))
+    about = about_options(named.factory, others)
     rest = next((text for name, text in about.items() if name.startswith("**")), "")
     for parameter in keyword_parameters(named.factory):
         if parameter.name in FILLED_IN:
             continue
         text = about.get(parameter.name, rest)
-        while (sent := ELSEWHERE.match(text)) and parameter.name in known.get(sent["name"], {}):
-            text = known[sent["name"]][parameter.name]
         is_given = parameter.name in named.options
         value = named.options[parameter.name] if is_given else parameter.default
         is_open = value is inspect.Parameter.empty
@@ -68,6 +59,27 @@ def options_of(named: Named, others: Collection[Callable[..., Any]] = ()) -> lis
                 first_sentence(text),
             )
         )
+    return found
+
+
+def about_options(factory: Callable[..., Any], others: Collection[Callable[..., Any]] = ()) -> dict[str, str]:
+    """Argument -> what its docstring says, in full also where that sends the reader to another one.
+
+    Args:
+        factory: with a docstring in the style of Google.
+        others: where a docstring sends the reader, as in "see `read_folder`"; their words are taken.
+    """
+    beside = vars(sys.modules[factory.__module__]).values()
+    bases = inspect.getmro(factory) if inspect.isclass(factory) else ()
+    mentioned = set(re.findall(r"`(?:\w+\.)*(\w+)`", inspect.getdoc(factory) or ""))
+    known: dict[str, dict[str, str]] = {}
+    for one in (*beside, *others, *bases):
+        if getattr(one, "__name__", "") in mentioned or one in others:
+            known[one.__name__] = _in_full(about_arguments(one))
+    found = _in_full(about_arguments(factory))
+    for name in found:
+        while (sent := ELSEWHERE.match(found[name])) and name in known.get(sent["name"], {}):
+            found[name] = known[sent["name"]][name]
     return found
 
 

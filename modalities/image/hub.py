@@ -67,7 +67,8 @@ def read_huggingface(
         fitted: as there.
 
     Returns:
-        Splits with `image` or `encoded`, `id` (split and row), and where known `label` and `group`; facts as there.
+        Splits with `image` or `encoded`, `id` (split and row), where known `label` and `group`; the facts of
+            `read_folder`.
 
     Raises:
         InputError: an option out of range.

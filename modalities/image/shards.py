@@ -73,7 +73,8 @@ def read_shards(
         fitted: as there.
 
     Returns:
-        Splits with `image` (decoded) or `file`, `offset` and `size`, `id`, and where known `label`; facts as there.
+        Splits with `image` (decoded) or `file`, `offset` and `size`, `id`, where known `label`; the facts of
+            `read_folder`.
 
     Raises:
         InputError: an option out of range.
