@@ -122,7 +122,7 @@ class LogMelViews(WaveformViews):
         **waveform: see `WaveformViews`.
 
     Raises:
-        InputError: as there.
+        InputError: as `LogMelViews` does.
 
     Example:
         >>> from modalities.audio.mel import mel_settings

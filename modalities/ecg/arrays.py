@@ -61,7 +61,7 @@ def read_equal_arrays(
         Splits with the facts in_channels, length, shape, classes, and sampling_rate_hz if given.
 
     Raises:
-        BAMError: as there; also records of unequal length.
+        BAMError: as `read_arrays` of series does; also records of unequal length.
     """
     return read_arrays(
         path=path, test_path=test_path, signals=signals, label=label, task=task, group=group, id=id, split=split,
