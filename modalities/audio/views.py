@@ -122,7 +122,7 @@ class LogMelViews(WaveformViews):
         **waveform: see `WaveformViews`.
 
     Raises:
-        InputError: as `LogMelViews` does.
+        InputError: as `WaveformViews` does.
 
     Example:
         >>> from modalities.audio.mel import mel_settings
