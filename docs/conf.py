@@ -16,7 +16,7 @@ project = "bam-ssl"
 author = "the bam-ssl developers"
 copyright = f"{author}. Apache-2.0"
 release = version = bam_core.__version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 exclude_patterns = ["results/**", "images/**"]
 
 default_role = "code"  # `name` in a docstring
@@ -27,6 +27,7 @@ html_copy_source = False
 html_show_sourcelink = False
 
 myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"  # notebooks are run by tests/test_notebooks.py, and keep their outputs
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

@@ -17,7 +17,7 @@ from bam_core.errors import InputError
 PARTS = {
     "floor": "products, copies and exponentials: what no step can do without",
     "loss": "the forms of the loss, beside the three products and lightly's NT-Xent",
-    "images": "steps of imagenet_vit_small and imagenet_vit on stand-in images, beside the dry run's estimate",
+    "images": "steps of imagenet_vit_small and imagenet_vit on stand-in images: images a second and peak memory",
     "recipes": "steps of an ECG, a series, a sound and a table recipe, views on the device",
 }
 SECONDS = 420.0

@@ -18,7 +18,7 @@ _TINY = (
     "objective.projector_out=16", "views.size=16", "views.local_size=8",
 )  # fmt: skip
 RECIPES = {
-    "ECG, ecg/ecg5000_resnet1d": ("smoke/ecg", ("data.n_records=512",)),
+    "ECG, smoke/ecg": ("smoke/ecg", ("data.n_records=512",)),
     "series, smoke/timeseries": ("smoke/timeseries", ()),
     "sounds, smoke/audio": ("smoke/audio", ()),
     "tables, smoke/tabular": ("smoke/tabular", ()),
