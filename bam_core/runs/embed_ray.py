@@ -7,6 +7,7 @@ folders under the same paths. One processor is left to Ray: with as many actors 
 """
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,16 @@ def embed_on_cluster(
 
 
 def _work(ray: Any, task: Task, pieces: list[dict[str, int]]) -> None:
-    import ray.data
-
+    data = import_module("ray.data")
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
     most = gpus or max(1, int(resources.get("CPU", 1)) - 1)
-    done = ray.data.from_items(pieces, override_num_blocks=len(pieces)).map_batches(
+    done = data.from_items(pieces, override_num_blocks=len(pieces)).map_batches(
         _Actor,
         fn_constructor_args=(task,),
         batch_size=1,
         num_gpus=int(gpus > 0),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(most, len(pieces))),
+        compute=data.ActorPoolStrategy(min_size=1, max_size=min(most, len(pieces))),
     )
     for _ in done.iter_batches(batch_size=1):
         pass
