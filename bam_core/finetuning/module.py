@@ -109,18 +109,14 @@ class Finetuner(lightning.LightningModule):
         self.warmup = round(head_warmup * steps) if layers else 0
         self.patience, self.metric, self.seed = patience, metric, seed
         self.register_buffer("weights", weights, persistent=False)
-        self.finished, self._alone = False, False
+        self.finished = False
         self.history: list[Look] = []
         self.best: dict[str, Tensor] | None = None
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def train(self, mode: bool = True) -> "Finetuner":
-        """Keep what is frozen in evaluation mode, its normalisations included; at first that is the whole encoder."""
+        """Keep what is frozen in evaluation mode, its normalisations included."""
         super().train(mode)
-        if mode:
-            self._alone = self.global_step < self.warmup
-            if self._alone:
-                self.predictor.encoder.eval()
         for module in self.predictor.encoder.modules():
             own = list(module.parameters())
             if own and not any(parameter.requires_grad for parameter in own):
@@ -137,11 +133,6 @@ class Finetuner(lightning.LightningModule):
         courses = [_course(0, self.steps)] * len(of_head) + [_course(self.warmup, self.steps)] * len(of_encoder)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, courses)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Once the linear layer has been trained alone, the encoder's modes are those of training."""
-        if self._alone and self.global_step >= self.warmup:
-            self.train()
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """The task's loss on a batch."""

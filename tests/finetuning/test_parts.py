@@ -1,6 +1,5 @@
 """The parts of fine-tuning for themselves: tasks, layers, settings, held-out rows, the course of the rates."""
 
-import lightning.pytorch as lightning
 import numpy as np
 import pytest
 import torch
@@ -9,13 +8,12 @@ from torch import nn
 
 from bam_core import RecipeError
 from bam_core.finetuning.layers import layers_of, learning, parameter_groups
-from bam_core.finetuning.module import Finetuner, Look, Predictor, _course
+from bam_core.finetuning.module import Look, Predictor, _course
 from bam_core.finetuning.settings import FinetuneSettings, checked_settings
 from bam_core.finetuning.task import Task
 from bam_core.finetuning.train import Rows, hold_rows_out
 from bam_core.finetuning.trials import Outcome, plan
 from bam_core.probes.protocol import EvaluationProtocol
-from bam_core.training.trainer import quiet_lightning
 
 
 def network():
@@ -91,44 +89,6 @@ def test_the_course_of_a_rate():
     assert course(24) == pytest.approx(1.0, abs=0.01)
     assert course(60) == pytest.approx(0.5)
     assert course(100) == pytest.approx(0)
-
-
-class Record(lightning.Callback):
-    """Whether dropout and normalisation are at work, and the mean that the latter has learnt, after every step."""
-
-    def __init__(self):
-        self.modes, self.means = [], []
-
-    def on_train_batch_end(self, trainer, module, *args):
-        norm, dropout = module.predictor.encoder[1:]
-        self.modes.append((norm.training, dropout.training))
-        self.means.append(norm.running_mean.clone())
-
-
-def batches(rows):
-    return torch.utils.data.DataLoader(rows, batch_size=None, collate_fn=lambda row: row)
-
-
-def test_at_first_the_linear_layer_learns_alone(tmp_path):
-    encoder = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
-    before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    finetuner = Finetuner(
-        Predictor(encoder, width=4, n_outputs=2), Task("classes", ("a", "b")), learning(encoder, "none"), steps=8,
-        learning_rate=0.01, head_learning_rate=0.01, layer_decay=1.0, head_warmup=0.5, weight_decay=0.1, patience=9,
-        weights=None, metric="accuracy", seed=0,
-    )  # fmt: skip
-    record = Record()
-    rows = [(torch.randn(6, 3), torch.arange(6) % 2) for _ in range(8)]
-    trainer = lightning.Trainer(
-        accelerator="cpu", max_epochs=1, val_check_interval=2, callbacks=[record], logger=False,
-        enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False, default_root_dir=tmp_path,
-    )  # fmt: skip
-    finetuner.train()
-    with quiet_lightning():
-        trainer.fit(finetuner, batches(rows), batches(rows[:1]))
-    assert record.modes == [(False, False)] * 4 + [(True, True)] * 4
-    assert all(mean.equal(before["1.running_mean"]) for mean in record.means[:4])
-    assert not record.means[4].equal(before["1.running_mean"])
 
 
 def test_settings_have_all_mistakes_named():
