@@ -42,11 +42,9 @@ def options_of(named: Named, others: Collection[Callable[..., Any]] = ()) -> lis
     types = option_types(named.factory)
     found = []
     about = about_options(named.factory, others)
-    rest = next((text for name, text in about.items() if name.startswith("**")), "")
     for parameter in keyword_parameters(named.factory):
         if parameter.name in FILLED_IN:
             continue
-        text = about.get(parameter.name, rest)
         is_given = parameter.name in named.options
         value = named.options[parameter.name] if is_given else parameter.default
         is_open = value is inspect.Parameter.empty
@@ -56,7 +54,7 @@ def options_of(named: Named, others: Collection[Callable[..., Any]] = ()) -> lis
                 type_in_words(types[parameter.name]),
                 repr(value) if not is_open else "needed" if named.section == "data" else "from the data",
                 is_given,
-                first_sentence(text),
+                first_sentence(about[parameter.name]),
             )
         )
     return found
@@ -77,6 +75,8 @@ def about_options(factory: Callable[..., Any], others: Collection[Callable[..., 
         if getattr(one, "__name__", "") in mentioned or one in others:
             known[one.__name__] = _in_full(about_arguments(one))
     found = _in_full(about_arguments(factory))
+    rest = next((text for name, text in found.items() if name.startswith("**")), "")
+    found = {parameter.name: rest for parameter in keyword_parameters(factory)} | found
     for name in found:
         while (sent := ELSEWHERE.match(found[name])) and name in known.get(sent["name"], {}):
             found[name] = known[sent["name"]][name]

@@ -67,6 +67,8 @@ class Look(NamedTuple):
 class Finetuner(lightning.LightningModule):
     """AdamW with a rate for each layer; first the linear layer alone, then all that learns.
 
+    Dropout and the statistics of batch normalisation are those of training from the first step.
+
     Args:
         predictor: what is trained.
         task: kind of labels.

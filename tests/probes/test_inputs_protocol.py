@@ -24,6 +24,7 @@ OTHER = {
     "max_train_rows": 1000,
     "max_test_rows": 1000,
     "seed": 1,
+    "cross_validation": 4,
 }
 
 
