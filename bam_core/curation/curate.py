@@ -153,7 +153,7 @@ def curate(
     label_column = _column(about, labels, "labels", "class")
     group_column = _column(about, groups, "groups", "group")
     codes, classes = _codes(about, label_column, notes, chosen=labels is not None)
-    group_of = None if group_column is None else about[group_column].astype(str).to_numpy()
+    group_of = None if group_column is None else _groups(about[group_column])
     graph = neighbour_graph(known.matrix, K)
     found = duplicates(graph)
     judged = None
@@ -224,6 +224,12 @@ def _codes(
         return np.array([], int), ()
     codes, names = pd.factorize(values, sort=True)
     return codes.astype(np.int64), tuple(map(str, names))
+
+
+def _groups(values: pd.Series) -> np.ndarray:
+    """(n,) names of groups; a row without one is a group of its own, which no other row shares."""
+    alone = [f"row {place} without a group" for place in range(len(values))]
+    return np.where(values.isna(), alone, values.astype(object).map(str)).astype(str)
 
 
 def _leaks(

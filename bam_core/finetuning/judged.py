@@ -26,7 +26,7 @@ from bam_core.probes.task import Task as Shared
 from bam_core.probes.task import make_task
 from bam_core.reports.predictions import Predictions
 from bam_core.runs.baselines import choose_baselines, judge_baseline
-from bam_core.runs.cross_validate import all_rows, data_of_folds
+from bam_core.runs.cross_validate import all_rows, check_labels_unseen, data_of_folds
 from bam_core.runs.evaluate_run import RAW, Function
 from bam_core.runs.features import embed
 from bam_core.runs.pretrained import PretrainedEncoder
@@ -89,8 +89,9 @@ def judged_folds(bench: Bench, encoder: PretrainedEncoder, say: Callable[[str], 
         say: called with a line for each training.
 
     Raises:
-        InputError: too few groups or rows, or a fold with one class only.
+        InputError: too few groups or rows, a fold with one class only, or an encoder that learnt from labels.
     """
+    check_labels_unseen(bench.recipe)
     folds = data_of_folds(all_rows(bench.data), bench.protocol)
     tables, truths, scores = [], [], []
     for number, (fold, data) in enumerate(folds, start=1):
@@ -103,7 +104,11 @@ def judged_folds(bench: Bench, encoder: PretrainedEncoder, say: Callable[[str], 
         tables.append(found.results)
         truths.append(found.predictions.labels)
         scores.append(found.predictions.scores)
-    results = over_folds(tables, [fold.info for fold, _ in folds])
+    note = (
+        "One pretrained encoder for all folds: where these are the data of its run, it has seen rows that are held "
+        "out, without their labels."
+    )
+    results = over_folds(tables, [fold.info for fold, _ in folds], notes=[note])
     return Judged(results, Predictions(np.concatenate(truths), np.concatenate(scores), bench.task.classes))
 
 

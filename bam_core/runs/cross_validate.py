@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bam_core.config.build import Parts, read_data
+from bam_core.config.recipe import Resolved
 from bam_core.data import PreparedData
 from bam_core.errors import InputError
 from bam_core.probes.cross_validation import Fold, describe_fold, make_folds, over_folds
@@ -33,8 +34,9 @@ def cross_validate(
         protocol: its `cross_validation` says what the folds are.
 
     Raises:
-        InputError: no labels, too few groups or rows, or a fold with one class only.
+        InputError: no labels, too few groups or rows, one class in a fold, or an encoder that learnt from labels.
     """
+    check_labels_unseen(parts.resolved)
     whole = all_rows(parts.data)
     pooled = {name: torch.cat([splits[split] for split in parts.data.splits]) for name, splits in features.items()}
     tables, folds = [], data_of_folds(whole, protocol)
@@ -49,6 +51,21 @@ def cross_validate(
             raise InputError(f"fold {fold.info.name!r} cannot be judged: {error}") from error
         tables += [] if judged is None else [with_baselines(judged, choice, replace(parts, data=data))]
     return over_folds(tables, [fold.info for fold, _ in folds], notes=_of_pretraining(parts.data, folds))
+
+
+def check_labels_unseen(recipe: Resolved) -> None:
+    """See that the encoder did not learn from the labels of rows that folds hold out.
+
+    Raises:
+        InputError: its objective asks for labels.
+    """
+    if recipe.needs_labels:
+        raise InputError(
+            "a cross-validation of one run expected an encoder that has seen no labels; objective "
+            f"{recipe.objective.name!r} or a term beside it learns from those of train, which folds would hold out. "
+            "Pretrain a run for each fold, with its groups as test, and give all of them to bam evaluate "
+            "--cross-validation runs."
+        )
 
 
 def _of_pretraining(data: PreparedData, folds: Sequence[tuple[Fold, PreparedData]]) -> list[str]:
@@ -108,7 +125,15 @@ def joined_runs(folders: Sequence[Path], tables: Sequence[Results], *, trusted: 
     Raises:
         InputError: recipes that differ in more than the data's options, other data, or a row that is held out twice.
     """
-    datas = [read_data(load_run(folder, trusted=trusted)) for folder in folders]
+    recipes = [load_run(folder, trusted=trusted) for folder in folders]
+    first, *others = (recipe.recipe.model_dump(mode="json", exclude={"data"}) for recipe in recipes)
+    for folder, other in zip(folders[1:], others, strict=True):
+        if differing := [name for name in first if first[name] != other.get(name)]:
+            raise InputError(
+                f"runs as folds expected one recipe that differs in data only; {folders[0]} and {folder} have another "
+                f"section {' and '.join(differing)}."
+            )
+    datas = [read_data(recipe) for recipe in recipes]
     known = {tuple(sorted(_ids(data, tuple(data.splits)))) for data in datas}
     if len(known) > 1 or len({table.protocol.hash() for table in tables}) > 1:
         raise InputError(

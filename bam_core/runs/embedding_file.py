@@ -104,12 +104,20 @@ def read_embeddings(source: Path | pd.DataFrame) -> Embeddings:
         if not files or not files[0].is_file():
             raise DataError(f"expected embeddings, a parquet file that bam embed wrote, at {name}; there is none.")
         try:
-            found = pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+            parts = [pq.read_table(file) for file in files]
+            found = pa.concat_tables(parts, promote_options="default")
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{name} expected a parquet file that bam embed wrote; it cannot be read: {error}"
             ) from error
-        said = json.loads((found.schema.metadata or {}).get(KEY.encode(), b"{}"))
+        sources = [json.loads((part.schema.metadata or {}).get(KEY.encode(), b"{}")) for part in parts]
+        for file, other in zip(files, sources, strict=True):
+            if other.get("model") != sources[0].get("model"):
+                raise DataError(
+                    f"{name} expected embeddings of one encoder; {files[0].name!r} and {file.name!r} are of two. Give "
+                    "one file, or a folder for each encoder."
+                )
+        said = sources[0] if all(other == sources[0] for other in sources) else {**sources[0], "data": None}
         table = found.to_pandas()
     names = sorted((str(c) for c in table.columns if re.fullmatch(r"e\d+", str(c))), key=lambda c: int(c[1:]))
     if not names or not len(table):

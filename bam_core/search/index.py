@@ -4,8 +4,11 @@ Source of the graph: Malkov and Yashunin, "Efficient and robust approximate near
 Navigable Small World graphs", TPAMI 2020, arXiv 1603.09320; the package usearch builds it.
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +53,7 @@ def find(
         queries: rows to find neighbours for.
         k: how many; fewer where the bank is smaller.
         approximate: by a graph, which misses a few of them; their cosines are exact.
-        source: file of the bank. The graph is kept beside it, and made anew when the file is newer.
+        source: file of the bank. The graph is kept beside it, and made anew when the rows are others.
 
     Raises:
         InputError: widths that differ.
@@ -71,13 +74,16 @@ def _graph(
     from usearch.index import Index
 
     index = Index(ndim=bank.shape[1], metric="cos", dtype="f32")
-    kept = None if source is None else source.with_suffix(".usearch")
-    if kept is not None and source is not None and kept.is_file() and kept.stat().st_mtime > source.stat().st_mtime:
-        index.load(str(kept))
+    kept = None if source is None else source.with_name(f"{source.name}.{_digest(bank)}.usearch")
+    if kept is not None and kept.is_file():
+        with suppress(RuntimeError):  # damaged: it is made anew
+            index.load(str(kept))
     if len(index) != len(bank) or index.ndim != bank.shape[1]:
         index = Index(ndim=bank.shape[1], metric="cos", dtype="f32")
         index.add(np.arange(len(bank)), bank)
-        if kept is not None:
+        if kept is not None and source is not None:
+            for old in source.parent.glob(f"{escape(source.name)}.*.usearch"):
+                old.unlink()
             with written(kept) as partial:
                 index.save(str(partial))
 
@@ -85,3 +91,7 @@ def _graph(
         return np.asarray(index.search(queries, k).keys, np.int64).reshape(len(queries), -1)
 
     return search
+
+
+def _digest(bank: Float[np.ndarray, "n d"]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(bank).data, digest_size=8).hexdigest()

@@ -99,6 +99,8 @@ def search(
     source = embeddings if isinstance(embeddings, Path) and embeddings.is_file() else None
     data: PreparedData | None = None
     own = np.flatnonzero(ids == query) if isinstance(query, str) else np.array([], int)
+    if len(own) and len(ids) == 1:
+        raise DataError(f"the embeddings hold {query!r} and nothing else: there is nothing to search in.")
     if len(own):
         own = own[:1]
         queries, vectors = known.about.iloc[own].assign(id=ids[own]).reset_index(drop=True), known.matrix[own]

@@ -114,3 +114,9 @@ def test_the_page_shows_rows_of_the_data(tmp_path, capsys):
     untrained_run(tmp_path / "other", {**recipe, "encoder": {"name": "resnet1d", "width": 8}})
     with pytest.raises(InputError, match=r"--run expected the run that made the embeddings; '.*other' did not"):
         curate_file(tmp_path / "all.parquet", tmp_path / "b.parquet", run_folder=tmp_path / "other")
+
+
+def test_rows_without_a_group_share_none():
+    names = [None if i in (2, 25, 26) else f"p{i}" for i in range(30)]
+    assert curate(table(group=names)).shared_groups == []
+    assert curate(table(group=[float("nan")] * 30)).shared_groups == []

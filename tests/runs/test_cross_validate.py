@@ -8,7 +8,10 @@ import pytest
 import bam_core as bam
 from bam_core import InputError
 from bam_core.cli import main
+from bam_core.config.recipe import load_recipe
+from bam_core.config.shipped_recipes import find_recipe
 from bam_core.probes.results import Results
+from bam_core.runs.cross_validate import check_labels_unseen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_pictures")]
 PEOPLE = np.repeat([f"p{i}" for i in range(4)], 8)
@@ -99,6 +102,10 @@ def test_a_run_for_each_fold(run, tmp_path, capsys):
     assert [fold.name for fold in joined.folds] == ["p0, p1", "p2, p3"]
     with pytest.raises(InputError, match="every row in the test split of one run only; '0' is in several"):
         joined_runs([folders[0]] * 2, [tables[0]] * 2)
+    recipe["train"]["epochs"] += 1
+    longer = bam.pretrain(recipe, folder=tmp_path / "longer", progress=False).folder
+    with pytest.raises(InputError, match=r"one recipe that differs in data only; .* have another section train"):
+        joined_runs([folders[0], longer], tables)
     with pytest.raises(InputError, match="runs as folds expected the same rows in every run"):
         joined_runs([folders[0], run.folder], tables)
 
@@ -120,3 +127,10 @@ def test_data_without_labels_and_folds_of_one_class(tmp_path):
         InputError, match=r"fold 'p0' cannot be judged: evaluate expected labels of at least two classes"
     ):
         own.evaluate(cross_validation="leave_one_group_out")
+
+
+def test_an_encoder_that_has_seen_labels_is_not_cross_validated():
+    recipe = load_recipe(find_recipe("smoke/timeseries"), ["objective={name: supcon}"])
+    with pytest.raises(InputError, match="an encoder that has seen no labels; objective 'supcon'"):
+        check_labels_unseen(recipe)
+    check_labels_unseen(load_recipe(find_recipe("smoke/timeseries")))

@@ -8,6 +8,7 @@ from run_folders import untrained_run
 import bam_core as bam
 from bam_core import DataError, InputError
 from bam_core.cli import main
+from bam_core.runs.embedding_file import KEY, read_embeddings, write_embeddings
 from bam_core.search.index import find, is_approximate
 from bam_core.search.search import search
 
@@ -111,7 +112,14 @@ def test_a_graph_finds_nearly_all_and_is_kept(tmp_path):
     assert sum(shared) > 0.9 * 500
     assert (found.cosines[:, 1:] <= found.cosines[:, :-1] + 1e-6).all()
     np.testing.assert_allclose(found.cosines[:, 0], 1, atol=1e-5)
-    assert (tmp_path / "all.usearch").stat().st_size > bank.nbytes
+    (kept,) = tmp_path.glob("all.parquet.*.usearch")
+    assert kept.stat().st_size > bank.nbytes
+    kept.write_bytes(b"broken")
+    repaired = find(bank, bank[:5], k=1, approximate=True, source=source)
+    assert repaired.indices[:, 0].tolist() == [0, 1, 2, 3, 4]
+    other = find(bank[::-1].copy(), bank[-3:][::-1].copy(), k=1, approximate=True, source=source)  # as many, others
+    assert other.indices[:, 0].tolist() == [0, 1, 2]
+    assert len(list(tmp_path.glob("*.usearch"))) == 1
     again = find(bank[:100], bank[:5], k=1, approximate=True, source=source)  # of another number of rows
     assert again.indices[:, 0].tolist() == [0, 1, 2, 3, 4]
 
@@ -123,3 +131,12 @@ def test_which_search(monkeypatch):
     assert not is_approximate(10**7, None)
     with pytest.raises(bam.MissingExtraError, match=r"approximate search needs the package usearch: pip install"):
         is_approximate(10, False)
+
+
+def test_embeddings_of_two_encoders_are_no_bank(tmp_path):
+    frame = pd.DataFrame({"id": ["a", "b", "c"], "e0": [0.0, 1.0, 2.0], "e1": [1.0, 0.0, 1.0]})
+    for name, model in (("one", "A"), ("two", "B")):
+        frame.attrs[KEY] = {"model": model}
+        write_embeddings(tmp_path / f"{name}.parquet", frame)
+    with pytest.raises(bam.DataError, match=r"embeddings of one encoder; 'one\.parquet' and 'two\.parquet' are of two"):
+        read_embeddings(tmp_path)
