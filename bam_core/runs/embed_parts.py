@@ -35,7 +35,7 @@ from bam_core.runs.lock import only_here
 from bam_core.runs.new_data import options_of
 from bam_core.runs.origin import Training
 from bam_core.runs.run_folder import encoder_folder, file_digest, load_encoder, load_run, write_set_aside
-from bam_core.runs.sources import listing_hash, sources_of
+from bam_core.runs.sources import check_output, listing_hash, sources_of
 
 FORMAT = 1  # raise it when rows are divided among parts in another way
 MOST_ROWS = 65_536
@@ -92,6 +92,7 @@ def embed_parts(
             encoder or other options; another process is at work in it.
     """
     task = Task(folder, path, output, options_of(overrides), teacher, trusted, part_rows)
+    check_output(path, output)
     with only_here(output, what="folder", way_out="write to another"):
         writer = PartWriter(task)
         writer.begin()

@@ -18,6 +18,7 @@ from bam_core.runs.embed import Written
 from bam_core.runs.embed_parts import Opened, PartWriter, Task
 from bam_core.runs.lock import only_here
 from bam_core.runs.new_data import options_of
+from bam_core.runs.sources import check_output
 
 
 def embed_on_cluster(
@@ -52,6 +53,7 @@ def embed_on_cluster(
             "the engine 'ray' expected Ray, which is not installed: pip install 'bam-ssl[cluster]'."
         ) from error
     task = Task(folder.resolve(), path.resolve(), output.resolve(), options_of(overrides), teacher, trusted, part_rows)
+    check_output(path, output)
     with only_here(output, what="folder", way_out="write to another"):
         writer = PartWriter(task)
         writer.begin()

@@ -17,7 +17,7 @@ def sources_of(path: Path, modality: Modality, options: Mapping[str, Any]) -> li
     """The pieces of new data, in order.
 
     A folder of parquet or tar files is read file by file if the modality reads such a file, and no reader of folders
-    takes these files together; all other data are one piece.
+    takes these files together; all other data are one piece, a folder with other files of rows beside them as well.
 
     Args:
         path: a file or folder.
@@ -32,13 +32,27 @@ def sources_of(path: Path, modality: Modality, options: Mapping[str, Any]) -> li
     if not path.is_dir():
         return [path]
     of_folders = set(modality.readers_of(""))
+    there = [file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path))]
+    kinds = {file.suffix.lower() for file in there if modality.readers_of(file.suffix.lower())}
     for suffix in SHARDS:
+        if kinds != {suffix}:
+            continue
         readers = set(modality.readers_of(suffix))
-        files = sorted(file for file in path.rglob(f"*{suffix}") if not _is_hidden(file.relative_to(path)))
+        files = sorted(file for file in there if file.suffix.lower() == suffix)
         wanted = {options["reader"]} if "reader" in options else readers
         if files and wanted & readers and not readers & of_folders:
             return files
     return [path]
+
+
+def check_output(path: Path, output: Path) -> None:
+    """See that embeddings are not written among the data, which they would become a part of.
+
+    Raises:
+        DataError: the output is the folder of the data, or lies in it.
+    """
+    if output.resolve().is_relative_to(path.resolve()):
+        raise DataError(f"the output {str(output)!r} lies in the data {str(path)!r}. Name a folder outside.")
 
 
 def listing_hash(path: Path) -> str:

@@ -21,10 +21,12 @@ from PIL import Image
 from run_folders import untrained_run
 
 from bam_core import DataError, InputError, RecipeError
+from bam_core.config.registry import load_modality
 from bam_core.runs.embed import embed_data
 from bam_core.runs.embed_parts import embed_parts
 from bam_core.runs.embed_ray import embed_on_cluster
 from bam_core.runs.lock import only_here
+from bam_core.runs.sources import sources_of
 
 N_ROWS = 10_000
 
@@ -270,3 +272,21 @@ def test_killed_at_random_moments_every_row_is_there_once(series, tmp_path):
     assert_same(found, single(run, series, tmp_path))
     assert found["id"].is_unique
     assert len(found) == N_ROWS
+
+
+def test_a_folder_with_other_files_of_rows_is_one_piece(tmp_path):
+    image = load_modality("image")
+    for name in ("a.tar", "c.tar", "notes.txt"):
+        (tmp_path / name).touch()
+    assert sources_of(tmp_path, image, {}) == [tmp_path / "a.tar", tmp_path / "c.tar"]
+    for other in ("b.parquet", "x.png"):
+        (tmp_path / other).touch()
+        assert sources_of(tmp_path, image, {}) == [tmp_path]
+
+
+@pytest.mark.parametrize("embed", [embed_parts, embed_on_cluster])
+def test_embeddings_are_not_written_among_the_data(embed, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    with pytest.raises(DataError, match="lies in the data"):
+        embed(tmp_path / "run", tmp_path, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
