@@ -153,7 +153,7 @@ def test_files_hold_what_a_table_needs_and_are_small(stopped, tmp_path, capsys):
     seconds, processor_seconds, memory = trained.results.costs["simclr:temperature=0.2"]
     assert processor_seconds > 0
     assert seconds > 0
-    assert 0 < memory < trained.peak_mebibytes < 20_000
+    assert 0 <= memory < trained.peak_mebibytes < 20_000  # 0 in a process that was larger before
     assert trained.command.split()[0] == "bam"
     assert by_label["untrained encoder", 0].results.costs == {}
 

@@ -12,7 +12,7 @@ from bam_core import BAMClassifier, BAMEmbedder, BAMRegressor, InputError
 
 pytestmark = pytest.mark.slow
 TABLE = BAMEmbedder(encoder={"width": 16, "depth": 1}, objective={"projector_hidden": 8}, epochs=1, random_state=0)
-QUICK = {"epochs": 1, "min_steps": 60, "learning_rate": 0.01, "head_learning_rate": 0.05}
+QUICK = {"epochs": 1, "min_steps": 60, "learning_rate": 0.002, "head_learning_rate": 0.05}
 
 
 @pytest.fixture(autouse=True)
