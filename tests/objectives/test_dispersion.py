@@ -7,11 +7,11 @@ import torch
 from launch import run
 from lightly.loss.lejepa_loss import LeJEPALoss
 from lightly.loss.visreg_loss import VISRegLoss
+from term_steps import step_of_each
 from torch import nn
 from torch.nn.functional import normalize
 
 from bam_core import InputError, Views, embedding_spread, rankme
-from bam_core.collectives import mean_over_ranks
 from bam_core.config.registry import load_objective
 from bam_core.looks import Look, Wish
 from bam_core.objective import Objective
@@ -221,20 +221,7 @@ TERMS = {
 
 
 def step(rank, world_size):
-    """Loss and gradient of a step on a part of one batch, whose halves draw from generators of their own."""
-    found = {}
-    for name, factory in TERMS.items():
-        encoder = nn.Linear(5, 6).double()
-        with torch.no_grad():
-            for parameter in encoder.parameters():
-                parameter.copy_(rows(parameter.numel(), 1).reshape(parameter.shape))
-        objective = Objective(encoder, lambda x: [x, x.sin()], {name: factory()}, projector=nn.Identity())
-        generators = [torch.Generator().manual_seed(k) for k in range(2)][rank : rank + 2 // world_size]
-        loss = objective(rows(12, 5)[rank * 12 // world_size :][: 12 // world_size], generator=generators).loss
-        loss.backward()
-        gradient = torch.cat([p.grad.flatten() for p in encoder.parameters()])
-        found[name] = torch.cat([mean_over_ranks(loss.detach()[None]), mean_over_ranks(gradient)])
-    return found
+    return step_of_each(TERMS, rank, world_size)
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import torch
 from launch import run
 from lightly.loss import KoLeoLoss
 from lightly.loss.vicreg_loss import covariance_loss, variance_loss
+from term_steps import step_of_each
 from torch import nn
 
 from bam_core import InputError, bam_loss
-from bam_core.collectives import mean_over_ranks
 from bam_core.looks import Look, Wish
 from bam_core.objective import Objective
 from bam_core.objectives.terms.decorrelation import Decorrelation
@@ -141,19 +141,7 @@ TERMS = {"decorrelation": Decorrelation, "koleo": KoLeo, "uniformity": Uniformit
 
 
 def step(rank, world_size):
-    """Loss and gradient of a step on a part of one batch."""
-    found = {}
-    for name, factory in TERMS.items():
-        encoder = nn.Linear(5, 6).double()
-        with torch.no_grad():
-            for parameter in encoder.parameters():
-                parameter.copy_(rows(parameter.numel(), 1).reshape(parameter.shape))
-        objective = Objective(encoder, lambda x: [x, x.sin()], {name: factory()}, projector=nn.Identity())
-        loss = objective(rows(12, 5)[rank * 12 // world_size :][: 12 // world_size]).loss
-        loss.backward()
-        gradient = torch.cat([p.grad.flatten() for p in encoder.parameters()])
-        found[name] = torch.cat([mean_over_ranks(loss.detach()[None]), mean_over_ranks(gradient)])
-    return found
+    return step_of_each(TERMS, rank, world_size)
 
 
 @pytest.mark.slow
