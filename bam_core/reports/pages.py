@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from bam_core.outputs import write_text
 from bam_core.reports.figures import Drawing
+from bam_core.reports.templates import template, text
 
 
 @dataclass(frozen=True)
@@ -113,17 +111,5 @@ def write_page(path: Path, page: Page) -> Path:
         ...     write_page(Path(folder) / "a.html", Page("Neighbours", "Two rows.")).name
         'a.html'
     """
-    write_text(path, _template().render(page=page, style=_text("style.css")))
+    write_text(path, template("page.html.jinja").render(page=page, style=text("base.css") + text("style.css")))
     return path
-
-
-def _text(name: str) -> str:
-    return files("bam_core.reports").joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_text("page.html.jinja"))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from bam_core.reports.maps import Layout, drawn, pca_layout, tsne_layout
 from bam_core.reports.palette import class_styles, restricted
 from bam_core.reports.pictures import AttentionPicture, EmbeddingMap, Gallery, NeighbourRows
 from bam_core.reports.predictions import Predictions, class_table, prediction_drawings
+from bam_core.reports.templates import template, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,17 +99,12 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         ...     write_report(Path(folder) / "report.html", ReportContent("A run")).name
         'report.html'
     """
-    from jinja2 import Environment, StrictUndefined
-
-    here = files("bam_core.reports")
-    template = here.joinpath("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     maps = _maps(content.map)
     figures = dict(content.results.figures) if content.results is not None else dict(content.figures)
     if not figures and content.map is not None:
         named = {"untrained encoder": content.map.untrained, "trained encoder": content.map.embeddings}
         figures = {name: describe_embeddings(rows) for name, rows in named.items() if rows is not None}
-    page = environment.from_string(template).render(
+    page = template("report.html.jinja").render(
         c=content,
         verdict=content.verdict or _verdict(content, figures),
         comparisons="" if content.results is None else content.results.verdict(content.ours),
@@ -127,7 +122,8 @@ def write_report(path: str | Path, content: ReportContent) -> Path:
         of_bam=content.metrics is not None and "kl" in read_curves(content.metrics),
         differences=None if content.results is None else difference_chart(content.results, content.ours),
         maps=maps,
-        map_script=here.joinpath("map.js").read_text(encoding="utf-8"),
+        map_script=text("map.js"),
+        base_style=text("base.css"),
         gallery=_if_drawable(content, content.gallery, gallery_drawing),
         neighbours=_if_drawable(content, content.neighbours, neighbour_drawing),
         attention=_attention(content.attention),
