@@ -15,6 +15,7 @@ from bam_core.finetuning.task import Task
 from bam_core.probes.metrics import LOWER_IS_BETTER, metric_of_weights
 from bam_core.training.batches import mixed_seed
 
+LEAST_DEVIATION = 0.1  # of the root mean square of all columns' deviations
 RISE = 0.05  # part of the steps in which a rate rises from zero
 
 
@@ -40,10 +41,15 @@ class Predictor(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def standardise_by(self, embeddings: Tensor) -> None:
-        """Mean and deviation of (n, d) embeddings of train, labelled or not; constant columns are only centred."""
+        """Mean and deviation of (n, d) embeddings of train, labelled or not.
+
+        Constant columns are only centred. A column that hardly varies is divided by a tenth of the usual deviation: its
+        own would make the outputs leap as soon as the encoder moves.
+        """
         scale = embeddings.std(dim=0, correction=0)
+        least = LEAST_DEVIATION * float(scale.square().mean().sqrt())
         self.mean.copy_(embeddings.mean(dim=0))  # type: ignore[operator]
-        self.scale.copy_(torch.where(scale > 1e-6, scale, 1.0))  # type: ignore[operator]
+        self.scale.copy_(torch.where(scale > 1e-6, scale.clamp_min(least), 1.0))  # type: ignore[operator]
 
     def forward(self, batch: Any) -> Tensor:
         """Outputs before softmax or sigmoid."""

@@ -130,6 +130,15 @@ def test_standardisation_is_part_of_the_predictor():
     assert predictor(rows).tolist() == [[-1.0], [1.0]]
 
 
+def test_a_column_that_hardly_varies_is_not_amplified_without_bound():
+    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 1.0, 1e-4, 0.0]) + 3
+    predictor = Predictor(nn.Identity(), width=4, n_outputs=1)
+    predictor.standardise_by(rows)
+    deviations = rows.std(dim=0, correction=0)
+    least = 0.1 * deviations.square().mean().sqrt()
+    assert torch.allclose(predictor.scale, torch.stack([*deviations[:2], least, torch.tensor(1.0)]))
+
+
 def test_a_look_without_a_metric_is_the_worst():
     assert Look(1, float("nan"), 0.1).quality < Look(1, 0.0, 9.0).quality < Look(1, 0.0, 8.0).quality
 
